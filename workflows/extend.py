@@ -1,0 +1,18 @@
+"""An extension of a standing hold: its targets, the time it adds by default and its time limits."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from workflows.terms import MONEY_TARGETS, Stage
+
+TARGETS = MONEY_TARGETS
+
+# Counted from the end that is extended; the published first renewal is 7 days (Thailand, Brazil).
+DEFAULT_LENGTH = timedelta(days=7)
+
+# Assumed, all but the receipt: the hub warns 12 h before the end, so an hour leaves room for the whole ladder.
+TIME_LIMITS: Mapping[Stage, timedelta] = {
+    Stage.RECEIPT: timedelta(seconds=60),
+    Stage.ACKNOWLEDGE: timedelta(minutes=30),
+    Stage.EXECUTE: timedelta(hours=1),
+}

@@ -1,0 +1,15 @@
+"""A lift undoes an executed freeze: its targets and its time limits, which are shorter than those of the freeze."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from workflows.terms import MONEY_TARGETS, Stage
+
+TARGETS = MONEY_TARGETS
+
+TIME_LIMITS: Mapping[Stage, timedelta] = {
+    Stage.RECEIPT: timedelta(seconds=60),  # no published number
+    Stage.ACKNOWLEDGE: timedelta(minutes=2),  # assumed
+    # A service target: a lift must be faster than the freeze was. The published legal maximum is 24 h (Brazil).
+    Stage.EXECUTE: timedelta(minutes=5),
+}

@@ -1,0 +1,74 @@
+"""The lives of an order and of a request: two tables of legal moves and one function for each."""
+
+from workflows.terms import Action, Event, OrderState, RequestEvent, RequestState
+
+
+class IllegalMove(Exception):
+    """The event is not a legal move from the state; nothing may change."""
+
+    def __init__(self, state: str, event: str) -> None:
+        super().__init__(f"{event} is not a move from {state}")
+        self.state = state
+        self.event = event
+
+
+_OPEN = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED)
+
+# An acknowledgement can overtake our own "delivered", so PLACED takes every answer that DELIVERED takes.
+MOVES: dict[tuple[OrderState, Event], OrderState] = {
+    (OrderState.PLACED, Event.DELIVER): OrderState.DELIVERED,
+    (OrderState.PLACED, Event.ACKNOWLEDGE): OrderState.ACKNOWLEDGED,
+    (OrderState.DELIVERED, Event.ACKNOWLEDGE): OrderState.ACKNOWLEDGED,
+    **{(state, Event.EXECUTE): OrderState.EXECUTED for state in _OPEN},
+    **{(state, Event.REFUSE): OrderState.REFUSED for state in _OPEN},
+    **{(state, Event.REROUTE): OrderState.REROUTED for state in _OPEN},
+    **{(state, Event.WITHDRAW): OrderState.WITHDRAWN for state in _OPEN},
+    **{(state, Event.LAPSE): OrderState.LAPSED for state in _OPEN},
+    # A balance that filled up: the bank holds more than it could at first.
+    (OrderState.EXECUTED, Event.EXECUTE): OrderState.EXECUTED,
+    (OrderState.EXECUTED, Event.LAPSE): OrderState.LAPSED,
+    (OrderState.EXECUTED, Event.LIFT): OrderState.LIFTED,
+    (OrderState.LAPSED, Event.LIFT): OrderState.LIFTED,
+}
+
+REQUEST_MOVES: dict[tuple[RequestState, RequestEvent], RequestState] = {
+    (RequestState.AWAITING_APPROVAL, RequestEvent.APPROVE): RequestState.ACTIVE,
+    (RequestState.AWAITING_APPROVAL, RequestEvent.HOLD): RequestState.HELD_FOR_CALLBACK,
+    (RequestState.AWAITING_APPROVAL, RequestEvent.REFUSE): RequestState.REFUSED,
+    (RequestState.AWAITING_APPROVAL, RequestEvent.WITHDRAW): RequestState.WITHDRAWN,
+    (RequestState.AWAITING_APPROVAL, RequestEvent.LAPSE): RequestState.LAPSED,
+    (RequestState.HELD_FOR_CALLBACK, RequestEvent.APPROVE): RequestState.ACTIVE,
+    (RequestState.HELD_FOR_CALLBACK, RequestEvent.REFUSE): RequestState.REFUSED,
+    (RequestState.ACTIVE, RequestEvent.CLOSE): RequestState.CLOSED,
+}
+
+_ALWAYS_FINAL = frozenset({OrderState.REFUSED, OrderState.REROUTED, OrderState.WITHDRAWN, OrderState.LIFTED})
+
+
+def advance(state: OrderState, event: Event) -> OrderState:
+    """Return the state after ``event``; raise ``IllegalMove`` for each pair that ``MOVES`` does not list."""
+    try:
+        return MOVES[state, event]
+    except KeyError:
+        raise IllegalMove(state, event) from None
+
+
+def advance_request(state: RequestState, event: RequestEvent) -> RequestState:
+    """Return the request's state after ``event``; raise ``IllegalMove`` for a pair that is not listed."""
+    try:
+        return REQUEST_MOVES[state, event]
+    except KeyError:
+        raise IllegalMove(state, event) from None
+
+
+def is_final(state: OrderState, action: Action, was_delivered: bool) -> bool:
+    """Tell whether nothing more can come of an order.
+
+    A held amount is not final while the hold stands: EXECUTED is final only for the actions that leave no hold
+    behind, and LAPSED only if the participant never got the order (otherwise it must confirm the lift).
+    """
+    if state in _ALWAYS_FINAL:
+        return True
+    if state is OrderState.EXECUTED:
+        return action is not Action.FREEZE
+    return state is OrderState.LAPSED and not was_delivered

@@ -1,0 +1,312 @@
+"""The vocabulary that every room shares: actions, sectors, states, events, stages, facts and the actor."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a request demands."""
+
+    FREEZE = "freeze"
+    LIFT = "lift"
+    EXTEND = "extend"
+    TAKEDOWN = "takedown"
+    PRESERVE = "preserve"
+
+
+class Measure(StrEnum):
+    """What a takedown does to its targets."""
+
+    BLOCK = "block"
+    SUSPEND = "suspend"
+    REMOVE = "remove"
+
+
+class Sector(StrEnum):
+    """What kind of member of the network a participant is; ``hub`` is the operator of this hub itself."""
+
+    AGENCY = "agency"
+    BANK = "bank"
+    WALLET = "wallet"
+    TELECOM = "telecom"
+    ISP = "isp"
+    PLATFORM = "platform"
+    REGISTRAR = "registrar"
+    SUPERVISOR = "supervisor"
+    HUB = "hub"
+
+
+class TargetKind(StrEnum):
+    """What a request can be about: the first three are money, the others can be taken down."""
+
+    ACCOUNT = "account"
+    WALLET = "wallet"
+    CARD = "card"
+    PHONE = "phone"
+    SMS_SENDER = "sms_sender"
+    SOCIAL_ACCOUNT = "social_account"
+    EMAIL = "email"
+    DOMAIN = "domain"
+    URL = "url"
+    CONTENT = "content"
+
+
+MONEY_TARGETS = frozenset({TargetKind.ACCOUNT, TargetKind.WALLET, TargetKind.CARD})
+
+
+class Urgency(StrEnum):
+    """The three degrees of urgency on official papers (Decree 30/2020/NĐ-CP): khẩn, thượng khẩn, hỏa tốc."""
+
+    KHAN = "khan"
+    THUONG_KHAN = "thuong_khan"
+    HOA_TOC = "hoa_toc"
+
+
+class LegalBasis(StrEnum):
+    """The legal instruments that the shipped authority rules know."""
+
+    AML_POSTPONEMENT = "aml_postponement"
+    CPC_129 = "cpc_129"
+    DECREE_52_11 = "decree_52_11"
+    DECREE_147 = "decree_147"
+    EMERGENCY = "emergency"
+
+
+class RequestState(StrEnum):
+    """The life of a request; see ``states.REQUEST_MOVES``."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    HELD_FOR_CALLBACK = "held_for_callback"
+    ACTIVE = "active"
+    CLOSED = "closed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
+
+
+class RequestEvent(StrEnum):
+    """What can happen to a request."""
+
+    APPROVE = "approve"
+    HOLD = "hold"
+    REFUSE = "refuse"
+    WITHDRAW = "withdraw"
+    LAPSE = "lapse"
+    CLOSE = "close"
+
+
+class OrderState(StrEnum):
+    """The life of an order; see ``states.MOVES``."""
+
+    PLACED = "placed"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    EXECUTED = "executed"
+    REFUSED = "refused"
+    REROUTED = "rerouted"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
+    LIFTED = "lifted"
+
+
+class Event(StrEnum):
+    """What can happen to an order."""
+
+    DELIVER = "deliver"
+    ACKNOWLEDGE = "acknowledge"
+    EXECUTE = "execute"
+    REFUSE = "refuse"
+    REROUTE = "reroute"
+    WITHDRAW = "withdraw"
+    LAPSE = "lapse"
+    LIFT = "lift"
+
+
+class Outcome(StrEnum):
+    """What a participant's acknowledgement says."""
+
+    RECEIVED = "received"
+    EXECUTED = "executed"
+    REFUSED = "refused"
+    NOT_MINE = "not_mine"
+    LIFTED = "lifted"
+
+
+class RefusalCode(StrEnum):
+    """Why a participant refuses an order; free text never travels instead of a code."""
+
+    TARGET_NOT_FOUND = "target_not_found"
+    HOLDER_MISMATCH = "holder_mismatch"
+    NO_BALANCE = "no_balance"
+    TARGET_CLOSED = "target_closed"
+    NOT_MINE = "not_mine"
+    AUTHORITY_DOUBTED = "authority_doubted"
+    DOCUMENT_DOUBTED = "document_doubted"
+    TARGET_LEGITIMATE = "target_legitimate"
+    NOT_FEASIBLE = "not_feasible"
+    OTHER = "other"
+
+
+class Stage(StrEnum):
+    """What a deadline is for; the first three are a participant's, the others the hub's own clocks."""
+
+    RECEIPT = "receipt"
+    ACKNOWLEDGE = "acknowledge"
+    EXECUTE = "execute"
+    ACKNOWLEDGEMENT_END = "acknowledgement_end"
+    END_WARNING = "end_warning"
+    END = "end"
+    REVIEW = "review"
+    APPROVAL = "approval"
+    TASK = "task"
+
+
+class SubjectKind(StrEnum):
+    """What a deadline hangs on."""
+
+    ORDER = "order"
+    REQUEST = "request"
+    TASK = "task"
+
+
+class DeadlineState(StrEnum):
+    """A deadline is pending until it is met, missed (its instant came first) or cancelled."""
+
+    PENDING = "pending"
+    MET = "met"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+
+
+class DispatchKind(StrEnum):
+    """What a dispatch carries: an order to a participant, a status to an agency, a notice to people."""
+
+    ORDER = "order"
+    STATUS = "status"
+    NOTICE = "notice"
+
+
+class DispatchState(StrEnum):
+    """A dispatch is pending until it is delivered, given up (dead) or cancelled; ``waiting`` has nowhere to go yet."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class Channel(StrEnum):
+    """How an endpoint is reached."""
+
+    WEBHOOK = "webhook"
+    PULL = "pull"
+    EMAIL = "email"
+
+
+class Purpose(StrEnum):
+    """What an endpoint receives."""
+
+    ORDERS = "orders"
+    STATUS = "status"
+    NOTICES = "notices"
+
+
+class Reach(StrEnum):
+    """Whom a rung of a ladder calls."""
+
+    PARTICIPANT = "participant"
+    COORDINATOR = "coordinator"
+    SUPERVISOR = "supervisor"
+    AGENCY = "agency"
+
+
+class TaskKind(StrEnum):
+    """What a person must do."""
+
+    UNREACHABLE_PARTICIPANT = "unreachable_participant"
+    NOT_MINE = "not_mine"
+    CONTRADICTING_ANSWER = "contradicting_answer"
+    DEAD_DISPATCH = "dead_dispatch"
+    ENDPOINT_DOWN = "endpoint_down"
+
+
+class Role(StrEnum):
+    """What a principal may be; the table of scopes is ``service/security/scopes.py``."""
+
+    MAKER = "maker"
+    APPROVER = "approver"
+    READER = "reader"
+    AGENCY_ADMIN = "agency_admin"
+    PARTICIPANT_OPERATOR = "participant_operator"
+    SUPERVISOR = "supervisor"
+    COORDINATOR = "coordinator"
+    AUDITOR = "auditor"
+    HUB_ADMIN = "hub_admin"
+
+
+class ActorKind(StrEnum):
+    """Who did something: a client system, an officer, a person at the console, or the hub itself."""
+
+    CLIENT = "client"
+    OFFICER = "officer"
+    PERSON = "person"
+    HUB = "hub"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is behind a fact: ``tenant`` is the participant on whose behalf, ``id`` the system, officer or node."""
+
+    kind: ActorKind
+    id: str
+    tenant: str
+
+
+class Fact(StrEnum):
+    """The codes of the facts on a timeline; sentences are made from them per language, never stored."""
+
+    REQUEST_SUBMITTED = "request.submitted"
+    REQUEST_APPROVED = "request.approved"
+    REQUEST_ACTIVATED = "request.activated"
+    REQUEST_REFUSED = "request.refused"
+    REQUEST_WITHDRAWN = "request.withdrawn"
+    REQUEST_LAPSED = "request.lapsed"
+    REQUEST_REVIEWED = "request.reviewed"
+    REQUEST_UNREVIEWED = "request.unreviewed"
+    REQUEST_CLOSED = "request.closed"
+    REQUEST_EXTENDED = "request.extended"
+    HOLD_OVERLAPS = "hold.overlaps"
+    HOLD_ENDING = "hold.ending"
+    ORDER_PLACED = "order.placed"
+    ORDER_DELIVERED = "order.delivered"
+    ORDER_ACKNOWLEDGED = "order.acknowledged"
+    ORDER_ACKNOWLEDGEMENT_EXPIRED = "order.acknowledgement_expired"
+    ORDER_EXECUTED = "order.executed"
+    ORDER_PARTLY_EXECUTED = "order.partly_executed"
+    ORDER_REFUSED = "order.refused"
+    ORDER_REROUTED = "order.rerouted"
+    ORDER_WITHDRAWN = "order.withdrawn"
+    ORDER_LAPSED = "order.lapsed"
+    ORDER_LIFTED = "order.lifted"
+    ORDER_CONTRADICTED = "order.contradicted"
+    DISPATCH_SENT = "dispatch.sent"
+    DISPATCH_FAILED = "dispatch.failed"
+    DISPATCH_DEAD = "dispatch.dead"
+    DISPATCH_PULLED = "dispatch.pulled"
+    DEADLINE_MET = "deadline.met"
+    DEADLINE_MISSED = "deadline.missed"
+    ESCALATION_RAISED = "escalation.raised"
+    ESCALATION_UNREACHABLE = "escalation.unreachable"
+    ENDPOINT_DOWN = "endpoint.down"
+    ENDPOINT_UP = "endpoint.up"
+    TASK_OPENED = "task.opened"
+    TASK_RESOLVED = "task.resolved"
+    AUTHORITY_REFUSED = "authority.refused"
+    TOKEN_ISSUED = "token.issued"
+    TOKEN_REFUSED = "token.refused"
+    SIGN_IN_LINK_MADE = "sign_in_link.made"
+    SIGN_IN_DONE = "sign_in.done"
+    SIGN_IN_REFUSED = "sign_in.refused"
+    REGISTRY_CHANGED = "registry.changed"
+    LATE_ANSWER_LIFTED = "order.late_answer_lifted"
