@@ -1,0 +1,1 @@
+"""The translators: each knows one wire format and nothing of the hub's database."""

@@ -1,0 +1,29 @@
+"""Which adapter speaks on which channel; the only file that knows them all."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from adapters.base import Adapter, DeliveryFailed
+from adapters.notice import Mail
+from adapters.webhook import Webhook
+from workflows.terms import Channel
+
+
+class Adapters:
+    """The adapters of this hub: the webhook always, e-mail where a relay is configured.
+
+    A participant on the pull channel fetches its orders itself, so nothing speaks on that channel.
+    """
+
+    def __init__(self, webhook: Webhook, mail: Mail | None = None) -> None:
+        known: dict[Channel, Adapter] = {Channel.WEBHOOK: webhook}
+        if mail is not None:
+            known[Channel.EMAIL] = mail
+        self._known: Mapping[Channel, Adapter] = MappingProxyType(known)
+
+    def of(self, channel: Channel) -> Adapter:
+        """Return the adapter; raises ``DeliveryFailed("channel.unavailable")`` where nothing can be sent."""
+        try:
+            return self._known[channel]
+        except KeyError:
+            raise DeliveryFailed("channel.unavailable") from None

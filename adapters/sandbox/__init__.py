@@ -1,0 +1,1 @@
+"""A pretend bank, wallet, telecom, ISP or platform: a real participant over real HTTPS on loopback."""

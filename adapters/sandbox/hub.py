@@ -1,0 +1,106 @@
+"""A participant's way to the hub: an access token by a signed assertion, and answers to orders."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from adapters.base import DeliveryFailed
+from adapters.transport import HubAnswer, HubClient
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_LASTS = 60
+# A token is fetched anew this long before it ends.
+_SPARE = 20
+# Seconds before each next attempt at an answer that the hub did not take.
+WAITS = (0.2, 0.5, 1, 2, 5, 10, 20, 30)
+
+
+class Hub:
+    """Answers orders with a bearer token fetched by ``private_key_jwt`` (RFC 7523, ES256)."""
+
+    def __init__(
+        self,
+        client: HubClient,
+        client_id: str,
+        private_key_jwk: Mapping[str, Any],
+        issuer: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the key as a JWK (EC, P-256); ``issuer`` is the hub's issuer string, the only audience it takes."""
+        self._client = client
+        self._client_id = client_id
+        self._key = ECKey.import_key(dict(private_key_jwk))
+        self._issuer = issuer
+        self._clock = clock
+        self._token = ""
+        self._token_ends = 0.0
+        self._fetching = asyncio.Lock()
+
+    async def answer(self, path: str, acknowledgement: Mapping[str, Any]) -> HubAnswer:
+        """POST an acknowledgement and return the hub's answer, which may be a refusal.
+
+        What may pass by itself (no answer, 401, 409, 429, 5xx) is tried again for about a minute, always with the same
+        ``Idempotency-Key``; the last failure is returned, or raised as ``DeliveryFailed``.
+        """
+        key = str(uuid.uuid4())
+        content = json.dumps(acknowledgement, separators=(",", ":")).encode()
+        for wait in WAITS:
+            try:
+                answer = await self._post(path, content, key)
+            except DeliveryFailed:
+                await asyncio.sleep(wait)
+                continue
+            if answer.status not in (401, 409, 429) and answer.status < 500:
+                return answer
+            if answer.status == 401:
+                self._token_ends = 0.0
+            await asyncio.sleep(wait)
+        return await self._post(path, content, key)
+
+    async def _post(self, path: str, content: bytes, key: str) -> HubAnswer:
+        headers = {
+            "Authorization": f"Bearer {await self._access_token()}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": key,
+        }
+        return await self._client.post(path, content=content, headers=headers)
+
+    async def _access_token(self) -> str:
+        async with self._fetching:
+            if self._clock() >= self._token_ends - _SPARE:
+                form = {
+                    "grant_type": "client_credentials",
+                    "client_assertion_type": ASSERTION_TYPE,
+                    "client_assertion": self._assertion(),
+                }
+                asked_at = self._clock()
+                answer = await self._client.post(
+                    "/oauth/token",
+                    content=urlencode(form).encode(),
+                    headers={"Content-Type": "application/x-www-form-urlencoded"},
+                )
+                if answer.status != 200:
+                    raise DeliveryFailed(f"http.{answer.status}", status=answer.status, body_head=answer.body[:2048])
+                granted = json.loads(answer.body)
+                self._token, self._token_ends = granted["access_token"], asked_at + granted["expires_in"]
+            return self._token
+
+    def _assertion(self) -> str:
+        now = int(self._clock())
+        header = {"alg": "ES256", "typ": "JWT", "kid": self._key.thumbprint()}
+        claims = {
+            "iss": self._client_id,
+            "sub": self._client_id,
+            "aud": self._issuer,
+            "iat": now,
+            "exp": now + ASSERTION_LASTS,
+            "jti": str(uuid.uuid4()),
+        }
+        return jwt.encode(header, claims, self._key, algorithms=["ES256"])

@@ -1,0 +1,267 @@
+"""The one HTTP client: total deadline, byte cap, no redirects, TLS only, and only to the registered address."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from adapters import addresses
+from adapters.base import DeliveryFailed, Endpoint, Receipt
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+# The whole call at most, the connection, the answer, and what is kept of it.
+LONGEST_CALL = 30.0
+CONNECT_WITHIN = 2.0
+LARGEST_ANSWER = 64 * 1024
+ANSWER_HEAD = 2 * 1024
+CONNECTIONS_PER_ENDPOINT = 8
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """The kept connections to one endpoint, for as long as its definition stays the same."""
+
+    definition: tuple[object, ...]
+    client: httpx.AsyncClient
+    in_flight: int = 0
+    retired: bool = False
+
+
+@dataclass(slots=True)
+class Transport:
+    """Sends to registered endpoints, and to nothing else.
+
+    ``allow_loopback`` is for the demo profile; ``own_networks`` are the hub's subnets, refused even if registered;
+    ``resolve`` turns a name into addresses.
+    """
+
+    allow_loopback: bool = False
+    own_networks: Sequence[str] = ()
+    resolve: Resolve = addresses.system_resolve
+    _lines: dict[str, _Line] = field(default_factory=dict)
+
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
+        """POST ``content`` and return the receipt of a 2xx; any other ending raises ``DeliveryFailed``.
+
+        The whole call, with the look-up of the name, takes at most ``endpoint.timeout`` seconds (never above 30).
+        """
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(min(endpoint.timeout, LONGEST_CALL)):
+                target = _parse(url)
+                address = await self._registered_address(target, endpoint)
+                async with self._line(target, endpoint) as client:
+                    status, head = await _exchange(client, target, address, content, headers)
+        except httpx.ConnectTimeout:
+            raise DeliveryFailed("connect.timeout") from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise DeliveryFailed("answer.timeout") from None
+        except httpx.ConnectError as error:
+            raise DeliveryFailed("tls" if _came_from_tls(error) else "connect.failed") from None
+        except (httpx.HTTPError, OSError) as error:
+            # TLS 1.3 servers refuse a missing client certificate only after the handshake, on the first read.
+            raise DeliveryFailed("tls" if _came_from_tls(error) else "connection.broken") from None
+        return Receipt(status, time.monotonic() - began, head, f"{address}:{_port(target)}")
+
+    async def aclose(self) -> None:
+        """Close the kept connections."""
+        lines, self._lines = list(self._lines.values()), {}
+        for line in lines:
+            await line.client.aclose()
+
+    async def _registered_address(self, target: httpx.URL, endpoint: Endpoint) -> addresses.Address:
+        port = _port(target)
+        if endpoint.port not in (None, port):
+            raise DeliveryFailed("address.not_registered")
+        try:
+            candidates = await self.resolve(_name(target), port)
+        except (OSError, UnicodeError):
+            raise DeliveryFailed("name.unresolved") from None
+        # Resolved once: the address that is checked here is the address that is connected to.
+        address = addresses.first_registered(
+            candidates, endpoint.network, allow_loopback=self.allow_loopback, own_networks=self.own_networks
+        )
+        if address is None:
+            raise DeliveryFailed("address.not_registered")
+        return address
+
+    @contextlib.asynccontextmanager
+    async def _line(self, target: httpx.URL, endpoint: Endpoint) -> AsyncIterator[httpx.AsyncClient]:
+        # A kept connection was verified for a name under an authority: another definition needs other connections.
+        definition = (target.raw_host, endpoint.network, endpoint.ca_pem, endpoint.client_cert)
+        former = self._lines.get(endpoint.id)
+        if former is not None and former.definition == definition:
+            line = former
+            line.in_flight += 1
+        else:
+            line = self._lines[endpoint.id] = _Line(definition, _client(_ssl_context(endpoint)), in_flight=1)
+            if former is not None:
+                former.retired = True
+                await _close_if_unused(former)
+        try:
+            yield line.client
+        finally:
+            line.in_flight -= 1
+            await _close_if_unused(line)
+
+
+async def _close_if_unused(line: _Line) -> None:
+    if line.retired and line.in_flight == 0:
+        await line.client.aclose()
+
+
+def _parse(url: str) -> httpx.URL:
+    try:
+        target = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise DeliveryFailed("url.malformed") from None
+    if target.scheme != "https":
+        raise DeliveryFailed("url.not_tls")
+    if not target.host or target.userinfo:
+        raise DeliveryFailed("url.malformed")
+    return target
+
+
+def _port(target: httpx.URL) -> int:
+    return target.port or 443
+
+
+def _name(target: httpx.URL) -> str:
+    return target.raw_host.decode("ascii").strip("[]")
+
+
+def _ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
+    # Not ssl.create_default_context(): that one writes session keys to the file that SSLKEYLOGFILE names.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if endpoint.ca_pem is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cadata=endpoint.ca_pem)
+        if endpoint.client_cert is not None:
+            context.load_cert_chain(*endpoint.client_cert)
+    except (ssl.SSLError, OSError, ValueError):
+        raise DeliveryFailed("tls.configuration") from None
+    return context
+
+
+def _client(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
+    # Below the five seconds after which most servers hang up, so that a kept connection is rarely a dead one.
+    limits = httpx.Limits(max_connections=CONNECTIONS_PER_ENDPOINT, keepalive_expiry=4.0)
+    return httpx.AsyncClient(
+        verify=verify,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        trust_env=False,
+        follow_redirects=False,
+        limits=limits,
+        timeout=httpx.Timeout(None, connect=CONNECT_WITHIN),
+        headers={"User-Agent": "hoatoc", "Accept": "application/json", "Accept-Encoding": "identity"},
+    )
+
+
+async def _exchange(
+    client: httpx.AsyncClient, target: httpx.URL, address: addresses.Address, content: bytes, headers: Mapping[str, str]
+) -> tuple[int, bytes]:
+    async with client.stream(
+        "POST",
+        target.copy_with(host=str(address)),
+        content=content,
+        headers={**headers, "Host": target.netloc.decode("ascii")},
+        extensions={"sni_hostname": _name(target)},
+    ) as response:
+        body, fault = await _read(response)
+        head = body[:ANSWER_HEAD]
+        status = response.status_code
+        if response.is_success and fault is None:
+            return status, head
+        # What the status says matters more than a fault of the answer's body.
+        code = fault if response.is_success and fault else f"http.{status}"
+        raise DeliveryFailed(
+            "http.redirect" if 300 <= status < 400 else code,
+            retry_after=_retry_after(response.headers.get("Retry-After", "")),
+            status=status,
+            body_head=head,
+        )
+
+
+async def _read(response: httpx.Response) -> tuple[bytes, str | None]:
+    """Return the answer's body and what is wrong with it; stops reading at 64 KiB and never decompresses."""
+    if response.headers.get("Content-Encoding", "").strip():
+        return b"", "answer.encoded"
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            return bytes(body[:LARGEST_ANSWER]), "answer.too_large"
+    return bytes(body), None
+
+
+def _retry_after(value: str) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3), or ``None`` if it is unreadable."""
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        return float(value)
+    try:
+        instant = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # "-0000" gives a naive value; HTTP dates are GMT.
+    return max(0.0, instant.replace(tzinfo=instant.tzinfo or UTC).timestamp() - time.time())
+
+
+def _came_from_tls(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class HubAnswer:
+    """What the hub answered: the status and at most 64 KiB of body."""
+
+    status: int
+    body: bytes
+
+
+class HubClient:
+    """The way of a sandbox participant to its hub: plain HTTP, and therefore to a loopback address only."""
+
+    def __init__(self, hub_url: str, timeout: float = 10.0) -> None:
+        """Take the hub's base URL with a literal loopback address or ``localhost``; raises ``ValueError`` otherwise."""
+        self._base = httpx.URL(hub_url)
+        if self._base.scheme != "http" or not addresses.is_loopback(self._base.host):
+            raise ValueError("a sandbox speaks plain HTTP to a loopback address only")
+        self._timeout = timeout
+        self._client = _client(verify=False)
+
+    async def post(self, path: str, *, content: bytes, headers: Mapping[str, str]) -> HubAnswer:
+        """POST to a path of the hub and return any answer; raises ``DeliveryFailed`` if there was none in time."""
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(
+                    "POST", self._base.copy_with(raw_path=path.encode("ascii")), content=content, headers=dict(headers)
+                ) as response,
+            ):
+                body, fault = await _read(response)
+        except (TimeoutError, httpx.HTTPError, OSError):
+            raise DeliveryFailed("connect.failed") from None
+        if fault is not None:
+            raise DeliveryFailed(fault)
+        return HubAnswer(response.status_code, body)
+
+    async def aclose(self) -> None:
+        """Close the kept connections."""
+        await self._client.aclose()

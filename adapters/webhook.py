@@ -1,0 +1,110 @@
+"""The default format: CloudEvents 1.0 in structured JSON, signed by Standard Webhooks, over HTTPS."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters import signing
+from adapters.base import DeliveryFailed, Endpoint, Message, Receipt, Transport
+from workflows.terms import DispatchKind
+
+CONTENT_TYPE = "application/cloudevents+json"
+# Standard Webhooks: a payload stays under 20 kB, so that no receiver's limit swallows it.
+BODY_BELOW = 20_000
+
+
+class EventInvalid(Exception):
+    """The bytes are no CloudEvent of the hub; the message says which part is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Signs and sends; ``source`` names the hub in each event, ``clock`` gives seconds since 1970."""
+
+    source: str
+    clock: Callable[[], float] = time.time
+
+    async def send(self, message: Message, endpoint: Endpoint, transport: Transport) -> Receipt:
+        """POST the event with a fresh timestamp and one signature a secret.
+
+        Adds to the codes of the transport ``message.malformed`` and ``message.too_large``, which no retry can cure,
+        and ``endpoint.no_secret``: an unsigned order is never sent.
+        """
+        try:
+            content = cloud_event(message, self.source)
+        except (TypeError, ValueError):
+            raise DeliveryFailed("message.malformed", retryable=False) from None
+        if len(content) >= BODY_BELOW:
+            raise DeliveryFailed("message.too_large", retryable=False)
+        sent_at = int(self.clock())
+        try:
+            signature = signing.sign(endpoint.secrets, message.id, sent_at, content)
+        except ValueError:
+            raise DeliveryFailed("endpoint.no_secret") from None
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "webhook-id": message.id,
+            "webhook-timestamp": str(sent_at),
+            "webhook-signature": signature,
+        }
+        return await transport.post(endpoint.url, content=content, headers=headers, endpoint=endpoint)
+
+
+def cloud_event(message: Message, source: str) -> bytes:
+    """Return the event as JSON; the same message gives the same bytes, on every node and at every attempt.
+
+    ``sequence`` is text of ten digits: the CloudEvents sequence extension wants an order that text comparison keeps.
+    Raises ``TypeError`` or ``ValueError`` for a body that is not JSON and for an instant without a zone.
+    """
+    if message.occurred_at.tzinfo is None:
+        raise ValueError("an event's instant needs a zone")
+    event = {
+        "specversion": "1.0",
+        "id": message.id,
+        "source": source,
+        "type": message.type,
+        "subject": message.subject,
+        "time": message.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "sequence": f"{message.sequence:010d}",
+        "datacontenttype": "application/json",
+        "data": dict(message.body),
+    }
+    text = json.dumps(event, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return text.encode("utf-8")
+
+
+def parse(content: bytes) -> Message:
+    """Return the message that a signed body carries, as a receiver reads it; raises ``EventInvalid``."""
+    try:
+        event = json.loads(content)
+    except (ValueError, RecursionError):
+        raise EventInvalid("not JSON") from None
+    if not isinstance(event, dict) or event.get("specversion") != "1.0" or not isinstance(event.get("data"), dict):
+        raise EventInvalid("not a CloudEvent 1.0 with an object as data")
+    try:
+        occurred_at = datetime.fromisoformat(_text(event, "time"))
+        sequence = int(_text(event, "sequence"))
+        kind = DispatchKind(_text(event, "type").removeprefix("vn.hoatoc.").partition(".")[0])
+    except ValueError:
+        raise EventInvalid("time, sequence or type is malformed") from None
+    if occurred_at.tzinfo is None:
+        raise EventInvalid("time has no zone")
+    return Message(
+        id=_text(event, "id"),
+        type=_text(event, "type"),
+        kind=kind,
+        subject=_text(event, "subject"),
+        occurred_at=occurred_at.astimezone(UTC),
+        sequence=sequence,
+        body=event["data"],
+    )
+
+
+def _text(event: dict[str, Any], name: str) -> str:
+    value = event.get(name)
+    if not isinstance(value, str) or not value:
+        raise EventInvalid(f"{name} is missing")
+    return value

@@ -1,0 +1,62 @@
+"""Which networks may be registered, and which of a name's addresses is used."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters import addresses
+
+
+@pytest.mark.parametrize("network", ["10.20.0.0/16", "203.0.113.7/32", "192.168.4.0/24", "2001:db8:1::/48"])
+def test_a_participants_network_may_be_registered_private_or_public(network: str) -> None:
+    assert addresses.check_registrable(network) == network
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        *("127.0.0.1/32", "127.0.0.0/8", "::1/128", "0.0.0.0/0", "::/0", "128.0.0.0/1", "0.0.0.0/32"),
+        *("169.254.169.254/32", "224.0.0.0/8", "255.255.255.255/32", "fe80::/64", "::ffff:10.0.0.0/104"),
+        *("64:ff9b::7f00:1/128", "2002:7f00:1::/48", "10.9.0.0/16", "10.9.8.0/30"),
+    ],
+)
+def test_a_forbidden_or_too_wide_network_is_never_registered(network: str) -> None:
+    with pytest.raises(addresses.NetworkRefused) as caught:
+        addresses.check_registrable(network, own_networks=("10.9.8.0/24",))
+    assert caught.value.reason == "network.forbidden"
+
+
+@pytest.mark.parametrize("network", ["", "bank.example", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8/8"])
+def test_what_is_no_network_is_refused(network: str) -> None:
+    with pytest.raises(addresses.NetworkRefused) as caught:
+        addresses.check_registrable(network)
+    assert caught.value.reason == "network.malformed"
+
+
+def test_only_the_demo_profile_may_register_loopback_and_nothing_else_forbidden() -> None:
+    assert addresses.check_registrable("127.0.0.1/32", allow_loopback=True) == "127.0.0.1/32"
+    with pytest.raises(addresses.NetworkRefused):
+        addresses.check_registrable("0.0.0.0/0", allow_loopback=True)
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_not_used() -> None:
+    assert addresses.first_registered(["::ffff:127.0.0.1", "::ffff:10.0.0.1"], "::/0") is None
+
+
+def test_without_a_registered_network_no_address_is_used() -> None:
+    assert addresses.first_registered(["203.0.113.7"], None) is None
+
+
+@given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 128))
+def test_an_address_is_used_only_inside_the_registered_network(
+    candidate: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    base: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    bits: int,
+) -> None:
+    network = ipaddress.ip_network((base, min(bits, base.max_prefixlen)), strict=False)
+    found = addresses.first_registered([str(candidate)], str(network))
+    assert found is None or (found == candidate and candidate in network)
+    if found is not None:
+        assert not (found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified)

@@ -1,0 +1,498 @@
+"""A sandbox participant over real HTTPS, with a tiny hub over real HTTP that issues tokens and records answers."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from wire_servers import endpoint
+
+from adapters import signing
+from adapters.base import DeliveryFailed, Message, Receipt
+from adapters.sandbox import hub as sandbox_hub
+from adapters.sandbox.behaviour import Behaviour, Partial, Ported, Prompt, Refusing, Silent, Slow
+from adapters.sandbox.participant import Sandbox
+from adapters.sandbox.server import EmbeddedServer
+from adapters.sandbox.tls import SandboxTls
+from adapters.transport import Transport
+from adapters.webhook import Webhook, cloud_event
+from workflows.terms import DispatchKind, RefusalCode, Sector
+
+SECRET = signing.new_secret()
+KEY = ECKey.generate_key("P-256")
+ACCOUNT = "0990000000001"  # made up
+FULL = {"outcome": "executed", "amount_held": {"value": "150000000", "currency": "VND"}}
+
+
+@dataclass
+class FakeHub:
+    """Issues tokens for one key, records acknowledgements, and may fail the first few of them."""
+
+    assertions: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    failing: list[int] = field(default_factory=list)
+    url: str = ""
+
+    async def token(self, request: Request) -> Response:
+        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        if (form["grant_type"], form["client_assertion_type"]) != ("client_credentials", sandbox_hub.ASSERTION_TYPE):
+            return Response(status_code=400)
+        assertion = form["client_assertion"]
+        claims = jwt.decode(assertion, KEY, algorithms=["ES256"]).claims
+        self.assertions.append((jws.extract_compact(assertion.encode()).headers(), claims))
+        token = {"access_token": f"token-{len(self.assertions)}", "token_type": "Bearer", "expires_in": 300}
+        return JSONResponse(token)
+
+    async def acknowledge(self, request: Request) -> Response:
+        self.keys.append(request.headers["idempotency-key"])
+        if request.headers["authorization"] != f"Bearer token-{len(self.assertions)}":
+            return Response(status_code=401)
+        if self.failing:
+            return Response(status_code=self.failing.pop(0))
+        self.answers.append((request.path_params["order"], await request.json()))
+        return JSONResponse({}, status_code=201)
+
+
+class Events:
+    """What the sandbox told, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self._news = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, kind: str, data: dict[str, Any]) -> None:
+        self.told.append((kind, data))
+        task = asyncio.ensure_future(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    def count(self, kind: str) -> int:
+        return sum(1 for told, _ in self.told if told == kind)
+
+    async def until(self, kind: str, times: int = 1) -> None:
+        async with asyncio.timeout(5), self._news:
+            await self._news.wait_for(lambda: self.count(kind) >= times)
+
+
+@dataclass
+class Scene:
+    """One sandbox, its hub, and the hub's side of the wire."""
+
+    sandbox: Sandbox
+    hub: FakeHub
+    events: Events
+    transport: Transport
+    ca_pem: str
+
+    async def send(self, message: Message, secret: str = SECRET) -> Receipt:
+        to = endpoint(self.sandbox.url, ca_pem=self.ca_pem, secrets=(secret,))
+        return await Webhook("https://hub.example").send(message, to, self.transport)
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Receipt:
+        to = endpoint(self.sandbox.url, ca_pem=self.ca_pem)
+        return await self.transport.post(to.url, content=body, headers=headers, endpoint=to)
+
+
+Play = Callable[..., Awaitable[Scene]]
+
+
+@pytest.fixture
+async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Play]:
+    monkeypatch.setattr(sandbox_hub, "WAITS", (0.0, 0.0, 0.0))
+    fake, tls, transport = FakeHub(), SandboxTls(tmp_path / "tls"), Transport(allow_loopback=True)
+    app = Starlette(
+        routes=[
+            Route("/oauth/token", fake.token, methods=["POST"]),
+            Route("/v1/orders/{order}/acknowledgements", fake.acknowledge, methods=["POST"]),
+        ]
+    )
+    hub_server = EmbeddedServer(app, 0)
+    await hub_server.start()
+    fake.url = f"http://127.0.0.1:{hub_server.port}"
+    started: list[Sandbox] = []
+
+    async def begin(behaviour: Behaviour, balances: Mapping[str, int] | None = None) -> Scene:
+        events = Events()
+        sandbox = Sandbox(
+            "bank A",
+            Sector.BANK,
+            behaviour,
+            0,
+            fake.url,
+            "client-a",
+            KEY.as_dict(private=True),
+            SECRET,
+            tls,
+            events,
+            issuer="https://hub.example",
+            balances=balances,
+        )
+        await sandbox.start()
+        started.append(sandbox)
+        return Scene(sandbox, fake, events, transport, tls.ca_pem)
+
+    yield begin
+    await transport.aclose()
+    for sandbox in started:
+        await sandbox.stop()
+    await hub_server.stop()
+
+
+def order(
+    order_id: str = "order-1", action: str = "freeze", *, number: int = 1, sequence: int = 1, **body: Any
+) -> Message:
+    content = {
+        "order_id": order_id,
+        "request_id": "request-1",
+        "reference": "HT-261123-7K3MQ",
+        "action": action,
+        "sequence": sequence,
+        "target": {"kind": "account", "value": ACCOUNT},
+        "amount": {"value": "150000000", "currency": "VND"},
+        "ends_at": "2026-11-26T00:00:00Z",
+        "answer_url": f"/v1/orders/{order_id}/acknowledgements",
+    } | body
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    return Message(
+        f"msg_{number:032x}", f"vn.hoatoc.order.{action}", DispatchKind.ORDER, order_id, at, sequence, content
+    )
+
+
+def lift(order_id: str, lifts: str | None, *, number: int, sequence: int) -> Message:
+    return order(order_id, "lift", number=number, sequence=sequence, lifts_order_id=lifts, amount=None)
+
+
+async def test_a_prompt_bank_executes_a_freeze_in_full(play: Play) -> None:
+    scene = await play(Prompt())
+    assert (await scene.send(order())).status == 202
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", FULL)]
+    assert scene.sandbox.ledger.held(ACCOUNT) == 150_000_000
+    told = dict(scene.events.told)
+    assert told["executed"] == {
+        "participant": "bank A",
+        "order_id": "order-1",
+        "reference": "HT-261123-7K3MQ",
+        "action": "freeze",
+        "target": ACCOUNT,
+        "amount_held": 150_000_000,
+    }
+
+
+async def test_the_token_is_fetched_once_with_an_assertion_of_exactly_the_agreed_shape(play: Play) -> None:
+    scene = await play(Prompt())
+    for number in (1, 2):
+        await scene.send(order(f"order-{number}", number=number))
+    await scene.events.until("answered", 2)
+    ((header, claims),) = scene.hub.assertions
+    assert header == {"alg": "ES256", "typ": "JWT", "kid": KEY.thumbprint()}
+    assert set(claims) == {"iss", "sub", "aud", "iat", "exp", "jti"}
+    assert (claims["iss"], claims["sub"], claims["aud"]) == ("client-a", "client-a", "https://hub.example")
+    assert abs(claims["iat"] - time.time()) < 10
+    assert 0 < claims["exp"] - claims["iat"] <= 300
+
+
+async def test_a_duplicate_delivery_has_one_effect(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(order())
+    await scene.events.until("answered")
+    assert (await scene.send(order())).status == 200
+    # A reminder under an id of its own is answered again, and still one hold.
+    await scene.send(order(number=2))
+    await scene.events.until("answered", 2)
+    assert scene.events.count("duplicate") == 1
+    assert scene.hub.answers == [("order-1", FULL)] * 2
+    assert scene.sandbox.ledger.held(ACCOUNT) == 150_000_000
+
+
+async def test_a_bad_signature_gets_401_and_has_no_effect(play: Play) -> None:
+    scene = await play(Prompt())
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.send(order(), secret=signing.new_secret())
+    assert caught.value.code == "http.401"
+    assert scene.events.told == [("signature_refused", {"participant": "bank A", "reason": "signature_unknown"})]
+    # The refused delivery does not count as seen: the rightly signed one still goes through.
+    assert (await scene.send(order())).status == 202
+
+
+async def test_an_old_signature_gets_401(play: Play) -> None:
+    scene = await play(Prompt())
+    content, sent_at = cloud_event(order(), "hub"), int(time.time()) - 301
+    signature = signing.sign([SECRET], "msg_1", sent_at, content)
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.post(
+            content, {"webhook-id": "msg_1", "webhook-timestamp": str(sent_at), "webhook-signature": signature}
+        )
+    assert caught.value.code == "http.401"
+    assert scene.sandbox.ledger.holds == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"nonsense", 400),
+        (cloud_event(order(target=None), "hub"), 400),
+        (cloud_event(order(answer_url="http://elsewhere.example/"), "hub"), 400),
+        (b" " * 65_537, 413),
+    ],
+    ids=["no JSON", "no target", "an answer to elsewhere", "too large"],
+)
+async def test_a_signed_body_that_is_no_order_is_refused(content: bytes, status: int, play: Play) -> None:
+    scene = await play(Prompt())
+    sent_at = int(time.time())
+    signature = signing.sign([SECRET], "msg_1", sent_at, content)
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(sent_at), "webhook-signature": signature}
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.post(content, headers)
+    assert caught.value.status == status
+    assert scene.events.count("received") == 0
+
+
+@pytest.mark.parametrize(
+    ("lift_order", "outcome"),
+    [("order-2", "executed"), ("order-1", "lifted")],
+    ids=["a lift with a request of its own", "a hold that reached its end"],
+)
+async def test_a_lift_ends_its_own_hold_and_is_confirmed(lift_order: str, outcome: str, play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(order())
+    await scene.send(order("order-other", number=2, sequence=2))
+    await scene.events.until("answered", 2)
+    await scene.send(lift(lift_order, "order-1", number=3, sequence=3))
+    await scene.events.until("answered", 3)
+    assert scene.hub.answers[-1] == (lift_order, {"outcome": outcome})
+    # Holds are independent: the other one on the same account stands.
+    assert set(scene.sandbox.ledger.holds) == {"order-other"}
+
+
+async def test_a_freeze_that_arrives_after_its_lift_does_not_revive_the_hold(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(lift("order-2", "order-1", number=2, sequence=2))
+    await scene.events.until("answered")
+    await scene.send(order(number=1, sequence=1))
+    await scene.events.until("out_of_order")
+    assert scene.sandbox.ledger.holds == {}
+    assert [answered for answered, _ in scene.hub.answers] == ["order-2"]
+
+
+async def test_a_lift_overtakes_a_slow_freeze_for_good(play: Play) -> None:
+    scene = await play(Slow(0.1))
+    await scene.send(order())
+    await scene.events.until("answered")
+    await scene.send(lift("order-1", None, number=2, sequence=2))
+    await scene.events.until("out_of_order")
+    assert scene.sandbox.ledger.holds == {}
+    assert [answer["outcome"] for _, answer in scene.hub.answers] == ["received", "lifted"]
+
+
+async def test_a_freeze_of_more_than_the_balance_is_partly_executed_and_a_top_up_is_reported(play: Play) -> None:
+    scene = await play(Prompt(), balances={ACCOUNT: 40_000_000})
+    await scene.send(order())
+    await scene.events.until("answered")
+    for amount in (60_000_000, 100_000_000, 5):
+        await scene.sandbox.top_up(ACCOUNT, amount)
+    held = [answer["amount_held"]["value"] for _, answer in scene.hub.answers]
+    assert held == ["40000000", "100000000", "150000000"]
+
+
+async def test_a_partial_bank_holds_a_part_then_more_by_itself_and_only_once(play: Play) -> None:
+    scene = await play(Partial(first=90_000_000, more=60_000_000, after=0.05))
+    await scene.send(order())
+    await scene.events.until("answered", 2)
+    await scene.send(order(number=2))
+    await scene.events.until("answered", 3)
+    held = [answer["amount_held"]["value"] for _, answer in scene.hub.answers]
+    assert held == ["90000000", "150000000", "150000000"]
+    assert scene.sandbox.ledger.balances[ACCOUNT] == 150_000_000
+
+
+async def test_a_whole_account_is_held_with_all_that_comes_in(play: Play) -> None:
+    scene = await play(Prompt(), balances={ACCOUNT: 7})
+    await scene.send(order(amount=None, whole_account=True))
+    await scene.events.until("answered")
+    await scene.sandbox.top_up(ACCOUNT, 5)
+    assert [answer["amount_held"]["value"] for _, answer in scene.hub.answers] == ["7", "12"]
+
+
+async def test_two_holds_on_one_account_never_hold_the_same_money(play: Play) -> None:
+    scene = await play(Prompt(), balances={ACCOUNT: 200_000_000})
+    for number in (1, 2, 3):
+        await scene.send(order(f"order-{number}", number=number, sequence=number))
+        await scene.events.until("answered", number)
+    assert [answer.get("amount_held", answer.get("refusal_code")) for _, answer in scene.hub.answers] == [
+        {"value": "150000000", "currency": "VND"},
+        {"value": "50000000", "currency": "VND"},
+        "no_balance",
+    ]
+
+
+async def test_an_extension_moves_the_end_and_an_older_one_does_not_move_it_back(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(order())
+    await scene.events.until("answered")
+    for number, sequence, day in ((2, 5, 28), (3, 4, 27)):
+        ends_at = f"2026-11-{day}T00:00:00Z"
+        message = order(
+            f"order-{number}", "extend", number=number, sequence=sequence, extends_order_id="order-1", ends_at=ends_at
+        )
+        await scene.send(message)
+        await scene.events.until("answered", number)
+    assert scene.sandbox.ledger.holds["order-1"].ends_at == "2026-11-28T00:00:00Z"
+    await scene.send(order("order-4", "extend", number=4, extends_order_id="unknown"))
+    await scene.events.until("answered", 4)
+    assert scene.hub.answers[-1][1] == {"outcome": "refused", "refusal_code": "target_not_found"}
+
+
+async def test_a_takedown_is_executed_without_an_amount_and_can_be_lifted(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(order(action="takedown", amount=None, target={"kind": "domain", "value": "scam.example"}))
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", {"outcome": "executed"})]
+    assert scene.sandbox.ledger.blocked == {"order-1": "scam.example"}
+    await scene.send(lift("order-2", "order-1", number=2, sequence=2))
+    await scene.events.until("answered", 2)
+    assert scene.sandbox.ledger.blocked == {}
+
+
+async def test_a_slow_bank_says_received_first(play: Play) -> None:
+    scene = await play(Slow(0.05))
+    await scene.send(order())
+    await scene.events.until("answered", 2)
+    assert [answer["outcome"] for _, answer in scene.hub.answers] == ["received", "executed"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "answer"),
+    [
+        (Refusing(RefusalCode.HOLDER_MISMATCH), {"outcome": "refused", "refusal_code": "holder_mismatch"}),
+        (
+            Refusing(RefusalCode.HOLDER_MISMATCH, frozenset({ACCOUNT})),
+            {"outcome": "refused", "refusal_code": "holder_mismatch"},
+        ),
+        (Refusing(RefusalCode.HOLDER_MISMATCH, frozenset({"other"})), FULL),
+        (Ported("telecom-x"), {"outcome": "not_mine", "ported_to": "telecom-x"}),
+        (Ported("telecom-x", frozenset({"other"})), FULL),
+    ],
+)
+async def test_a_participant_refuses_or_points_elsewhere_for_the_named_targets(
+    behaviour: Behaviour, answer: dict[str, Any], play: Play
+) -> None:
+    scene = await play(behaviour)
+    await scene.send(order())
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", answer)]
+    assert bool(scene.sandbox.ledger.holds) is (answer == FULL)
+
+
+async def test_a_silent_bank_takes_everything_and_answers_nothing(play: Play) -> None:
+    silent, prompt = await play(Silent()), await play(Prompt())
+    assert (await silent.send(order())).status == 202
+    assert (await silent.send(lift("order-2", "order-1", number=2, sequence=2))).status == 202
+    await prompt.send(order("order-9"))
+    await prompt.events.until("answered")
+    assert [answered for answered, _ in silent.hub.answers] == ["order-9"]
+    assert [kind for kind, _ in silent.events.told] == ["received", "received"]
+
+
+async def test_a_notice_is_taken_and_not_treated_as_an_order(play: Play) -> None:
+    scene = await play(Prompt())
+    notice = Message(
+        "msg_9",
+        "vn.hoatoc.notice.escalation",
+        DispatchKind.NOTICE,
+        "order-1",
+        datetime(2026, 11, 23, tzinfo=UTC),
+        1,
+        {"text": "late"},
+    )
+    assert (await scene.send(notice)).status == 202
+    assert scene.events.told == [("notice", {"participant": "bank A", "type": "vn.hoatoc.notice.escalation"})]
+
+
+async def test_an_answer_is_repeated_under_one_key_until_the_hub_takes_it(play: Play) -> None:
+    scene = await play(Prompt())
+    scene.hub.failing = [503, 429, 401]
+    await scene.send(order())
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", FULL)]
+    assert (len(scene.hub.keys), len(set(scene.hub.keys))) == (4, 1)
+    # The 401 cost the token.
+    assert len(scene.hub.assertions) == 2
+
+
+@pytest.mark.parametrize(("failing", "attempts"), [([404], 1), ([500] * 9, 4)])
+async def test_an_answer_that_the_hub_will_not_take_is_told(failing: list[int], attempts: int, play: Play) -> None:
+    scene = await play(Prompt())
+    code = f"http.{failing[0]}"
+    scene.hub.failing = failing
+    await scene.send(order())
+    await scene.events.until("answer_failed")
+    assert scene.events.told[-1][1]["code"] == code
+    assert len(scene.hub.keys) == attempts
+
+
+async def test_a_stopped_participant_is_unreachable(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.sandbox.stop()
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.send(order())
+    assert caught.value.code == "connect.failed"
+
+
+def test_the_authority_is_made_once_and_its_keys_are_for_the_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    first, second = SandboxTls(folder), SandboxTls(folder)
+    assert (first.ca_pem, first.files) == (second.ca_pem, second.files)
+    assert SandboxTls(tmp_path / "other").ca_pem != first.ca_pem
+    assert {path.stat().st_mode & 0o777 for path in folder.glob("*.key")} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_server_certificate_near_its_end_is_renewed_under_the_same_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = SandboxTls(tmp_path)
+    before = Path(first.files[0]).read_bytes()
+    in_a_year = time.time() + 340 * 86_400
+    monkeypatch.setattr(time, "time", lambda: in_a_year)
+    second = SandboxTls(tmp_path)
+    assert second.ca_pem == first.ca_pem
+    assert Path(second.files[0]).read_bytes() != before
+
+
+def test_the_certificates_satisfy_a_strict_verifier(tmp_path: Path) -> None:
+    tls = SandboxTls(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(cadata=tls.ca_pem)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*tls.files)
+    for name in ("localhost", "127.0.0.1", "::1"):
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        here = context.wrap_bio(back, there, server_hostname=name)
+        far = server.wrap_bio(there, back, server_side=True)
+        for _ in range(4):
+            for side in (here, far):
+                try:
+                    side.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+        assert here.getpeercert()

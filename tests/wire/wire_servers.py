@@ -1,0 +1,157 @@
+"""Real TLS servers on loopback, with certificates made on the spot."""
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from adapters.base import Endpoint
+from workflows.terms import Channel
+
+_FROM, _TO = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Authority:
+    """A certificate authority for one test."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._builder(self._name, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        self.pem = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue(self, *names: str) -> tuple[str, str]:
+        """Return the files of a certificate for the names (or addresses) and of its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        builder = self._builder(subject, key.public_key())
+        builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        certificate, key_file = (self._folder / f"{names[0]}.{self.id}.{part}" for part in ("crt", "key"))
+        certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return str(certificate), str(key_file)
+
+    @property
+    def id(self) -> str:
+        return self._name.rfc4514_string().replace(" ", "_")
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        builder = x509.CertificateBuilder(issuer_name=self._name, subject_name=subject, public_key=key)
+        return builder.serial_number(x509.random_serial_number()).not_valid_before(_FROM).not_valid_after(_TO)
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+@dataclass
+class Heard:
+    """What a server heard: connections, server names asked for, and whole requests."""
+
+    port: int = 0
+    connections: int = 0
+    names: list[str | None] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the last request."""
+        for line in self.heads[-1].split("\r\n")[1:]:
+            key, _, value = line.partition(": ")
+            if key.lower() == name.lower():
+                return value
+        return None
+
+
+def says(status_line: str, *headers: str, body: bytes = b"") -> Answer:
+    """Return an answer with a status line, headers and a body of known length."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        head = "\r\n".join([f"HTTP/1.1 {status_line}", f"Content-Length: {len(body)}", *headers, "", ""])
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def serving(answer: Answer, files: tuple[str, str] | None, client_ca: str | None = None) -> AsyncIterator[Heard]:
+    """Serve on a free port of 127.0.0.1: with TLS if there are certificate files, else plain TCP."""
+    heard = Heard()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.connections += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                heard.heads.append(head)
+                length = int(heard.header("content-length") or 0)
+                heard.bodies.append(await reader.readexactly(length))
+                await answer(writer)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=_context(files, client_ca, heard))
+    heard.port = server.sockets[0].getsockname()[1]
+    try:
+        yield heard
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _context(files: tuple[str, str] | None, client_ca: str | None, heard: Heard) -> ssl.SSLContext | None:
+    if files is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=client_ca)
+
+    def note(_socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        heard.names.append(name)
+
+    context.sni_callback = note
+    return context
+
+
+def endpoint(
+    url: str,
+    *,
+    ca_pem: str | None = None,
+    network: str | None = "127.0.0.0/8",
+    port: int | None = None,
+    secrets: tuple[str, ...] = (),
+    client_cert: tuple[str, str] | None = None,
+    timeout: float = 5.0,
+    channel: Channel = Channel.WEBHOOK,
+) -> Endpoint:
+    """Return an endpoint of the one participant that these tests speak to."""
+    return Endpoint("endpoint-1", channel, url, network, port, ca_pem, secrets, client_cert, timeout)
