@@ -1,0 +1,70 @@
+"""The console's sign-in as pure values: single-use links, sessions, and the token against forged forms."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import NewType
+
+LINK_LIFETIME = timedelta(minutes=15)
+SESSION_LIFETIME = timedelta(hours=8)
+SESSION_IDLE = timedelta(minutes=30)
+
+LinkToken = NewType("LinkToken", str)
+SessionToken = NewType("SessionToken", str)
+Digest = NewType("Digest", str)
+"""SHA-256 in hex: the only form of a link or a session that is stored, so that a copied table opens nothing."""
+
+
+def new_link_token() -> tuple[LinkToken, Digest]:
+    """Make a sign-in link's token (256 random bits) and the digest to store. The caller spends it once."""
+    token = LinkToken(secrets.token_urlsafe(32))
+    return token, link_digest(token)
+
+
+def new_session_token() -> tuple[SessionToken, Digest]:
+    """Make a session's token (256 random bits, for the cookie) and the digest to store."""
+    token = SessionToken(secrets.token_urlsafe(32))
+    return token, session_digest(token)
+
+
+def link_digest(presented: str) -> Digest:
+    """Return the digest by which to look up a link as it was presented, whatever text that is."""
+    return _digest(b"link", presented)
+
+
+def session_digest(presented: str) -> Digest:
+    """Return the digest by which to look up a session cookie as it was presented, whatever text that is."""
+    return _digest(b"session", presented)
+
+
+def link_is_alive(made_at: datetime, now: datetime) -> bool:
+    """Tell whether a link that nobody has used yet may still be used."""
+    return now - made_at < LINK_LIFETIME
+
+
+def session_is_alive(started_at: datetime, seen_at: datetime, now: datetime) -> bool:
+    """Tell whether a session is neither too old nor idle for too long."""
+    return now - started_at < SESSION_LIFETIME and now - seen_at < SESSION_IDLE
+
+
+def csrf_token(session: SessionToken) -> str:
+    """Derive the token that each form of this session carries; it needs no storage and dies with the session."""
+    mac = hmac.new(_bytes(session), b"hoatoc console csrf", hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def csrf_matches(session: SessionToken, presented: str) -> bool:
+    """Compare a form's token with the session's, in constant time; any text may be presented."""
+    return hmac.compare_digest(_bytes(csrf_token(session)), _bytes(presented))
+
+
+def _digest(use: bytes, presented: str) -> Digest:
+    # The use is hashed too: a link's token can never pass for a session's.
+    return Digest(hashlib.sha256(b"hoatoc console " + use + b"\x00" + _bytes(presented)).hexdigest())
+
+
+def _bytes(text: str) -> bytes:
+    # Cookies and forms are anybody's text, lone surrogates included; hashing must not fail on them.
+    return text.encode("utf-8", "surrogatepass")

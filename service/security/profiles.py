@@ -1,0 +1,53 @@
+"""The token profiles as data: which header, which claims and which lifetime each kind of token has, exactly."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class KeyPurpose(StrEnum):
+    """What a key may sign; a key enrolled for one purpose never verifies another kind of token."""
+
+    CLIENT_ASSERTION = "client_assertion"
+    ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a purpose, not a secret
+
+
+LONGEST_LIFETIME = timedelta(seconds=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One kind of token.
+
+    ``header`` is the exact set of header members and ``types`` the accepted spellings of ``typ``; ``required`` claims
+    must be there, ``optional`` ones may, any other is refused. A proof of possession (RFC 9449) is one more value here:
+    its header names ``jwk`` instead of ``kid``, and its claims have no ``exp``.
+    """
+
+    purpose: KeyPurpose
+    types: frozenset[str]
+    header: frozenset[str]
+    required: frozenset[str]
+    optional: frozenset[str]
+    lifetime: timedelta
+
+
+# RFC 7523 leaves typ open ("JWT" is what libraries write); its successor registers client-authentication+jwt.
+CLIENT_ASSERTION = Profile(
+    purpose=KeyPurpose.CLIENT_ASSERTION,
+    types=frozenset({"JWT", "client-authentication+jwt"}),
+    header=frozenset({"alg", "typ", "kid"}),
+    required=frozenset({"iss", "sub", "aud", "iat", "exp", "jti"}),
+    optional=frozenset({"nbf"}),
+    lifetime=LONGEST_LIFETIME,
+)
+
+# RFC 9068, with the confirmation of RFC 9449.
+ACCESS_TOKEN = Profile(
+    purpose=KeyPurpose.ACCESS_TOKEN,
+    types=frozenset({"at+jwt"}),
+    header=frozenset({"alg", "typ", "kid"}),
+    required=frozenset({"iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf"}),
+    optional=frozenset({"nbf"}),
+    lifetime=LONGEST_LIFETIME,
+)
