@@ -1,0 +1,43 @@
+"""How alembic reaches the database: the hub's own settings, or the connection that ``service.migrate`` hands over."""
+
+import asyncio
+
+import sqlalchemy as sa
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from service import models
+from service.settings import Settings
+
+# So that a migration that waits for a lock gives up instead of queueing every request behind itself.
+_LOCK_TIMEOUT = "SET lock_timeout = '5s'"
+
+
+def run(connection: sa.Connection) -> None:
+    """Run the migrations on ``connection``, in one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=models.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text(_LOCK_TIMEOUT))
+        context.run_migrations()
+
+
+async def run_by_settings() -> None:
+    """Open the database that the settings name and migrate it."""
+    engine = create_async_engine(Settings().url)
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+        await connection.commit()
+    await engine.dispose()
+
+
+given = context.config.attributes.get("connection")
+if given is None:
+    asyncio.run(run_by_settings())
+else:
+    run(given)

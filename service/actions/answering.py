@@ -1,0 +1,137 @@
+"""An answer about to be taken, and what every kind of answer shares: moving, settling, recording, telling."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.audit import Log
+from service.engine import settling, statuses, tasks
+from service.engine.dossier import Dossier, Row
+from service.engine.hub import Hub
+from service.models import Order
+from service.schemas.orders import AcknowledgementBody
+from workflows.terms import Actor, Fact, OrderState, RefusalCode, Stage, TaskKind
+
+_ORDERS = Order.__table__  # type: ignore[attr-defined]
+PARTICIPANT_STAGES = (Stage.RECEIPT, Stage.ACKNOWLEDGE, Stage.EXECUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """An answer about to be taken, with the rows it touches, all read under the lock of their chains."""
+
+    conn: AsyncConnection
+    hub: Hub
+    log: Log
+    actor: Actor
+    body: AcknowledgementBody
+    order: Row
+    dossier: Dossier
+    original: Row | None
+    original_dossier: Dossier | None
+    ported_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of it."""
+
+    state: OrderState
+    contradicts: bool = False
+    refusal_code: RefusalCode | None = None
+
+
+async def contradicted(answering: Answering, code: RefusalCode | None = None) -> Verdict:
+    """Change nothing, and ask a coordinator: the answer contradicts a final one."""
+    record(answering, Fact.ORDER_CONTRADICTED, outcome=str(answering.body.outcome), state=str(answering.order["state"]))
+    await open_task(answering, TaskKind.CONTRADICTING_ANSWER)
+    return Verdict(answering.order["state"], contradicts=True, refusal_code=code)
+
+
+async def open_task(answering: Answering, kind: TaskKind) -> None:
+    """Open a task about this order."""
+    order = answering.order
+    task = tasks.NewTask(
+        tenant=order["tenant"],
+        kind=kind,
+        chain=answering.dossier.chain,
+        participant_id=order["participant_id"],
+        request_id=order["request_id"],
+        order_id=order["id"],
+        data={"outcome": str(answering.body.outcome), "state": str(order["state"])},
+    )
+    await tasks.open_tasks(answering.conn, answering.log, answering.hub.actor, answering.log.at, [task])
+
+
+async def move(answering: Answering, state: OrderState, **values: Any) -> None:
+    """Write the order's new state; members that are None stay as they are."""
+    values = {name: value for name, value in values.items() if value is not None}
+    await answering.conn.execute(
+        sa.update(_ORDERS)
+        .where(_ORDERS.c.id == answering.order["id"])
+        .values(state=state, changed_at=answering.log.at, answered_at=answering.log.at, **values)
+    )
+
+
+async def meet(answering: Answering, stages: Collection[Stage]) -> None:
+    """Meet the deadlines of these stages."""
+    for stage in stages:
+        await settling.meet(answering.conn, answering.log, answering.actor, [answering.order["id"]], stage)
+    if Stage.EXECUTE in stages:
+        await settling.cancel(answering.conn, answering.log.at, [answering.order["id"]], (Stage.ACKNOWLEDGEMENT_END,))
+
+
+async def finish(answering: Answering) -> None:
+    """Meet all of a participant's stages and cancel whatever else waits for this order."""
+    await meet(answering, PARTICIPANT_STAGES)
+    await settling.cancel(answering.conn, answering.log.at, [answering.order["id"]])
+
+
+def record(answering: Answering, fact: Fact, **data: Any) -> None:
+    """Record a fact about this order."""
+    order = answering.order
+    answering.log.record(
+        answering.dossier.chain,
+        fact,
+        answering.actor,
+        order["tenant"],
+        request_id=order["request_id"],
+        order_id=str(order["id"]),
+        participant_id=order["participant_id"],
+        **data,
+    )
+
+
+async def tell(
+    answering: Answering,
+    fact: Fact,
+    state: OrderState,
+    *,
+    amount_held: int | None = None,
+    amount_asked: int | None = None,
+    refusal_code: RefusalCode | None = None,
+) -> Verdict:
+    """Record a fact, tell the agency, and return the verdict."""
+    record(
+        answering,
+        fact,
+        amount_held=None if amount_held is None else str(amount_held),
+        amount_asked=None if amount_asked is None else str(amount_asked),
+        refusal=str(refusal_code) if refusal_code else None,
+        ported_to=answering.ported_to,
+        reference=answering.body.reference,
+    )
+    news = statuses.News(
+        answering.dossier,
+        fact,
+        str(state),
+        answering.order["id"],
+        answering.order["participant_id"],
+        amount_held,
+        str(refusal_code) if refusal_code else None,
+    )
+    await statuses.tell(answering.conn, answering.hub, answering.log.at, [news])
+    return Verdict(state, refusal_code=refusal_code)

@@ -1,0 +1,155 @@
+"""A second officer approves a request, or reviews an emergency hold that one officer ordered alone."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, clock, db, errors
+from service.actions import demands
+from service.audit import Log
+from service.engine import activating, dossier, settling, statuses
+from service.engine.dossier import Dossier
+from service.engine.hub import Hub
+from service.models import ActionRequest, Approval
+from service.queries import visibility
+from service.security.principals import Principal
+from service.security.scopes import Scope
+from workflows import authority, states
+from workflows.authority_rules import Power, Rank
+from workflows.terms import Fact, RequestEvent, RequestState, Stage
+
+_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
+_APPROVALS = Approval.__table__  # type: ignore[attr-defined]
+
+
+async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
+    """Make an awaiting request active by a second officer's yes; its orders are placed in the same transaction.
+
+    Raises ``NotFound`` for another agency's, ``Conflict`` when it awaits nobody, ``Forbidden`` (``authority.<rule>``)
+    when the officer is the one who filed it or may not approve it.
+    """
+
+    async def unit(conn: AsyncConnection) -> None:
+        found, plan, log = await _locked(conn, hub, principal, request_id)
+        if found.request["state"] is not RequestState.AWAITING_APPROVAL:
+            raise errors.Conflict("request.not_awaiting_approval", state=str(found.request["state"]))
+        if found.request["ends_at"] is not None and found.request["ends_at"] <= log.at:
+            raise errors.Conflict("request.end_has_come")
+        await _check(conn, found, officer_id, log)
+        state = states.advance_request(found.request["state"], RequestEvent.APPROVE)
+        await activating.mark_active(conn, log, found)
+        await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
+        await settling.cancel(conn, log.at, [found.id])
+        await _write(conn, log, principal, found, officer_id, "approval", Fact.REQUEST_APPROVED)
+        active = replace(found, request={**found.request, "state": state, "activated_at": log.at})
+        await activating.activate(conn, hub, log, principal.actor(), active, plan)
+        await statuses.tell(conn, hub, log.at, [statuses.News(active, Fact.REQUEST_ACTIVATED, str(state))])
+        await log.flush()
+
+    await _run(hub, principal, request_id, officer_id, unit)
+
+
+async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
+    """Confirm an emergency hold within its review time; without it, the hold lifts itself. Raises as ``approve``."""
+
+    async def unit(conn: AsyncConnection) -> None:
+        found, _, log = await _locked(conn, hub, principal, request_id)
+        waits = found.request["review_by"] is not None and found.request["reviewed_at"] is None
+        if not waits or found.request["state"] is not RequestState.ACTIVE or found.request["review_by"] <= log.at:
+            raise errors.Conflict("request.not_awaiting_review", state=str(found.request["state"]))
+        await _check(conn, found, officer_id, log)
+        await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(reviewed_at=log.at))
+        await settling.meet(conn, log, principal.actor(), [found.id], Stage.REVIEW)
+        await _write(conn, log, principal, found, officer_id, "review", Fact.REQUEST_REVIEWED)
+        await log.flush()
+
+    await _run(hub, principal, request_id, officer_id, unit)
+
+
+async def _locked(
+    conn: AsyncConnection, hub: Hub, principal: Principal, request_id: UUID
+) -> tuple[Dossier, activating.Plan, Log]:
+    found = await _visible(conn, principal, request_id)
+    plan = await activating.prepare(conn, hub, await hub.registry.known(conn), found)
+    log = await Log.open(conn, await db.now(conn), plan.chains)
+    # Read again under the lock: of two approvals at once, the second finds it active.
+    return await _visible(conn, principal, request_id), plan, log
+
+
+async def _visible(conn: AsyncConnection, principal: Principal, request_id: UUID) -> Dossier:
+    found = (await dossier.load(conn, [request_id])).get(request_id)
+    if found is None or not visibility.owns(principal, found.tenant):
+        raise errors.NotFound
+    return found
+
+
+async def _check(conn: AsyncConnection, found: Dossier, officer_id: str, log: Log) -> None:
+    person = await demands.officer(conn, found.tenant, officer_id)
+    if person.id == found.request["officer_id"]:
+        raise authority.AuthorityRefused("same_officer", {})
+    authority.check_approver(
+        found.request["legal_basis"],
+        rank=Rank(person.rank),
+        powers=frozenset(Power(power) for power in person.powers),
+        officer_active=person.active,
+        now=log.at,
+    )
+
+
+async def _write(
+    conn: AsyncConnection, log: Log, principal: Principal, found: Dossier, officer_id: str, kind: str, fact: Fact
+) -> None:
+    row: dict[str, Any] = {
+        "id": clock.new_id(),
+        "tenant": found.tenant,
+        "request_id": found.id,
+        "officer_id": officer_id,
+        "client_id": principal.client_id,
+        "kind": kind,
+        "body_sha256": found.request["body_sha256"],
+        "approved_at": log.at,
+    }
+    await db.insert_rows(conn, _APPROVALS, [row])
+    log.record(
+        found.chain,
+        fact,
+        principal.actor(),
+        found.tenant,
+        request_id=found.id,
+        officer_id=officer_id,
+        body_sha256=found.request["body_sha256"],
+    )
+
+
+async def _run(hub: Hub, principal: Principal, request_id: UUID, officer_id: str, unit: db.Unit[None]) -> None:
+    principal.require(Scope.REQUESTS_APPROVE)
+    try:
+        await hub.writer.run(unit)
+    except authority.AuthorityRefused as refused:
+        await _record_refusal(hub, principal, request_id, officer_id, refused)
+        raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
+
+
+async def _record_refusal(
+    hub: Hub, principal: Principal, request_id: UUID, officer_id: str, refused: authority.AuthorityRefused
+) -> None:
+    chain = audit.request_chain(request_id)
+
+    async def unit(conn: AsyncConnection) -> None:
+        log = await Log.open(conn, await db.now(conn), [chain])
+        log.record(
+            chain,
+            Fact.AUTHORITY_REFUSED,
+            principal.actor(),
+            principal.tenant,
+            request_id=request_id,
+            rule=refused.rule,
+            officer_id=officer_id,
+            params=refused.params,
+        )
+        await log.flush()
+
+    await hub.writer.run(unit)

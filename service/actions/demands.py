@@ -1,0 +1,185 @@
+"""What the authority rules are asked about a filed request, and their answers turned into errors that name a field."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import errors
+from service.engine import dossier
+from service.engine.dossier import Dossier
+from service.models import Officer, Participant
+from service.queries.registry import Known
+from service.schemas.requests import (
+    ExtendRequest,
+    FreezeRequest,
+    LiftRequest,
+    PreserveRequest,
+    SubmitRequest,
+    TakedownRequest,
+)
+from workflows import authority, routing, takedown, working_hours
+from workflows.authority_rules import AgencyLevel, Power, Rank
+from workflows.terms import Action, RequestState, TargetKind
+
+_OFFICERS = Officer.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
+
+# How far back a start may lie: a request that was signed on paper earlier the same day.
+_OLDEST_START = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A demand that the rules grant, with the instants it runs between."""
+
+    granted: authority.Granted
+    starts_at: datetime
+    ends_at: datetime | None
+    original_id: UUID | None
+
+
+async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRequest, now: datetime) -> Weighed:
+    """Ask the rules; raise ``AuthorityRefused`` for what they refuse, ``InvalidInput`` for a wrong field."""
+    person = await officer(conn, tenant, body.officer_id)
+    agency = (await conn.execute(sa.select(_PARTICIPANTS).where(_PARTICIPANTS.c.id == tenant))).one()
+    original = await _original(conn, tenant, body)
+    kinds = _kinds(body, original)
+    first_start = original.request["starts_at"] if original else None
+    starts_at = _start(body, now)
+    try:
+        ends_at = _end(body, known, kinds, starts_at, original)
+        granted = authority.check(
+            authority.Demand(
+                action=body.action,
+                basis=body.legal_basis,
+                target_kinds=kinds,
+                amount=_amount(body, original),
+                whole_account=_whole_account(body, original),
+                rank=Rank(person.rank),
+                powers=frozenset(Power(power) for power in person.powers),
+                agency_level=AgencyLevel(agency.level or AgencyLevel.WARD),
+                agency_province=agency.province_code,
+                target_provinces=frozenset(),
+                officer_active=person.active,
+                starts_at=first_start if first_start and body.action is Action.EXTEND else starts_at,
+                ends_at=ends_at,
+                now=now,
+                urgency=body.urgency,
+            ),
+            known.calendar,
+        )
+    except authority.EndInPast:
+        raise errors.InvalidInput.of("/ends_at", "ends_at.past") from None
+    except authority.EndBeyondMaximum as beyond:
+        raise errors.InvalidInput.of("/ends_at", "ends_at.beyond_maximum", latest=beyond.latest.isoformat()) from None
+    except working_hours.BeyondCalendar as beyond:
+        raise errors.InvalidInput.of("/ends_at", "calendar.unknown", day=beyond.day.isoformat()) from None
+    return Weighed(granted, starts_at, ends_at, original.id if original else None)
+
+
+async def officer(conn: AsyncConnection, tenant: str, officer_id: str) -> sa.Row[Any]:
+    """Return an officer of the agency; one of another agency is as unknown as one that does not exist."""
+    query = sa.select(_OFFICERS).where(_OFFICERS.c.id == officer_id, _OFFICERS.c.tenant == tenant)
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        raise errors.InvalidInput.of("/officer_id", "officer.unknown")
+    return row
+
+
+def targets(body: SubmitRequest) -> Sequence[Any]:
+    """Return the targets that a request names itself; a lift or an extension names none."""
+    if isinstance(body, FreezeRequest):
+        return [body.target]
+    if isinstance(body, TakedownRequest | PreserveRequest):
+        return body.targets
+    return []
+
+
+def unknown_institution(body: SubmitRequest, unknown: routing.UnknownInstitution) -> errors.InvalidInput:
+    """Turn "nobody is known as …" into the error of the field that says so."""
+    if isinstance(body, FreezeRequest):
+        return errors.InvalidInput.of(f"/target/{unknown.field}", "institution.unknown", value=unknown.value)
+    for position, target in enumerate(targets(body)):
+        said = getattr(target, unknown.field, None)
+        if said is not None and (said == unknown.value or unknown.value in str(said)):
+            return errors.InvalidInput.of(
+                f"/targets/{position}/{unknown.field}", "institution.unknown", value=unknown.value
+            )
+    return errors.InvalidInput.of("/targets", "institution.unknown", value=unknown.value)
+
+
+async def _original(conn: AsyncConnection, tenant: str, body: SubmitRequest) -> Dossier | None:
+    if not isinstance(body, LiftRequest | ExtendRequest):
+        return None
+    found = (await dossier.load(conn, [body.original_request_id])).get(body.original_request_id)
+    if found is None or found.tenant != tenant:
+        raise errors.InvalidInput.of("/original_request_id", "request.unknown")
+    allowed = {Action.FREEZE, Action.PRESERVE}
+    if isinstance(body, LiftRequest):
+        allowed.add(Action.TAKEDOWN)
+    if found.request["action"] not in allowed or found.request["state"] is not RequestState.ACTIVE:
+        raise errors.InvalidInput.of("/original_request_id", "request.not_active")
+    return found
+
+
+def _kinds(body: SubmitRequest, original: Dossier | None) -> frozenset[TargetKind]:
+    if original is None:
+        _refuse_twins_and_measures(body)
+        return frozenset(target.kind for target in targets(body))
+    return frozenset(target["kind"] for target in original.targets.values())
+
+
+def _refuse_twins_and_measures(body: SubmitRequest) -> None:
+    seen: set[tuple[TargetKind, str]] = set()
+    for position, target in enumerate(targets(body)):
+        if (target.kind, target.value) in seen:
+            raise errors.InvalidInput.of(f"/targets/{position}", "target.repeated")
+        seen.add((target.kind, target.value))
+        if isinstance(body, TakedownRequest) and body.measure not in takedown.MEASURES[target.kind]:
+            raise errors.InvalidInput.of("/measure", "measure.not_for_target", position=position)
+
+
+def _start(body: SubmitRequest, now: datetime) -> datetime:
+    named: datetime | None = getattr(body, "starts_at", None)
+    if named is not None and named < now - _OLDEST_START:
+        raise errors.InvalidInput.of("/starts_at", "starts_at.past")
+    return named or now
+
+
+def _end(
+    body: SubmitRequest, known: Known, kinds: frozenset[TargetKind], starts_at: datetime, original: Dossier | None
+) -> datetime | None:
+    if isinstance(body, LiftRequest):
+        return None
+    if isinstance(body, ExtendRequest):
+        assert original is not None
+        if original.request["ends_at"] is None or body.ends_at <= original.request["ends_at"]:
+            raise errors.InvalidInput.of("/ends_at", "ends_at.not_later")
+        return body.ends_at
+    if body.ends_at is not None:
+        return body.ends_at
+    return authority.default_end(
+        body.action,
+        body.legal_basis,
+        starts_at,
+        known.calendar,
+        target_kinds=kinds,
+        measure=body.measure if isinstance(body, TakedownRequest) else None,
+    )
+
+
+def _amount(body: SubmitRequest, original: Dossier | None) -> int | None:
+    if isinstance(body, FreezeRequest):
+        return body.amount.minor_units if body.amount else None
+    return original.request["amount"] if original else None
+
+
+def _whole_account(body: SubmitRequest, original: Dossier | None) -> bool:
+    if isinstance(body, FreezeRequest):
+        return body.whole_account is not None
+    return bool(original and original.request["whole_account"])

@@ -1,0 +1,81 @@
+"""A participant comes back with its cursor: what it was given up to there counts as delivered."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, db
+from service.audit import Log
+from service.engine import settling
+from service.engine.hub import Hub
+from service.models import Dispatch, Order
+from service.security.principals import Principal
+from service.security.scopes import Scope
+from workflows import states
+from workflows.terms import Channel, DispatchState, Event, Fact, OrderState, Stage
+
+_DISPATCHES: sa.Table = Dispatch.__table__  # type: ignore[attr-defined]
+_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
+
+
+async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
+    """Mark the caller's pull dispatches up to the cursor delivered and meet their receipt deadlines."""
+    principal.require(Scope.ORDERS_READ)
+    waiting = (
+        sa.select(_DISPATCHES.c.id, _DISPATCHES.c.order_id, _DISPATCHES.c.request_id, _DISPATCHES.c.tenant)
+        .where(
+            _DISPATCHES.c.participant_id == principal.tenant,
+            _DISPATCHES.c.channel == Channel.PULL,
+            _DISPATCHES.c.state == DispatchState.PENDING,
+            _DISPATCHES.c.position <= up_to,
+        )
+        .order_by(_DISPATCHES.c.position)
+    )
+    async with hub.database.read() as conn:
+        if up_to <= 0 or (await conn.execute(waiting.limit(1))).first() is None:
+            return
+
+    async def unit(conn: AsyncConnection) -> None:
+        candidates = (await conn.execute(waiting)).all()
+        chains = {audit.request_chain(row.request_id) for row in candidates}
+        log = await Log.open(conn, await db.now(conn), chains)
+        taken = await conn.execute(
+            sa.update(_DISPATCHES)
+            .where(
+                _DISPATCHES.c.id.in_([row.id for row in candidates]),
+                _DISPATCHES.c.state == DispatchState.PENDING,
+            )
+            .values(state=DispatchState.DELIVERED, delivered_at=log.at, settled_at=log.at)
+            .returning(_DISPATCHES.c.id)
+        )
+        ids = set(taken.scalars())
+        for row in candidates:
+            if row.id in ids:
+                await _deliver(conn, log, principal, row.order_id, row.request_id, row.tenant)
+        await log.flush()
+
+    await hub.writer.run(unit)
+
+
+async def _deliver(
+    conn: AsyncConnection, log: Log, principal: Principal, order_id: UUID, request_id: UUID, tenant: str
+) -> None:
+    state: OrderState = (await conn.execute(sa.select(_ORDERS.c.state).where(_ORDERS.c.id == order_id))).scalar_one()
+    if (state, Event.DELIVER) in states.MOVES:
+        state = states.advance(state, Event.DELIVER)
+    await conn.execute(
+        sa.update(_ORDERS)
+        .where(_ORDERS.c.id == order_id)
+        .values(state=state, delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at), changed_at=log.at)
+    )
+    await settling.meet(conn, log, principal.actor(), [order_id], Stage.RECEIPT)
+    log.record(
+        audit.request_chain(request_id),
+        Fact.DISPATCH_PULLED,
+        principal.actor(),
+        tenant,
+        request_id=request_id,
+        order_id=str(order_id),
+        participant_id=principal.tenant,
+    )

@@ -1,0 +1,50 @@
+"""An agency takes back a request that no second officer has approved yet; what is active is lifted, not withdrawn."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, db, errors
+from service.actions import demands
+from service.audit import Log
+from service.engine import dossier, settling, statuses
+from service.engine.hub import Hub
+from service.models import ActionRequest
+from service.queries import visibility
+from service.security.principals import Principal
+from service.security.scopes import Scope
+from workflows import states
+from workflows.terms import Fact, RequestEvent
+
+_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
+
+
+async def withdraw(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
+    """Withdraw an awaiting request. Raises ``NotFound``, ``InvalidInput`` (officer), ``Conflict`` when it is active."""
+    principal.require(Scope.REQUESTS_WRITE)
+
+    async def unit(conn: AsyncConnection) -> None:
+        log = await Log.open(conn, await db.now(conn), [audit.request_chain(request_id)])
+        found = (await dossier.load(conn, [request_id])).get(request_id)
+        if found is None or not visibility.owns(principal, found.tenant):
+            raise errors.NotFound
+        await demands.officer(conn, found.tenant, officer_id)
+        try:
+            state = states.advance_request(found.request["state"], RequestEvent.WITHDRAW)
+        except states.IllegalMove as illegal:
+            raise errors.Conflict("request.not_awaiting_approval", state=illegal.state) from None
+        await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(state=state, closed_at=log.at))
+        await settling.cancel(conn, log.at, [found.id])
+        log.record(
+            found.chain,
+            Fact.REQUEST_WITHDRAWN,
+            principal.actor(),
+            found.tenant,
+            request_id=found.id,
+            officer_id=officer_id,
+        )
+        await statuses.tell(conn, hub, log.at, [statuses.News(found, Fact.REQUEST_WITHDRAWN, str(state))])
+        await log.flush()
+
+    await hub.writer.run(unit)

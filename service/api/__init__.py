@@ -1,0 +1,1 @@
+"""The door for machines: one router a resource, nothing decided here."""

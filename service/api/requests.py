@@ -1,0 +1,121 @@
+"""The door for police systems: file a request, have it approved or reviewed, withdraw it, follow it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response
+
+from service import errors
+from service.actions import approve_request, submit_request, withdraw_request
+from service.queries import requests, timeline
+from service.schemas.common import Instant
+from service.schemas.requests import (
+    OfficerSays,
+    RequestAccepted,
+    RequestDetail,
+    RequestPage,
+    SubmitRequest,
+    TimelineAnswer,
+)
+from service.security.scopes import Scope
+from service.web.doors import After, Caller, HubDep, PageSize, RawBody
+from workflows.terms import Action, RequestState
+
+router = APIRouter(prefix="/v1/requests", tags=["requests"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=8,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9._~-]+$",
+        description="yours, new for each request; the same key with the same body is answered with the first result",
+    ),
+]
+
+
+@router.post("", operation_id="submitRequest", status_code=201)
+async def submit(
+    hub: HubDep,
+    principal: Caller,
+    body: SubmitRequest,
+    raw: RawBody,
+    response: Response,
+    key: IdempotencyKey = None,
+) -> RequestAccepted:
+    """File a freeze, lift, extend, takedown or preserve; 201 comes after it is durable."""
+    if key is None:
+        raise errors.MalformedInput("idempotency_key.missing")
+    submitted = await submit_request.submit(hub, principal, key, body, raw)
+    response.headers["Location"] = f"/v1/requests/{submitted.answer.id}"
+    if submitted.repeated:
+        response.headers["Idempotency-Replayed"] = "true"
+    return submitted.answer
+
+
+@router.get("", operation_id="listRequests")
+async def list_requests(
+    hub: HubDep,
+    principal: Caller,
+    state: RequestState | None = None,
+    action: Action | None = None,
+    case_number: Annotated[str | None, Query(max_length=64)] = None,
+    reference: Annotated[str | None, Query(max_length=24)] = None,
+    submitted_from: Instant | None = None,
+    submitted_to: Instant | None = None,
+    after: After = None,
+    limit: PageSize = 50,
+) -> RequestPage:
+    """List requests, newest first."""
+    principal.require(Scope.REQUESTS_READ)
+    wanted = requests.Filter(state, action, case_number, reference, submitted_from, submitted_to)
+    async with hub.database.read() as conn:
+        return await requests.page(conn, principal, wanted, after=after, limit=limit)
+
+
+@router.get("/{request_id}", operation_id="getRequest")
+async def get_request(hub: HubDep, principal: Caller, request_id: UUID) -> RequestDetail:
+    """Return a request with its targets, orders, deadlines and the participants that cannot be reached."""
+    principal.require(Scope.REQUESTS_READ)
+    return await _detail(hub, principal, request_id)
+
+
+@router.get("/{request_id}/timeline", operation_id="getTimeline")
+async def get_timeline(hub: HubDep, principal: Caller, request_id: UUID) -> TimelineAnswer:
+    """Return the facts of a request in order, as codes and as a sentence in each language."""
+    principal.require(Scope.REQUESTS_READ)
+    async with hub.database.read() as conn:
+        told = await timeline.tell(conn, principal, request_id)
+    if told is None:
+        raise errors.NotFound
+    return told
+
+
+@router.post("/{request_id}/approvals", operation_id="approveRequest", status_code=201)
+async def approve(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays) -> RequestDetail:
+    """Approve a request as its second officer: it becomes active and its orders are placed."""
+    await approve_request.approve(hub, principal, request_id, body.officer_id)
+    return await _detail(hub, principal, request_id)
+
+
+@router.post("/{request_id}/reviews", operation_id="reviewRequest", status_code=201)
+async def review(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays) -> RequestDetail:
+    """Confirm an emergency hold as its second officer, before it lifts itself."""
+    await approve_request.review(hub, principal, request_id, body.officer_id)
+    return await _detail(hub, principal, request_id)
+
+
+@router.post("/{request_id}/withdrawals", operation_id="withdrawRequest", status_code=201)
+async def withdraw(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays) -> RequestDetail:
+    """Withdraw a request that awaits its approval."""
+    await withdraw_request.withdraw(hub, principal, request_id, body.officer_id)
+    return await _detail(hub, principal, request_id)
+
+
+async def _detail(hub: HubDep, principal: Caller, request_id: UUID) -> RequestDetail:
+    async with hub.database.read() as conn:
+        found = await requests.one(conn, hub.vault, principal, request_id)
+    if found is None:
+        raise errors.NotFound
+    return found

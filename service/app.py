@@ -1,0 +1,125 @@
+"""Wires a node together: settings to a hub, a hub to its doors and its worker; nothing is decided here."""
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from adapters.notice import Mail
+from adapters.registry import Adapters
+from adapters.transport import Transport
+from adapters.webhook import Webhook
+from service import __version__, clock, console, migrations
+from service.api import escalations, health, oauth, orders, registry, requests, tasks
+from service.db import Database
+from service.engine.hub import Hub
+from service.engine.writer import Writer
+from service.queries.registry import Registry
+from service.security import keyfile, tokens
+from service.security.keyring import SigningKey
+from service.settings import Settings
+from service.vault import Vault
+from service.web import guards
+from service.web.limits import Limits
+from service.worker import Worker
+
+# A token-signing key lives 90 days (PROMISES T16); the next one is published from the first day.
+_KEY_LIFE = timedelta(days=90)
+# A participant answers a hundred orders in one burst; a police client files one request at a time.
+_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE = 200, 6_000
+
+
+async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
+    """Open a node's means. Raises ``SchemaMismatch`` unless the database is at this build's schema.
+
+    ``migrate`` brings the database there first: for the embedded edition, which nobody else uses.
+    """
+    tokens.assert_backend()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.url, settings.database_pool)
+    try:
+        if migrate:
+            await migrations.upgrade(database)
+        await migrations.check(database)
+    except BaseException:
+        await database.close()
+        raise
+    return Hub(
+        settings=settings,
+        database=database,
+        vault=Vault.at(settings.keys_dir / "vault.key"),
+        writer=Writer(database),
+        registry=Registry(settings.policy),
+        signing=_signing_keys(settings.keys_dir, clock.utc_now()),
+    )
+
+
+async def close_hub(hub: Hub) -> None:
+    """Close what ``open_hub`` opened."""
+    await hub.database.close()
+
+
+def make_worker(hub: Hub) -> Worker:
+    """Make the worker of this node, with the adapters that its settings allow."""
+    settings = hub.settings
+    mail = None
+    if settings.smtp_host:
+        mail = Mail(
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.mail_from,
+            security=settings.smtp_tls,
+            username=settings.smtp_user,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        )
+    transport = Transport(allow_loopback=settings.profile == "demo")
+    return Worker(hub, Adapters(Webhook(settings.address), mail), transport)
+
+
+def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
+    """Make the application of one node; with a worker, its loops start and stop with the application."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if worker is not None:
+            await worker.start()
+        # What start-up made lives as long as the process: the collector need not walk it again (p99 75 → 16 ms).
+        gc.collect()
+        gc.freeze()
+        yield
+        if worker is not None:
+            await worker.stop()
+
+    app = FastAPI(
+        title="Hỏa Tốc",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry=None,
+    )
+    app.state.hub = hub
+    app.state.worker = worker
+    app.state.limits = {"agency": Limits(), "other": Limits(_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE)}
+    for door in (health, oauth, requests, orders, escalations, tasks, registry):
+        app.include_router(door.router)
+    console.mount(app)
+    guards.install(app)
+    return app
+
+
+def _signing_keys(folder: Path, now: datetime) -> tuple[SigningKey, ...]:
+    """Load this node's token keys, making them at first start: one in force, one published ahead of its time."""
+    keys = []
+    for name, starts in (("current", now), ("next", now + _KEY_LIFE - timedelta(days=1))):
+        path = folder / f"token-{name}.jwk"
+        if not path.exists():
+            keyfile.save(SigningKey.generate(not_before=starts, not_after=starts + _KEY_LIFE), path)
+        keys.append(keyfile.load(path))
+    return tuple(keys)

@@ -1,0 +1,224 @@
+"""The audit: facts appended to hash chains, one chain a request (others per tenant), and the walk that verifies them.
+
+A chain's head row is locked before anything of its request changes, so it is also the request's lock: two
+transactions that both move a request wait for each other here, in the sorted order of their chains.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.models import AuditEntry, AuditHead
+from workflows.terms import Actor, Fact
+
+GENESIS = bytes(32)
+_ENTRIES = AuditEntry.__table__  # type: ignore[attr-defined]
+_HEADS = AuditHead.__table__  # type: ignore[attr-defined]
+
+
+def request_chain(request_id: UUID) -> str:
+    """Name the chain of one request."""
+    return f"request:{request_id}"
+
+
+def tenant_chain(tenant: str) -> str:
+    """Name the chain of a tenant's facts that belong to no request."""
+    return f"tenant:{tenant}"
+
+
+def node_chain(node: str) -> str:
+    """Name the chain of what one node refused (tokens), so that a flood of refusals locks nobody else."""
+    return f"node:{node}"
+
+
+def entry_hash(previous: bytes, record: Mapping[str, Any]) -> bytes:
+    """Return SHA-256(0x00 ‖ RFC 8785 form of the record and the hash before it); 0x00 marks a leaf (RFC 9162)."""
+    return hashlib.sha256(b"\x00" + rfc8785.dumps({**record, "previous": previous.hex()})).digest()
+
+
+class Log:
+    """The facts of one transaction: chains are locked on entry, facts are buffered and written by ``flush``."""
+
+    def __init__(self, conn: AsyncConnection, at: datetime, heads: dict[str, tuple[int, bytes]]) -> None:
+        self._conn = conn
+        self._heads = heads
+        self._tenants: dict[str, str] = {}
+        self._rows: list[dict[str, Any]] = []
+        self.at = at
+
+    @classmethod
+    async def open(cls, conn: AsyncConnection, at: datetime, chains: Iterable[str], *, wait: bool = True) -> "Log":
+        """Lock the heads of ``chains`` that exist, in sorted order; with ``wait=False`` skip those that are locked.
+
+        ``holds()`` tells which chains this transaction has; a chain that has no head yet is simply new.
+        """
+        names = sorted(set(chains))
+        await _begin(conn, [name for name in names if not name.startswith("request:")])
+        query = sa.select(_HEADS).where(_HEADS.c.chain.in_(names)).order_by(_HEADS.c.chain)
+        rows = (await conn.execute(query.with_for_update(skip_locked=not wait))).all() if names else []
+        return cls(conn, at, {row.chain: (row.sequence, row.hash) for row in rows})
+
+    def holds(self, chain: str) -> bool:
+        """Tell whether this transaction has the lock of an existing chain."""
+        return chain in self._heads
+
+    def record(
+        self,
+        chain: str,
+        code: Fact,
+        actor: Actor,
+        tenant: str,
+        *,
+        request_id: UUID | None = None,
+        deadline_id: int | None = None,
+        **data: Any,
+    ) -> None:
+        """Buffer one fact; ``data`` holds codes, ids and numbers (as strings above 2^53), never personal data."""
+        sequence, previous = self._heads.get(chain, (0, GENESIS))
+        text = rfc8785.dumps({key: value for key, value in data.items() if value is not None}).decode()
+        row = {
+            "tenant": tenant,
+            "chain": chain,
+            "sequence": sequence + 1,
+            "request_id": request_id,
+            "code": str(code),
+            "actor_kind": str(actor.kind),
+            "actor_id": actor.id,
+            "actor_tenant": actor.tenant,
+            "at": self.at,
+            "data": text,
+            "deadline_id": deadline_id,
+            "previous": previous,
+        }
+        digest = entry_hash(previous, _hashed(row))
+        self._rows.append({**row, "hash": digest})
+        self._heads[chain] = (sequence + 1, digest)
+        self._tenants[chain] = tenant
+
+    async def flush(self) -> None:
+        """Write the buffered facts and the heads they moved, by two statements."""
+        if not self._rows:
+            return
+        await db.insert_rows(self._conn, _ENTRIES, self._rows)
+        insert = sqlite.insert if self._conn.dialect.name == "sqlite" else postgresql.insert
+        upsert = insert(_HEADS)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["chain"],
+            set_={"sequence": upsert.excluded.sequence, "hash": upsert.excluded.hash},
+            # Two first facts of one chain at once: the loser's sequence 1 already broke on UNIQUE(chain, sequence).
+            where=_HEADS.c.sequence < upsert.excluded.sequence,
+        )
+        await self._conn.execute(
+            upsert,
+            [
+                {"chain": chain, "tenant": tenant, "sequence": self._heads[chain][0], "hash": self._heads[chain][1]}
+                for chain, tenant in sorted(self._tenants.items())
+            ],
+        )
+        self._rows.clear()
+        self._tenants.clear()
+
+
+async def _begin(conn: AsyncConnection, chains: Iterable[str]) -> None:
+    # A request's chain begins with its own rows; a tenant's or node's first fact may be written by two at once, so
+    # its head is laid down first, for the row lock to queue them.
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    rows = [{"chain": chain, "tenant": chain.partition(":")[2], "sequence": 0, "hash": GENESIS} for chain in chains]
+    if rows:
+        await conn.execute(insert(_HEADS).on_conflict_do_nothing(), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong in a chain: ``kind`` is edited, deleted, inserted, swapped or head."""
+
+    chain: str
+    sequence: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What ``verify`` saw: how many facts in how many chains, and each thing that is wrong."""
+
+    entries: int
+    chains: int
+    findings: tuple[Finding, ...]
+
+
+async def verify(conn: AsyncConnection) -> Verdict:
+    """Recompute every chain from its rows and hold it against its head; read-only, in one snapshot."""
+    heads = {row.chain: row for row in (await conn.execute(sa.select(_HEADS))).all()}
+    findings: list[Finding] = []
+    entries = chains = 0
+    async for chain, rows in _chains(conn):
+        chains += 1
+        entries += len(rows)
+        findings += _walk(chain, rows, heads.pop(chain, None))
+    # A head whose chain is gone altogether.
+    findings += [Finding(chain, head.sequence, "deleted") for chain, head in heads.items() if head.sequence]
+    return Verdict(entries, chains, tuple(findings))
+
+
+async def _chains(conn: AsyncConnection) -> AsyncIterator[tuple[str, list[Any]]]:
+    current: str | None = None
+    rows: list[Any] = []
+    result = await conn.stream(sa.select(_ENTRIES).order_by(_ENTRIES.c.chain, _ENTRIES.c.sequence, _ENTRIES.c.id))
+    async for row in result:
+        if row.chain != current and rows:
+            yield str(current), rows
+            rows = []
+        current = row.chain
+        rows.append(row)
+    if rows:
+        yield str(current), rows
+
+
+def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
+    findings: list[Finding] = []
+    stored = {row.hash: row.sequence for row in rows}
+    expected, previous = 1, GENESIS
+    for row in rows:
+        if row.sequence > expected:
+            findings += [Finding(chain, missing, "deleted") for missing in range(expected, row.sequence)]
+            expected, previous = row.sequence, row.previous
+        honest = entry_hash(row.previous, _hashed(row._mapping)) == row.hash
+        if not honest:
+            # Whole rows that changed places keep their hashes of the old place; an edit leaves the links alone.
+            swapped = row.previous != previous and row.previous in {*stored, GENESIS}
+            findings.append(Finding(chain, row.sequence, "swapped" if swapped else "edited"))
+        elif row.previous != previous:
+            findings.append(Finding(chain, row.sequence, "inserted"))
+        expected, previous = row.sequence + 1, row.hash
+    if head is None or head.sequence >= expected:
+        last = head.sequence if head else expected
+        findings += [Finding(chain, missing, "deleted") for missing in range(expected, last + 1)] or [
+            Finding(chain, expected - 1, "head")
+        ]
+    elif head.sequence < expected - 1:
+        findings += [Finding(chain, extra, "inserted") for extra in range(head.sequence + 1, expected)]
+    elif head.hash != previous and not findings:
+        findings.append(Finding(chain, head.sequence, "head"))
+    return findings
+
+
+def _hashed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "chain": row["chain"],
+        "sequence": row["sequence"],
+        "tenant": row["tenant"],
+        "request_id": str(row["request_id"]) if row["request_id"] else None,
+        "code": str(row["code"]),
+        "actor": {"kind": row["actor_kind"], "id": row["actor_id"], "tenant": row["actor_tenant"]},
+        "at": row["at"].isoformat(timespec="microseconds"),
+        "data": row["data"],
+    }

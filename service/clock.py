@@ -1,0 +1,29 @@
+"""The only place that reads the machine's clock and draws identifiers that carry it."""
+
+import os
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+
+def utc_now() -> datetime:
+    """Return this machine's instant as aware UTC.
+
+    Deadlines never use it (they ask the database: ``hub_now()``); tokens, logs and identifiers do.
+    """
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    """Return a UUID of version 7 (RFC 9562, 5.7): 48 bits of milliseconds for index locality, 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76 | ((random >> 68) & 0xFFF) << 64
+    value |= 0b10 << 62 | (random & ((1 << 62) - 1))
+    return UUID(int=value)
+
+
+def monotonic() -> float:
+    """Return seconds that never go back; only differences mean anything."""
+    return time.monotonic()

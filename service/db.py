@@ -1,0 +1,139 @@
+"""The database: one write transaction or one read at a time, on SQLite or PostgreSQL; the only place that commits."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from service import clock
+
+T = TypeVar("T")
+Unit = Callable[[AsyncConnection], Awaitable[T]]
+
+# Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
+_TRY_AGAIN = {"40001", "40P01", "57P01", "57P02", "57P03"}
+_ATTEMPTS = 5
+_INSTANT = UTCDateTime()
+
+
+class Database:
+    """Connections to one database; ``dialect`` is ``sqlite`` or ``postgresql``."""
+
+    def __init__(self, url: str, pool: int = 10) -> None:
+        self.dialect = sa.make_url(url).get_backend_name()
+        if self.dialect == "sqlite":
+            # One writer, so that a hash chain is never read by two transactions that both extend it.
+            self._writer = create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"isolation_level": None})
+            self._reader = create_async_engine(
+                url, pool_size=pool, max_overflow=0, connect_args={"isolation_level": None}
+            )
+            _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE")
+            _prepare_sqlite(self._reader, begin="BEGIN")
+        else:
+            self._writer = create_async_engine(
+                url,
+                pool_size=pool,
+                max_overflow=0,
+                pool_pre_ping=True,
+                pool_timeout=10,
+                connect_args={"timeout": 3, "server_settings": {"application_name": "hoatoc", "timezone": "UTC"}},
+            )
+            self._reader = self._writer
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for reading; what is written on it is rolled back."""
+        async with self._reader.connect() as conn:
+            yield conn
+            await conn.rollback()
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run ``unit`` in one transaction, commit, and only then return what it returned.
+
+        A unit that the database asks to repeat (serialization, deadlock, a lost connection before the commit) runs
+        again on a fresh transaction, five times at most; it must therefore have no effect outside the database.
+        The commit is shielded: a caller that goes away cannot leave it half asked for.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            committing = False
+            try:
+                async with self._writer.connect() as conn:
+                    result = await unit(conn)
+                    committing = True
+                    await asyncio.shield(conn.commit())
+                    return result
+            except DBAPIError as error:
+                # Whether a commit that broke took effect is unknown, so it is never repeated here.
+                if committing or attempt == _ATTEMPTS or not _may_repeat(error):
+                    raise
+            await asyncio.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that writes, for migrations and administration."""
+        return self._writer
+
+
+async def now(conn: AsyncConnection) -> datetime:
+    """Return the database's instant: the only clock that deadlines obey (tests replace ``hub_now()``)."""
+    instant: datetime = (await conn.execute(sa.select(sa.func.hub_now(type_=_INSTANT)))).scalar_one()
+    return instant
+
+
+async def insert_rows(conn: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert ``rows`` (which all have the same keys) by one statement, without the ORM's unit of work."""
+    if not rows:
+        return
+    columns = [table.c[key] for key in rows[0]]
+    if conn.dialect.name != "postgresql":
+        await conn.execute(sa.insert(table), [dict(row) for row in rows])
+        return
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    arrays = ", ".join(
+        f"CAST(:p{position} AS {column.type.compile(conn.dialect)}[])" for position, column in enumerate(columns)
+    )
+    values: dict[str, Any] = {}
+    for position, column in enumerate(columns):
+        bind = column.type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+        cells = [row[column.name] for row in rows]
+        values[f"p{position}"] = [bind(cell) for cell in cells] if bind else cells
+    await conn.execute(sa.text(f'INSERT INTO "{table.name}" ({names}) SELECT * FROM unnest({arrays})'), values)  # noqa: S608 - names come from our own tables
+
+
+def _may_repeat(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    if code is None:
+        return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+    return code in _TRY_AGAIN or code.startswith("08")
+
+
+def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def on_connect(dbapi_connection: Any, _record: object) -> None:
+        cursor = dbapi_connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        # SQLModel's own text form of an instant, so that comparisons in SQL are comparisons of text.
+        dbapi_connection.create_function("hub_now", 0, _sqlite_now)
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def on_begin(conn: sa.Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+
+def _sqlite_now() -> str:
+    return clock.utc_now().strftime("%Y-%m-%d %H:%M:%S.%f")

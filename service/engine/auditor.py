@@ -1,0 +1,112 @@
+"""The auditor: every ten seconds it recomputes what should have fired and what should be queued; a hole is an alarm."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db, log, metrics
+from service.engine import store
+from service.engine.hub import Hub
+from service.models import Deadline, Dispatch, EndpointState, QueueItem
+from workflows.terms import Channel, DeadlineState, DispatchState
+
+_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+_DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
+_QUEUE = QueueItem.__table__  # type: ignore[attr-defined]
+_STATES = EndpointState.__table__  # type: ignore[attr-defined]
+_log = log.get(__name__)
+
+LATE = timedelta(seconds=2)
+# A lane that is busy may have a backlog; one where nobody sends anything although there is work may not.
+STALLED = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """What should have happened and has not: how many of each, and the seconds of the latest deadline."""
+
+    late_deadlines: int
+    latest_seconds: float
+    stalled_rows: int
+    lost_dispatches: int
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of what is wrong, for readiness; none when all is well."""
+        counts = {
+            "deadlines.late": self.late_deadlines,
+            "queue.stalled": self.stalled_rows,
+            "dispatches.lost": self.lost_dispatches,
+        }
+        return [code for code, count in counts.items() if count]
+
+
+class Auditor:
+    """Looks, and remembers what it saw last."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._queue = store.of(hub.database.dialect)
+        self.holes = Holes(0, 0.0, 0, 0)
+
+    async def look(self) -> Holes:
+        """Recompute everything, publish the numbers and return them."""
+        async with self._hub.database.read() as conn:
+            stats = await self._queue.stats(conn)
+            holes = await _holes(conn)
+        for state, count in (("due", stats.due), ("leased", stats.leased), ("later", stats.later)):
+            metrics.QUEUE.labels(state).set(count)
+        metrics.QUEUE_OLDEST.set(stats.oldest_seconds)
+        metrics.HOLES.labels("deadlines").set(holes.late_deadlines)
+        metrics.HOLES.labels("queue").set(holes.stalled_rows)
+        metrics.HOLES.labels("dispatches").set(holes.lost_dispatches)
+        if holes.codes and holes.codes != self.holes.codes:
+            _log.error(
+                "audit.holes",
+                codes=holes.codes,
+                late_deadlines=holes.late_deadlines,
+                latest_seconds=holes.latest_seconds,
+                stalled_rows=holes.stalled_rows,
+                lost_dispatches=holes.lost_dispatches,
+            )
+        self.holes = holes
+        return holes
+
+
+async def _holes(conn: AsyncConnection) -> Holes:
+    now = await db.now(conn)
+    late = sa.select(sa.func.count(), sa.func.min(_DEADLINES.c.due_at)).where(
+        _DEADLINES.c.state == DeadlineState.PENDING, _DEADLINES.c.due_at < now - LATE
+    )
+    late_deadlines, earliest = (await conn.execute(late)).one()
+    busy = _QUEUE.alias("busy")
+    earlier = _QUEUE.alias("earlier")
+    stalled = (
+        sa.select(sa.func.count())
+        .select_from(_QUEUE)
+        .where(
+            ~_QUEUE.c.leased,
+            _QUEUE.c.run_at < now - STALLED,
+            ~sa.exists().where(_STATES.c.endpoint_id == _QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None)),
+            ~sa.exists().where(busy.c.endpoint_id == _QUEUE.c.endpoint_id, busy.c.leased),
+            ~sa.exists().where(earlier.c.order_key == _QUEUE.c.order_key, earlier.c.id < _QUEUE.c.id),
+        )
+    )
+    # What waits to be sent has a work item from the very transaction that wrote it, so there is nothing to wait for.
+    lost = (
+        sa.select(sa.func.count())
+        .select_from(_DISPATCHES)
+        .where(
+            _DISPATCHES.c.state == DispatchState.PENDING,
+            _DISPATCHES.c.channel != Channel.PULL,
+            ~sa.exists().where(_QUEUE.c.dispatch_id == _DISPATCHES.c.id),
+        )
+    )
+    return Holes(
+        late_deadlines=late_deadlines,
+        latest_seconds=(now - earliest).total_seconds() if earliest else 0.0,
+        stalled_rows=(await conn.execute(stalled)).scalar_one(),
+        lost_dispatches=(await conn.execute(lost)).scalar_one(),
+    )

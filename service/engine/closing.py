@@ -1,0 +1,42 @@
+"""When a request is done: each of its orders is final and no participant is left to be reached by hand."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.audit import Log
+from service.engine import settling, statuses
+from service.engine.dossier import Dossier
+from service.engine.hub import Hub
+from service.models import ActionRequest, Order, Task
+from workflows import states
+from workflows.terms import Fact, RequestEvent, RequestState, TaskKind
+
+_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
+_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_TASKS = Task.__table__  # type: ignore[attr-defined]
+
+
+async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier) -> bool:
+    """Close an active request whose last order became final; return whether it did."""
+    query = sa.select(_REQUESTS.c.state).where(_REQUESTS.c.id == dossier.id)
+    if (await conn.execute(query)).scalar_one() is not RequestState.ACTIVE:
+        return False
+    orders = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.request_id == dossier.id))).all()
+    if any(
+        not states.is_final(order.state, order.action, order.delivered_at is not None or order.answered_at is not None)
+        for order in orders
+    ):
+        return False
+    by_hand = sa.select(_TASKS.c.id).where(
+        _TASKS.c.request_id == dossier.id,
+        _TASKS.c.kind == TaskKind.UNREACHABLE_PARTICIPANT,
+        _TASKS.c.resolved_at.is_(None),
+    )
+    if (await conn.execute(by_hand.limit(1))).first() is not None:
+        return False
+    state = states.advance_request(RequestState.ACTIVE, RequestEvent.CLOSE)
+    await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == dossier.id).values(state=state, closed_at=log.at))
+    await settling.cancel(conn, log.at, [dossier.id])
+    log.record(dossier.chain, Fact.REQUEST_CLOSED, hub.actor, dossier.tenant, request_id=dossier.id)
+    await statuses.tell(conn, hub, log.at, [statuses.News(dossier, Fact.REQUEST_CLOSED, str(state))])
+    return True

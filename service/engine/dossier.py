@@ -1,0 +1,99 @@
+"""A request as the engine needs it: its rows, its case, agency, signing officer and targets, read at once."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit
+from service.models import ActionRequest, Case, Officer, Order, Participant, Target
+from workflows import policy
+from workflows.terms import Action, Urgency
+
+_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
+_CASES = Case.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
+_OFFICERS = Officer.__table__  # type: ignore[attr-defined]
+_TARGETS = Target.__table__  # type: ignore[attr-defined]
+_ORDERS = Order.__table__  # type: ignore[attr-defined]
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """The rows behind one request."""
+
+    request: Row
+    case_number: str
+    agency: Row
+    officer: Row
+    targets: Mapping[UUID, Row]
+
+    @property
+    def id(self) -> UUID:
+        """The request's id."""
+        return self.request["id"]  # type: ignore[no-any-return]
+
+    @property
+    def tenant(self) -> str:
+        """The filing agency."""
+        return self.request["tenant"]  # type: ignore[no-any-return]
+
+    @property
+    def chain(self) -> str:
+        """The request's audit chain."""
+        return audit.request_chain(self.id)
+
+    @property
+    def policy(self) -> policy.Policy:
+        """The ladder that was in force when the request came; later edits do not touch it."""
+        return policy.from_snapshot(self.request["policy"])
+
+
+def is_urgent(action: Action, urgency: Urgency) -> bool:
+    """Tell whether dispatches go first: what holds or frees money, and whatever is stamped hỏa tốc."""
+    return action in {Action.FREEZE, Action.LIFT} or urgency is Urgency.HOA_TOC
+
+
+async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUID, Dossier]:
+    """Read the dossiers of the given requests; unknown ids are missing."""
+    if not request_ids:
+        return {}
+    requests = [
+        dict(row._mapping)
+        for row in (await conn.execute(sa.select(_REQUESTS).where(_REQUESTS.c.id.in_(request_ids)))).all()
+    ]
+    cases = await _by_id(conn, _CASES, {row["case_id"] for row in requests})
+    agencies = await _by_id(conn, _PARTICIPANTS, {row["tenant"] for row in requests})
+    officers = await _by_id(conn, _OFFICERS, {row["officer_id"] for row in requests})
+    # A lift or an extension has no targets of its own: it is about those of the original.
+    owners = {row["original_id"] or row["id"] for row in requests}
+    targets: dict[UUID, dict[UUID, Row]] = {}
+    query = sa.select(_TARGETS).where(_TARGETS.c.request_id.in_(owners)).order_by(_TARGETS.c.position)
+    for row in (await conn.execute(query)).all():
+        targets.setdefault(row.request_id, {})[row.id] = dict(row._mapping)
+    return {
+        row["id"]: Dossier(
+            row,
+            cases[row["case_id"]]["number"],
+            agencies[row["tenant"]],
+            officers[row["officer_id"]],
+            targets.get(row["original_id"] or row["id"], {}),
+        )
+        for row in requests
+    }
+
+
+async def orders_of(conn: AsyncConnection, request_id: UUID) -> list[Row]:
+    """Read the orders of a request, oldest first."""
+    query = sa.select(_ORDERS).where(_ORDERS.c.request_id == request_id).order_by(_ORDERS.c.placed_at, _ORDERS.c.id)
+    return [dict(row._mapping) for row in (await conn.execute(query)).all()]
+
+
+async def _by_id(conn: AsyncConnection, table: sa.Table, ids: Collection[Any]) -> dict[Any, Row]:
+    rows = (await conn.execute(sa.select(table).where(table.c.id.in_(ids)))).all()
+    return {row.id: dict(row._mapping) for row in rows}

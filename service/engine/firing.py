@@ -1,0 +1,160 @@
+"""Fires what is due: each deadline once, with its fact, its notices and the next rung in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from service import db
+from service.audit import Log
+from service.engine import dossier, ending, escalating, ladders, timers
+from service.engine.dossier import Dossier, Row
+from service.engine.hub import Hub
+from service.models import Deadline
+from workflows import policy
+from workflows.terms import DeadlineState, Fact, Stage, SubjectKind
+
+BATCH = 200
+
+_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+_NOW = sa.func.hub_now(type_=UTCDateTime())
+# The hub's own clocks: their instant is not somebody's failure, so no "missed" is recorded and nobody is called.
+_OWN = frozenset({Stage.END, Stage.END_WARNING, Stage.ACKNOWLEDGEMENT_END, Stage.REVIEW})
+
+
+@dataclass(frozen=True, slots=True)
+class FireResult:
+    """How many deadlines fired, whether more may be due now, and in how many seconds the next one is."""
+
+    fired: int
+    more: bool
+    next_in: float | None
+
+
+async def fire_once(hub: Hub) -> FireResult:
+    """Fire one batch of due deadlines; any node may call it at any time, all the time.
+
+    A request whose chain another transaction holds (an answer arriving this instant) is left for the next call:
+    whoever locks the chain first is first, and the other one sees what it did.
+    """
+
+    async def unit(conn: AsyncConnection) -> FireResult:
+        now = await db.now(conn)
+        candidates = await _candidates(conn)
+        fired: list[Row] = []
+        if candidates:
+            log = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
+            fired = await _flip(conn, hub, now, [row.id for row in candidates if log.holds(row.chain)])
+            await _consequences(conn, hub, log, fired)
+            await log.flush()
+        # Cleared chains may hold more; locked ones are free in a moment.
+        return FireResult(len(fired), len(candidates) == BATCH, await _next_in(conn, now))
+
+    return await hub.writer.run(unit)
+
+
+async def _candidates(conn: AsyncConnection) -> Sequence[sa.Row[Any]]:
+    query = (
+        sa.select(_DEADLINES.c.id, _DEADLINES.c.chain)
+        .where(_DEADLINES.c.state == DeadlineState.PENDING, _DEADLINES.c.due_at <= _NOW)
+        .order_by(_DEADLINES.c.due_at, _DEADLINES.c.id)
+        .limit(BATCH)
+    )
+    return (await conn.execute(query)).all()
+
+
+async def _flip(conn: AsyncConnection, hub: Hub, at: datetime, ids: Sequence[int]) -> list[Row]:
+    if not ids:
+        return []
+    statement = (
+        sa.update(_DEADLINES)
+        .where(_DEADLINES.c.id.in_(ids), _DEADLINES.c.state == DeadlineState.PENDING)
+        .values(state=DeadlineState.MISSED, settled_at=at, settled_by=hub.settings.node)
+        .returning(_DEADLINES)
+    )
+    rows = [dict(row._mapping) for row in (await conn.execute(statement)).all()]
+    return sorted(rows, key=lambda row: (row["due_at"], row["id"]))
+
+
+async def _consequences(conn: AsyncConnection, hub: Hub, log: Log, fired: Sequence[Row]) -> None:
+    about = await dossier.load(conn, {row["request_id"] for row in fired if row["request_id"]})
+    orders = {row["subject_id"] for row in fired if row["subject_kind"] is SubjectKind.ORDER}
+    subjects = await ladders.subjects(conn, about, orders)
+    first: list[timers.Timer] = []
+    due: list[escalating.Due] = []
+    for row in fired:
+        found = about.get(row["request_id"])
+        ladder, rules = _ladder(hub, row, found, subjects)
+        if row["rung"] > 0:
+            rung = next(rung for rung in ladder if rung.number == row["rung"])
+            due.append(escalating.Due(row, _was_due_at(row, subjects), rung, ladder, rules, found))
+            continue
+        if row["stage"] not in _OWN:
+            _missed(hub, log, row)
+        first += escalating.first_rung(row, ladder)
+    await timers.start(conn, first)
+    await escalating.raise_all(conn, hub, log, due)
+    await _own_clocks(conn, hub, log, about, subjects, [row for row in fired if row["rung"] == 0])
+
+
+async def _own_clocks(
+    conn: AsyncConnection,
+    hub: Hub,
+    log: Log,
+    about: dict[UUID, Dossier],
+    subjects: dict[UUID, ladders.Subject],
+    fired: Sequence[Row],
+) -> None:
+    def of(stage: Stage, kind: SubjectKind) -> list[Row]:
+        return [row for row in fired if row["stage"] is stage and row["subject_kind"] is kind]
+
+    await ending.warn_of_end(conn, hub, log, about, of(Stage.END_WARNING, SubjectKind.REQUEST))
+    await ending.reopen(conn, hub, log, subjects, of(Stage.ACKNOWLEDGEMENT_END, SubjectKind.ORDER))
+    await ending.end_unreviewed(conn, hub, log, about, of(Stage.REVIEW, SubjectKind.REQUEST))
+    await ending.end_orders(conn, hub, log, about, of(Stage.END, SubjectKind.ORDER), "end_reached")
+    await ending.end_requests(conn, hub, log, about, of(Stage.END, SubjectKind.REQUEST))
+
+
+def _ladder(
+    hub: Hub, row: Row, found: Dossier | None, subjects: dict[UUID, ladders.Subject]
+) -> tuple[tuple[policy.Rung, ...], policy.Policy]:
+    if row["subject_kind"] is SubjectKind.ORDER and found is not None:
+        if row["stage"] in _OWN:
+            return (), found.policy
+        return ladders.of_order(subjects[row["subject_id"]], row["stage"]), found.policy
+    # A task that belongs to no request (an endpoint that is down) climbs the shipped ladder.
+    rules = found.policy if found is not None else policy.loads("vn-default")
+    return ladders.of_other(rules, row["stage"]), rules
+
+
+def _was_due_at(row: Row, subjects: dict[UUID, ladders.Subject]) -> datetime:
+    started_at: datetime = row["started_at"]
+    if row["subject_kind"] is not SubjectKind.ORDER:
+        return started_at
+    return started_at + ladders.within(subjects[row["subject_id"]], row["stage"])
+
+
+def _missed(hub: Hub, log: Log, row: Row) -> None:
+    log.record(
+        row["chain"],
+        Fact.DEADLINE_MISSED,
+        hub.actor,
+        row["tenant"],
+        request_id=row["request_id"],
+        deadline_id=row["id"],
+        subject=str(row["subject_id"]),
+        stage=str(row["stage"]),
+        participant_id=row["participant_id"],
+        due_at=row["due_at"].isoformat(),
+    )
+
+
+async def _next_in(conn: AsyncConnection, now: datetime) -> float | None:
+    query = sa.select(sa.func.min(_DEADLINES.c.due_at)).where(_DEADLINES.c.state == DeadlineState.PENDING)
+    due_at = (await conn.execute(query)).scalar_one()
+    return None if due_at is None else max(0.0, (due_at - now).total_seconds())

@@ -1,0 +1,41 @@
+"""Housekeeping: what has served its time is deleted, once an hour, by any node."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.engine.hub import Hub
+from service.models import ConsoleSession, IdempotencyKey, Node, SignInLink, SpentIdentifier
+
+_SPENT = SpentIdentifier.__table__  # type: ignore[attr-defined]
+_KEYS = IdempotencyKey.__table__  # type: ignore[attr-defined]
+_SESSIONS = ConsoleSession.__table__  # type: ignore[attr-defined]
+_LINKS = SignInLink.__table__  # type: ignore[attr-defined]
+_NODES = Node.__table__  # type: ignore[attr-defined]
+
+# A client repeats a submission with the same key for as long as a dispatch is retried.
+KEYS_KEPT = timedelta(hours=72)
+SESSIONS_KEPT = timedelta(days=1)
+NODES_KEPT = timedelta(days=1)
+
+
+async def tidy(hub: Hub) -> dict[str, int]:
+    """Delete spent identifiers and keys past their time, old sessions, links and nodes; return how many of each."""
+
+    async def unit(conn: AsyncConnection) -> dict[str, int]:
+        now = await db.now(conn)
+        past = {
+            _SPENT: _SPENT.c.expires_at < now,
+            _KEYS: _KEYS.c.created_at < now - KEYS_KEPT,
+            _SESSIONS: _SESSIONS.c.expires_at < now - SESSIONS_KEPT,
+            _LINKS: _LINKS.c.expires_at < now - SESSIONS_KEPT,
+            _NODES: _NODES.c.seen_at < now - NODES_KEPT,
+        }
+        return {
+            table.name: (await conn.execute(sa.delete(table).where(is_past))).rowcount
+            for table, is_past in past.items()
+        }
+
+    return await hub.database.write(unit)

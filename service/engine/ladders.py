@@ -1,0 +1,82 @@
+"""Which ladder and which time belong to a deadline: the rules asked with what the database knows of its subject."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.engine import reach
+from service.engine.dossier import Dossier, Row
+from service.models import Order
+from workflows import deadlines, policy
+from workflows.terms import Action, OrderState, Sector, Stage
+
+_ORDERS = Order.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An order with what its clocks depend on."""
+
+    order: Row
+    dossier: Dossier
+    sector: Sector
+
+    @property
+    def action(self) -> Action:
+        """What the participant is asked for now: an order that lapsed waits for its lift."""
+        if self.order["state"] is OrderState.LAPSED or self.order["lift_ordered"]:
+            return Action.LIFT
+        return self.order["action"]  # type: ignore[no-any-return]
+
+
+async def subjects(
+    conn: AsyncConnection, about: Mapping[UUID, Dossier], order_ids: Collection[UUID]
+) -> dict[UUID, Subject]:
+    """Read the orders behind a batch of deadlines."""
+    if not order_ids:
+        return {}
+    rows = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id.in_(order_ids)))).all()
+    sectors = await reach.sectors(conn, {row.participant_id for row in rows})
+    return {row.id: Subject(dict(row._mapping), about[row.request_id], sectors[row.participant_id]) for row in rows}
+
+
+def within(subject: Subject, stage: Stage) -> timedelta:
+    """Return the time that this order has for a stage."""
+    target = subject.dossier.targets[subject.order["target_id"]]
+    request = subject.dossier.request
+    limits = deadlines.limits_for(
+        subject.action,
+        target["kind"],
+        subject.sector,
+        measure=request["measure"],
+        urgency=request["urgency"],
+        intimate=target["intimate"],
+        participant_id=subject.order["participant_id"],
+        legal_basis=request["legal_basis"],
+        overrides=subject.dossier.policy.limit_overrides,
+    )
+    return next(limit.within for limit in limits if limit.stage is stage)
+
+
+def of_order(subject: Subject, stage: Stage) -> tuple[policy.Rung, ...]:
+    """Return the ladder behind one stage of an order."""
+    target = subject.dossier.targets[subject.order["target_id"]]
+    return policy.rungs(
+        subject.dossier.policy,
+        subject.action,
+        target["kind"],
+        stage,
+        sector=subject.sector,
+        intimate=target["intimate"],
+        urgency=subject.dossier.request["urgency"],
+        within=within(subject, stage),
+    )
+
+
+def of_other(rules: policy.Policy, stage: Stage) -> tuple[policy.Rung, ...]:
+    """Return the ladder behind a clock of a request or a task."""
+    return policy.rungs(rules, None, None, stage)

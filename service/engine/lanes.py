@@ -1,0 +1,98 @@
+"""The lanes: how many dispatches may be under way to each endpoint, so that a slow one never holds the others."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from service import metrics
+from service.db import Database
+from service.engine.store import Claimed, Free
+from service.models import Endpoint, EndpointState
+from workflows.terms import Channel
+
+_ENDPOINTS = Endpoint.__table__  # type: ignore[attr-defined]
+_STATES = EndpointState.__table__  # type: ignore[attr-defined]
+
+REFRESH_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """Where there is room: lanes with a closed breaker, and endpoints whose breaker waits for one probe."""
+
+    free: dict[UUID, Free]
+    tripped: tuple[UUID, ...]
+    cap: int
+
+
+class Lanes:
+    """Counts what is under way per endpoint; endpoints and their breakers are read from the database once a second."""
+
+    def __init__(self, database: Database, cap: int, refresh_every: float = REFRESH_EVERY) -> None:
+        self._database = database
+        self._cap = cap
+        self._refresh_every = refresh_every
+        self._read_at = float("-inf")
+        self._endpoints: dict[UUID, sa.Row[tuple[object, ...]]] = {}
+        self._in_flight: Counter[UUID] = Counter()
+        self._retries: Counter[UUID] = Counter()
+        self._probes: set[UUID] = set()
+        self.tripped: set[UUID] = set()
+
+    async def refresh(self) -> None:
+        """Read the endpoints and the breakers that are not closed, unless that was done a moment ago."""
+        at = asyncio.get_running_loop().time()
+        if at - self._read_at < self._refresh_every:
+            return
+        self._read_at = at
+        async with self._database.read() as conn:
+            sent_to = _ENDPOINTS.c.active & (_ENDPOINTS.c.channel != Channel.PULL)
+            rows = (await conn.execute(sa.select(_ENDPOINTS).where(sent_to))).all()
+            open_ones = sa.select(_STATES.c.endpoint_id).where(_STATES.c.open_until.is_not(None))
+            self.tripped = set((await conn.execute(open_ones)).scalars())
+        self._endpoints = {row.id: row for row in rows}
+
+    def endpoint(self, endpoint_id: UUID) -> sa.Row[tuple[object, ...]] | None:
+        """Return an endpoint's row as it was last read."""
+        return self._endpoints.get(endpoint_id)
+
+    def openings(self, live_nodes: int) -> Openings:
+        """Return where there is room now; a lane's limit is shared by the nodes that are alive.
+
+        At most half of a lane's slots are for retries. The order of the lanes is drawn each time, so that the cap of
+        the whole node does not favour anybody.
+        """
+        cap = self._cap - self._in_flight.total()
+        endpoints = list(self._endpoints.values())
+        random.shuffle(endpoints)
+        free: dict[UUID, Free] = {}
+        for row in endpoints:
+            limit = max(1, row.max_in_flight // max(1, live_nodes))
+            slots = limit - self._in_flight[row.id]
+            if row.id in self.tripped or slots <= 0:
+                continue
+            retries = max(1, limit // 2) - self._retries[row.id]
+            free[row.id] = Free(slots, max(0, retries), reserves=limit > 1 and retries > 0)
+        tripped = tuple(row.id for row in endpoints if row.id in self.tripped - self._probes)
+        return Openings(free, tripped, max(0, cap))
+
+    def take(self, claimed: Collection[Claimed], probes: Collection[UUID]) -> None:
+        """Count ``claimed`` as under way; those to ``probes`` are the one probe of their breaker."""
+        for row in claimed:
+            self._in_flight[row.endpoint_id] += 1
+            self._retries[row.endpoint_id] += row.is_retry
+        self._probes.update(row.endpoint_id for row in claimed if row.endpoint_id in probes)
+        metrics.IN_FLIGHT.set(self._in_flight.total())
+
+    def give_back(self, claimed: Claimed, *, was_probe: bool) -> None:
+        """Count one as no longer under way."""
+        self._in_flight[claimed.endpoint_id] -= 1
+        self._retries[claimed.endpoint_id] -= claimed.is_retry
+        if was_probe:
+            self._probes.discard(claimed.endpoint_id)
+        metrics.IN_FLIGHT.set(self._in_flight.total())

@@ -1,0 +1,95 @@
+"""What a participant reads: the body of an order, with the fields it needs and no others (PROMISES R3)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from service.vault import Vault
+from workflows.terms import Action, Stage
+
+PREFIX = "vn.hoatoc"
+
+
+def order_type(action: Action) -> str:
+    """Return the CloudEvents type of an order."""
+    return f"{PREFIX}.order.{action}"
+
+
+def money(amount: int | None, currency: str | None = "VND") -> dict[str, str] | None:
+    """Render an amount: minor units as a string of digits."""
+    return None if amount is None else {"value": str(amount), "currency": currency or "VND"}
+
+
+def instant(at: datetime | None) -> str | None:
+    """Render an instant in UTC."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
+
+
+def target_body(vault: Vault, target: Mapping[str, Any]) -> dict[str, Any]:
+    """Open a target for the participant that is asked to act on it."""
+    tenant, row = target["tenant"], target["id"]
+    body: dict[str, Any] = {
+        "kind": str(target["kind"]),
+        "value": vault.unseal("targets", row, tenant, target["value_sealed"]),
+    }
+    if target["holder_sealed"]:
+        body["holder_name"] = vault.unseal("targets", row, tenant, target["holder_sealed"])
+    for name in ("institution", "platform", "sha256", "perceptual_hash"):
+        if target[name]:
+            body[name] = target[name]
+    return body
+
+
+def order_body(
+    vault: Vault,
+    *,
+    request: Mapping[str, Any],
+    case_number: str,
+    agency: Mapping[str, Any],
+    officer: Mapping[str, Any],
+    target: Mapping[str, Any],
+    order_id: UUID,
+    participant_id: str,
+    action: Action,
+    sequence: int,
+    amount: int | None,
+    whole_account: bool,
+    ends_at: datetime | None,
+    deadlines: Iterable[tuple[Stage, datetime]],
+    lifts: UUID | None = None,
+    extends: UUID | None = None,
+    reason: str | None = None,
+) -> dict[str, Any]:
+    """Build the body of an order as ``openapi/participant.v1.json`` describes it."""
+    return {
+        "order_id": str(order_id),
+        "request_id": str(request["id"]),
+        "reference": request["reference"],
+        "case_number": case_number,
+        "action": str(action),
+        "sequence": sequence,
+        "participant_id": participant_id,
+        "urgency": str(request["urgency"]),
+        "legal_basis": str(request["legal_basis"]),
+        "agency": {"id": agency["id"], "name": agency["name_vi"]},
+        "officer": {"rank": officer["rank"], "number": officer["number"]},
+        "document": {
+            "number": request["document_number"],
+            "date": request["document_date"].isoformat(),
+            "sha256": request["document_sha256"],
+        },
+        "target": target_body(vault, target),
+        "amount": money(amount, request["currency"]),
+        "whole_account": whole_account,
+        "measure": str(request["measure"]) if request["measure"] else None,
+        "starts_at": instant(request["starts_at"]),
+        "ends_at": instant(ends_at),
+        "contact": json.loads(vault.unseal("requests", request["id"], request["tenant"], request["contact_sealed"])),
+        "lifts_order_id": str(lifts) if lifts else None,
+        "extends_order_id": str(extends) if extends else None,
+        "reason": reason,
+        "deadlines": [{"stage": str(stage), "due_at": instant(due)} for stage, due in deadlines],
+        "answer_url": f"/v1/orders/{order_id}/acknowledgements",
+    }

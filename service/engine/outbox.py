@@ -1,0 +1,134 @@
+"""The outbox: dispatches are written in the transaction of what causes them, and queued or laid into a pull inbox."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import clock, db
+from service.models import Dispatch, Endpoint, QueueItem
+from service.vault import Vault
+from workflows.terms import Channel, DispatchKind, DispatchState
+
+_DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
+_QUEUE = QueueItem.__table__  # type: ignore[attr-defined]
+_ENDPOINTS = Endpoint.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One thing to send: to which endpoint, about which request or order, with which body.
+
+    ``order_key`` keeps what concerns one case, target and endpoint in order; None for what may overtake.
+    """
+
+    tenant: str
+    participant_id: str
+    kind: DispatchKind
+    endpoint_id: UUID
+    channel: Channel
+    message_type: str
+    subject: str
+    sequence: int
+    body: Mapping[str, Any]
+    request_id: UUID | None = None
+    order_id: UUID | None = None
+    urgent: bool = False
+    order_key: int | None = None
+    deadline_at: datetime | None = None
+
+
+async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
+    """Write the dispatches and their work items; return the dispatches' ids in the order of ``items``."""
+    positions = await _inbox_positions(conn, items)
+    dispatches: list[dict[str, Any]] = []
+    queue: list[dict[str, Any]] = []
+    for item in items:
+        dispatch_id = clock.new_id()
+        pulled = item.channel is Channel.PULL
+        dispatches.append(
+            {
+                "id": dispatch_id,
+                "tenant": item.tenant,
+                "participant_id": item.participant_id,
+                "kind": item.kind,
+                "channel": item.channel,
+                "endpoint_id": item.endpoint_id,
+                "request_id": item.request_id,
+                "order_id": item.order_id,
+                "message_type": item.message_type,
+                "message_sealed": vault.seal("dispatches", dispatch_id, item.tenant, _message(dispatch_id, item, at)),
+                "state": DispatchState.PENDING,
+                "urgent": item.urgent,
+                "attempts": 0,
+                "deadline_at": item.deadline_at,
+                "position": positions[item.endpoint_id].pop(0) if pulled else None,
+                "created_at": at,
+            }
+        )
+        if not pulled:
+            queue.append(
+                {
+                    "tenant": item.tenant,
+                    "dispatch_id": dispatch_id,
+                    "endpoint_id": item.endpoint_id,
+                    "priority": 0 if item.urgent else 1,
+                    "run_at": at,
+                    "leased": False,
+                    "attempt": 0,
+                    "order_key": item.order_key,
+                }
+            )
+    await db.insert_rows(conn, _DISPATCHES, dispatches)
+    await db.insert_rows(conn, _QUEUE, queue)
+    return [row["id"] for row in dispatches]
+
+
+async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> None:
+    """Cancel what was not delivered yet of these orders; one that is being sent now may still arrive."""
+    if not order_ids:
+        return
+    cancelled = (
+        sa.update(_DISPATCHES)
+        .where(_DISPATCHES.c.order_id.in_(order_ids), _DISPATCHES.c.state == DispatchState.PENDING)
+        .values(state=DispatchState.CANCELLED, settled_at=at)
+        .returning(_DISPATCHES.c.id)
+    )
+    ids = list((await conn.execute(cancelled)).scalars())
+    if ids:
+        await conn.execute(sa.delete(_QUEUE).where(_QUEUE.c.dispatch_id.in_(ids)))
+
+
+async def _inbox_positions(conn: AsyncConnection, items: Sequence[Outgoing]) -> dict[UUID, list[int]]:
+    # The row lock is held to the commit, so positions become visible in their order and no cursor passes one by.
+    wanted = Counter(item.endpoint_id for item in items if item.channel is Channel.PULL)
+    positions: dict[UUID, list[int]] = {}
+    for endpoint_id, count in sorted(wanted.items()):
+        raised = (
+            sa.update(_ENDPOINTS)
+            .where(_ENDPOINTS.c.id == endpoint_id)
+            .values(inbox_position=_ENDPOINTS.c.inbox_position + count)
+            .returning(_ENDPOINTS.c.inbox_position)
+        )
+        last = (await conn.execute(raised)).scalar_one()
+        positions[endpoint_id] = list(range(last - count + 1, last + 1))
+    return positions
+
+
+def _message(dispatch_id: UUID, item: Outgoing, at: datetime) -> str:
+    message = {
+        "id": f"msg_{dispatch_id.hex}",
+        "type": item.message_type,
+        "kind": str(item.kind),
+        "subject": item.subject,
+        "occurred_at": at.isoformat(),
+        "sequence": item.sequence,
+        "body": item.body,
+    }
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,111 @@
+"""Who can be reached where: the endpoints of participants, and the contacts that are on duty now."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.models import Contact, Endpoint, Participant
+from workflows.terms import Channel, Purpose
+
+_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
+_ENDPOINTS = Endpoint.__table__  # type: ignore[attr-defined]
+_CONTACTS = Contact.__table__  # type: ignore[attr-defined]
+_VIETNAM = timezone(timedelta(hours=7))
+
+EndpointRow = Any  # a row of an endpoint: id, tenant, channel
+
+
+async def order_endpoints(conn: AsyncConnection, participants: Collection[str]) -> dict[str, EndpointRow]:
+    """Return the first active endpoint for orders of each participant that has joined; the others are missing."""
+    query = (
+        sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel, _PARTICIPANTS.c.sector)
+        .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _ENDPOINTS.c.tenant)
+        .where(
+            _ENDPOINTS.c.tenant.in_(participants),
+            _ENDPOINTS.c.purpose == Purpose.ORDERS,
+            _ENDPOINTS.c.active,
+            _PARTICIPANTS.c.status == "active",
+        )
+        .order_by(_ENDPOINTS.c.tenant, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
+    )
+    found: dict[str, EndpointRow] = {}
+    for row in (await conn.execute(query)).all():
+        found.setdefault(row.tenant, row)
+    return found
+
+
+async def status_endpoints(conn: AsyncConnection, agency: str) -> list[EndpointRow]:
+    """Return where an agency wants to hear what becomes of its requests."""
+    query = sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel).where(
+        _ENDPOINTS.c.tenant == agency,
+        _ENDPOINTS.c.purpose == Purpose.STATUS,
+        _ENDPOINTS.c.active,
+        _ENDPOINTS.c.channel == Channel.WEBHOOK,
+    )
+    return list((await conn.execute(query)).all())
+
+
+async def on_duty(
+    conn: AsyncConnection, participants: Collection[str], at: datetime, *, mail: bool
+) -> dict[str, list[EndpointRow]]:
+    """Return the notice endpoints of the contacts on duty at ``at``, by participant, first contact first.
+
+    Without a mail relay (``mail=False``) a contact who only has an e-mail address is not reachable, and is left out.
+    """
+    local = at.astimezone(_VIETNAM)
+    minute = local.hour * 60 + local.minute
+    query = (
+        sa.select(
+            _ENDPOINTS.c.id,
+            _ENDPOINTS.c.tenant,
+            _ENDPOINTS.c.channel,
+            _CONTACTS.c.from_minute,
+            _CONTACTS.c.to_minute,
+        )
+        .join(_CONTACTS, _CONTACTS.c.endpoint_id == _ENDPOINTS.c.id)
+        .where(_CONTACTS.c.tenant.in_(participants), _CONTACTS.c.active, _ENDPOINTS.c.active)
+        .order_by(_CONTACTS.c.tenant, _CONTACTS.c.position, _CONTACTS.c.id)
+    )
+    found: dict[str, list[EndpointRow]] = {}
+    for row in (await conn.execute(query)).all():
+        if _within(row.from_minute, row.to_minute, minute) and (mail or row.channel is not Channel.EMAIL):
+            found.setdefault(row.tenant, []).append(row)
+    return found
+
+
+def _within(start: int | None, end: int | None, minute: int) -> bool:
+    if start is None or end is None:
+        return True
+    if start <= end:
+        return start <= minute < end
+    return minute >= start or minute < end
+
+
+async def supervisors(conn: AsyncConnection, participants: Collection[str]) -> dict[str, str]:
+    """Return the supervisor of each participant that has one."""
+    query = sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.supervisor_id).where(
+        _PARTICIPANTS.c.id.in_(participants), _PARTICIPANTS.c.supervisor_id.is_not(None)
+    )
+    return {row.id: row.supervisor_id for row in (await conn.execute(query)).all()}
+
+
+async def names(conn: AsyncConnection, participants: Collection[str]) -> dict[str, str]:
+    """Return the short name of each participant, as people know it."""
+    query = sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.short_name).where(_PARTICIPANTS.c.id.in_(participants))
+    return {row.id: row.short_name for row in (await conn.execute(query)).all()}
+
+
+async def sectors(conn: AsyncConnection, participants: Collection[str]) -> dict[str, Any]:
+    """Return the sector of each participant."""
+    query = sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.sector).where(_PARTICIPANTS.c.id.in_(participants))
+    return {row.id: row.sector for row in (await conn.execute(query)).all()}
+
+
+def order_key(case_id: UUID, value_index: bytes, endpoint_id: UUID) -> int:
+    """Return the 63-bit key under which dispatches about one case, target and endpoint keep their order."""
+    mixed = case_id.int ^ int.from_bytes(value_index[:16], "big") ^ endpoint_id.int
+    return (mixed ^ (mixed >> 64)) & ((1 << 63) - 1)

@@ -1,0 +1,68 @@
+"""How deadlines end without firing: met by the event they waited for, or cancelled because their subject is final."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.audit import Log
+from service.models import Deadline
+from workflows.terms import Actor, DeadlineState, Fact, Stage
+
+_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+
+
+async def meet(conn: AsyncConnection, log: Log, actor: Actor, subjects: Collection[UUID], stage: Stage) -> None:
+    """Mark the pending deadlines of one stage met, cancel the rungs behind them, and record each deadline met.
+
+    A deadline that fired first stays missed: whoever held the chain's lock first was first.
+    """
+    met = await _settle(conn, log.at, subjects, (stage,), rungs=False, state=DeadlineState.MET)
+    await _settle(conn, log.at, subjects, (stage,), rungs=True, state=DeadlineState.CANCELLED)
+    for row in met:
+        log.record(
+            row.chain,
+            Fact.DEADLINE_MET,
+            actor,
+            row.tenant,
+            request_id=row.request_id,
+            subject=str(row.subject_id),
+            stage=str(row.stage),
+            participant_id=row.participant_id,
+            due_at=row.due_at.isoformat(),
+        )
+
+
+async def cancel(
+    conn: AsyncConnection, at: datetime, subjects: Collection[UUID], stages: Collection[Stage] = tuple(Stage)
+) -> None:
+    """Cancel what is pending, deadlines and rungs, of the given stages."""
+    for rungs in (False, True):
+        await _settle(conn, at, subjects, stages, rungs=rungs, state=DeadlineState.CANCELLED)
+
+
+async def _settle(
+    conn: AsyncConnection,
+    at: datetime,
+    subjects: Collection[UUID],
+    stages: Collection[Stage],
+    *,
+    rungs: bool,
+    state: DeadlineState,
+) -> list[sa.Row[tuple[object, ...]]]:
+    if not subjects:
+        return []
+    statement = (
+        sa.update(_DEADLINES)
+        .where(
+            _DEADLINES.c.subject_id.in_(subjects),
+            _DEADLINES.c.stage.in_(stages),
+            _DEADLINES.c.state == DeadlineState.PENDING,
+            _DEADLINES.c.rung > 0 if rungs else _DEADLINES.c.rung == 0,
+        )
+        .values(state=state, settled_at=at)
+        .returning(_DEADLINES)
+    )
+    return list((await conn.execute(statement)).all())

@@ -1,0 +1,52 @@
+"""The dispatch queue's statements, one twin a database; the only SQL of the engine that depends on which one it is."""
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.engine.store import postgres, sqlite
+from service.engine.store.rows import Claimed, Free, Retry, Stats
+
+__all__ = ["Claimed", "Free", "QueueStore", "Retry", "Stats", "of"]
+
+
+class QueueStore(Protocol):
+    """What the engine asks of the queue; every call runs inside the caller's transaction.
+
+    Each change of a leased row is fenced: it names the lease, and a row whose lease was lost is left alone and missing
+    from the answer. ``claim`` and ``reap`` skip rows that others hold and therefore never wait for an action.
+    """
+
+    async def claim(
+        self, conn: AsyncConnection, free: Mapping[UUID, Free], *, cap: int, node: str, lease: UUID, within: timedelta
+    ) -> list[Claimed]:
+        """Lease what is due, at most ``cap`` rows and at most what ``free`` allows per endpoint, for ``within``."""
+        ...
+
+    async def complete(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> set[int]:
+        """Delete rows that are done or dead; return those that were still ours."""
+        ...
+
+    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
+        """Hand rows back for a later attempt (priority 2); return those that were still ours."""
+        ...
+
+    async def release(self, conn: AsyncConnection, lease: UUID, keep: Collection[int] = ()) -> int:
+        """Hand back what ``lease`` holds except ``keep``, as if it had not been claimed; return how much it was."""
+        ...
+
+    async def reap(self, conn: AsyncConnection, ttl: timedelta, own: UUID) -> int:
+        """Free the rows of nodes not seen for ``ttl`` (never of ``own``) and of leases that ended; return how many."""
+        ...
+
+    async def stats(self, conn: AsyncConnection) -> Stats:
+        """Count what is ready, leased and overdue."""
+        ...
+
+
+def of(dialect: str) -> QueueStore:
+    """Return the queue of a dialect, ``sqlite`` or ``postgresql``."""
+    return sqlite.Queue() if dialect == "sqlite" else postgres.Queue()

@@ -1,0 +1,107 @@
+"""The queue on PostgreSQL: claiming for all endpoints is one statement, and no node waits for another."""
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.engine.store.rows import CLAIMED, QUEUE, Claimed, Common, Free, Retry
+
+# A row may go when no earlier row of its order key is left, and none is under way that was committed out of order.
+_IN_TURN = """(d.order_key IS NULL OR (
+      NOT EXISTS (SELECT 1 FROM dispatch_queue e WHERE e.order_key = d.order_key AND e.id < d.id)
+  AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = d.order_key AND l.leased)))"""
+
+# Two arms, first attempts and then retries: in one arm the far-off rows of retries would be walked by every claim.
+_CLAIM = f"""
+UPDATE dispatch_queue q
+   SET leased = true, attempt = q.attempt + 1, lease_id = :lease, node = :node, lease_until = hub_now() + :within
+  FROM dispatches p
+ WHERE p.id = q.dispatch_id
+   AND q.id = ANY(ARRAY(
+   SELECT r.id
+     FROM unnest(CAST(:endpoints AS uuid[]), CAST(:slots AS int[]), CAST(:retries AS int[]),
+                 CAST(:reserves AS bool[]), CAST(:urgent AS bool[])) AS f(endpoint_id, slots, retries, reserves, urgent)
+    CROSS JOIN LATERAL (SELECT array_agg(a.id) AS ids FROM (
+          SELECT d.id FROM dispatch_queue d
+           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND d.priority < 2 AND d.run_at <= hub_now()
+             AND (NOT f.urgent OR d.priority = 0) AND {_IN_TURN}
+           ORDER BY d.priority, d.run_at, d.id
+           LIMIT f.slots - CASE WHEN f.reserves AND EXISTS (
+                 SELECT 1 FROM dispatch_queue w WHERE w.endpoint_id = f.endpoint_id AND NOT w.leased
+                    AND w.priority >= 2 AND w.run_at <= hub_now()) THEN 1 ELSE 0 END
+           FOR UPDATE OF d SKIP LOCKED) a) AS firsts
+    CROSS JOIN LATERAL (SELECT array_agg(b.id) AS ids FROM (
+          SELECT d.id FROM dispatch_queue d
+           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND d.priority >= 2 AND d.run_at <= hub_now()
+             AND (NOT f.urgent OR EXISTS (
+                  SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order'))
+             AND {_IN_TURN}
+           ORDER BY d.priority, d.run_at, d.id
+           LIMIT least(f.retries, f.slots - coalesce(cardinality(firsts.ids), 0))
+           FOR UPDATE OF d SKIP LOCKED) b) AS later
+    CROSS JOIN LATERAL unnest(firsts.ids || later.ids) AS r(id)
+    LIMIT :cap))
+RETURNING {", ".join(f"{'q' if column.table is QUEUE else 'p'}.{column.name}" for column in CLAIMED)}
+"""  # noqa: S608 - the names are our own columns'
+_CLAIM_TYPED = (
+    sa.text(_CLAIM)
+    .bindparams(
+        sa.bindparam("endpoints", type_=ARRAY(sa.Uuid())),
+        sa.bindparam("lease", type_=sa.Uuid()),
+        sa.bindparam("within", type_=sa.Interval()),
+    )
+    .columns(*CLAIMED)
+)
+
+_RETRY = sa.text(
+    """
+UPDATE dispatch_queue q
+   SET leased = false, priority = 2, lease_id = NULL, node = NULL, lease_until = NULL, run_at = r.run_at
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:instants AS timestamptz[])) AS r(id, run_at)
+ WHERE q.id = r.id AND q.leased AND q.lease_id = :lease
+RETURNING q.id
+"""
+).bindparams(sa.bindparam("lease", type_=sa.Uuid()))
+
+
+class Queue(Common):
+    """The queue's statements on PostgreSQL."""
+
+    async def claim(
+        self, conn: AsyncConnection, free: Mapping[UUID, Free], *, cap: int, node: str, lease: UUID, within: timedelta
+    ) -> list[Claimed]:
+        """Lease what is due, in one round trip; the endpoints named first in ``free`` are served first.
+
+        Two nodes that claim rows of one order key at the same instant meet at a unique index: the later one gets an
+        ``IntegrityError`` and nothing else; its next claim sees why.
+        """
+        if not free or cap <= 0:
+            return []
+        values = {
+            "endpoints": list(free),
+            "slots": [lane.slots for lane in free.values()],
+            "retries": [lane.retries for lane in free.values()],
+            "reserves": [lane.reserves for lane in free.values()],
+            "urgent": [lane.urgent_only for lane in free.values()],
+            "cap": cap,
+            "node": node,
+            "lease": lease,
+            "within": within,
+        }
+        rows = (await conn.execute(_CLAIM_TYPED, values)).all()
+        return sorted((Claimed(*row) for row in rows), key=lambda claimed: (claimed.priority, claimed.queue_id))
+
+    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
+        """Hand rows back for a later attempt (priority 2); return those that were still ours."""
+        if not retries:
+            return set()
+        values = {
+            "ids": [retry.queue_id for retry in retries],
+            "instants": [retry.run_at for retry in retries],
+            "lease": lease,
+        }
+        return set((await conn.execute(_RETRY, values)).scalars())

@@ -1,0 +1,145 @@
+"""What goes into the queue's statements and comes out, and the statements that both databases understand alike."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.models import Dispatch, Node, QueueItem
+from workflows.terms import Channel, DispatchKind
+
+QUEUE = QueueItem.__table__  # type: ignore[attr-defined]
+DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
+NODES = Node.__table__  # type: ignore[attr-defined]
+
+# First attempts lie below this priority, retries and replays from it on.
+FIRST_RETRY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """What one endpoint may be given: ``slots`` in all, of them at most ``retries`` for priority 2 and 3.
+
+    ``reserves`` keeps one slot from first attempts while a retry is due, so that a backlog never starves it.
+    ``urgent_only`` is for the probe of an open breaker: nothing but an urgent order may be that.
+    """
+
+    slots: int
+    retries: int
+    reserves: bool = False
+    urgent_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One leased row with all that is needed to send it; ``attempt`` counts from 1."""
+
+    queue_id: int
+    dispatch_id: UUID
+    endpoint_id: UUID
+    attempt: int
+    priority: int
+    tenant: str
+    participant_id: str
+    kind: DispatchKind
+    channel: Channel
+    request_id: UUID | None
+    order_id: UUID | None
+    message_type: str
+    message_sealed: bytes
+    urgent: bool
+    created_at: datetime
+    deadline_at: datetime | None
+
+    @property
+    def is_retry(self) -> bool:
+        """Tell whether it takes one of the slots for retries."""
+        return self.priority >= FIRST_RETRY
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A row that goes back to the queue until ``run_at``."""
+
+    queue_id: int
+    run_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many rows are due, leased, and waiting for a later instant; how many seconds the oldest due one waits."""
+
+    due: int
+    leased: int
+    later: int
+    oldest_seconds: float
+
+
+# The columns of ``Claimed``, in its order.
+CLAIMED = (
+    QUEUE.c.id,
+    QUEUE.c.dispatch_id,
+    QUEUE.c.endpoint_id,
+    QUEUE.c.attempt,
+    QUEUE.c.priority,
+    DISPATCHES.c.tenant,
+    DISPATCHES.c.participant_id,
+    DISPATCHES.c.kind,
+    DISPATCHES.c.channel,
+    DISPATCHES.c.request_id,
+    DISPATCHES.c.order_id,
+    DISPATCHES.c.message_type,
+    DISPATCHES.c.message_sealed,
+    DISPATCHES.c.urgent,
+    DISPATCHES.c.created_at,
+    DISPATCHES.c.deadline_at,
+)
+UNLEASED = {"leased": False, "lease_id": None, "node": None, "lease_until": None}
+
+
+class Common:
+    """The statements that need no dialect."""
+
+    async def complete(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> set[int]:
+        """Delete rows that are done or dead; return those that were still ours."""
+        if not queue_ids:
+            return set()
+        held = sa.delete(QUEUE).where(QUEUE.c.id.in_(queue_ids), QUEUE.c.leased, QUEUE.c.lease_id == lease)
+        return set((await conn.execute(held.returning(QUEUE.c.id))).scalars())
+
+    async def release(self, conn: AsyncConnection, lease: UUID, keep: Collection[int] = ()) -> int:
+        """Hand back what ``lease`` holds except ``keep``, as if it had not been claimed; return how much it was."""
+        held = sa.update(QUEUE).where(QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.id.not_in(keep))
+        return (await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))).rowcount
+
+    async def reap(self, conn: AsyncConnection, ttl: timedelta, own: UUID) -> int:
+        """Free the rows of nodes not seen for ``ttl`` (never of ``own``) and of leases that ended; return how many."""
+        now = await db.now(conn)
+        alive = sa.exists().where(NODES.c.id == QUEUE.c.lease_id, NODES.c.seen_at >= now - ttl)
+        orphaned = (
+            sa.select(QUEUE.c.id)
+            .where(QUEUE.c.leased, sa.or_(QUEUE.c.lease_until < now, sa.and_(QUEUE.c.lease_id != own, ~alive)))
+            .with_for_update(skip_locked=True, of=QUEUE)
+        )
+        return (await conn.execute(sa.update(QUEUE).where(QUEUE.c.id.in_(orphaned)).values(**UNLEASED))).rowcount
+
+    async def stats(self, conn: AsyncConnection) -> Stats:
+        """Count what is ready, leased and overdue."""
+        now = await db.now(conn)
+        is_due = sa.and_(~QUEUE.c.leased, QUEUE.c.run_at <= now)
+        row = (
+            await conn.execute(
+                sa.select(
+                    sa.func.count().filter(is_due),
+                    sa.func.count().filter(QUEUE.c.leased),
+                    sa.func.count(),
+                    sa.func.min(sa.case((is_due, QUEUE.c.run_at))),
+                )
+            )
+        ).one()
+        due, leased, everything, oldest = row
+        return Stats(due, leased, everything - due - leased, (now - oldest).total_seconds() if oldest else 0.0)

@@ -1,0 +1,82 @@
+"""How the hub asks a person to do something: a task with a deadline of its own, and a fact."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import clock, db
+from service.audit import Log
+from service.engine import timers
+from service.models import Task
+from workflows import deadlines
+from workflows.terms import Actor, Fact, Stage, SubjectKind, TaskKind
+
+_TASKS = Task.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to open: for which tenant's request or order, about which participant, with which codes."""
+
+    tenant: str
+    kind: TaskKind
+    chain: str
+    participant_id: str | None = None
+    request_id: UUID | None = None
+    order_id: UUID | None = None
+    within: timedelta = deadlines.TASK_WITHIN
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+async def open_tasks(conn: AsyncConnection, log: Log, actor: Actor, at: datetime, new: Iterable[NewTask]) -> list[UUID]:
+    """Write the tasks, their deadlines and their facts; return their ids in the order given."""
+    tasks = [(clock.new_id(), task) for task in new]
+    rows = [
+        {
+            "id": task_id,
+            "tenant": task.tenant,
+            "participant_id": task.participant_id,
+            "kind": task.kind,
+            "request_id": task.request_id,
+            "order_id": task.order_id,
+            "data": task.data,
+            "opened_at": at,
+            "due_at": at + task.within,
+        }
+        for task_id, task in tasks
+    ]
+    await db.insert_rows(conn, _TASKS, rows)
+    await timers.start(
+        conn,
+        [
+            timers.Timer(
+                tenant=task.tenant,
+                subject_kind=SubjectKind.TASK,
+                subject_id=task_id,
+                chain=task.chain,
+                stage=Stage.TASK,
+                started_at=at,
+                due_at=at + task.within,
+                request_id=task.request_id,
+                participant_id=task.participant_id,
+            )
+            for task_id, task in tasks
+        ],
+    )
+    for task_id, task in tasks:
+        log.record(
+            task.chain,
+            Fact.TASK_OPENED,
+            actor,
+            task.tenant,
+            request_id=task.request_id,
+            task_id=str(task_id),
+            kind=str(task.kind),
+            participant_id=task.participant_id,
+            order_id=str(task.order_id) if task.order_id else None,
+        )
+    return [task_id for task_id, _ in tasks]

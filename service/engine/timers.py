@@ -1,0 +1,63 @@
+"""How deadlines are written: one row a stage, each waiting for its instant on the database's clock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.models import Deadline
+from workflows.terms import DeadlineState, Stage, SubjectKind
+
+_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A deadline to set: whose, for which stage and rung, counted from when, due when."""
+
+    tenant: str
+    subject_kind: SubjectKind
+    subject_id: UUID
+    chain: str
+    stage: Stage
+    started_at: datetime
+    due_at: datetime
+    request_id: UUID | None = None
+    participant_id: str | None = None
+    rung: int = 0
+    generation: int = 0
+
+
+async def start(conn: AsyncConnection, timers: Iterable[Timer]) -> None:
+    """Write the timers by one statement."""
+    rows: list[dict[str, Any]] = [
+        {
+            "tenant": timer.tenant,
+            "subject_kind": timer.subject_kind,
+            "subject_id": timer.subject_id,
+            "request_id": timer.request_id,
+            "participant_id": timer.participant_id,
+            "chain": timer.chain,
+            "stage": timer.stage,
+            "rung": timer.rung,
+            "generation": timer.generation,
+            "started_at": timer.started_at,
+            "due_at": timer.due_at,
+            "state": DeadlineState.PENDING,
+        }
+        for timer in timers
+    ]
+    await db.insert_rows(conn, _DEADLINES, rows)
+
+
+async def next_generation(conn: AsyncConnection, subject_id: UUID, stage: Stage) -> int:
+    """Return the generation for setting a stage's clock anew (a moved end, an acknowledgement that expired)."""
+    query = sa.select(sa.func.coalesce(sa.func.max(_DEADLINES.c.generation), -1) + 1).where(
+        _DEADLINES.c.subject_id == subject_id, _DEADLINES.c.stage == stage
+    )
+    return int((await conn.execute(query)).scalar_one())

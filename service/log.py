@@ -1,0 +1,97 @@
+"""Structured logs as JSON lines, of this code and of every library; what looks like personal data is taken out last."""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+REDACTED = "[redacted]"
+
+# Fields whose content is a person's, or opens a door, whatever it looks like.
+_SECRET_KEYS = frozenset(
+    {"value", "holder", "holder_name", "name", "phone", "email", "address", "account", "number", "amount"}
+    | {"authorization", "token", "assertion", "secret", "password", "cookie", "body", "body_head", "parameters"}
+)
+_SUSPICIOUS = re.compile(
+    r"(?<![0-9A-Za-z-])\+?\d(?:[ .]?\d){7,}(?![0-9A-Za-z-])"  # accounts, cards, telephones; not parts of a UUID
+    r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
+    r"|eyJ[\w-]{8,}\.[\w.-]+"  # tokens
+    r"|whsec_[\w+/=-]+"
+)
+
+
+def configure(level: str = "info") -> None:
+    """Send all logs of this process to the standard error, one JSON object a line, from ``level`` on."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        where_it_failed,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redact,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # These tell of every tick, every address and every statement.
+    for chatty in ("apscheduler", "httpx", "httpcore", "aiosqlite", "sqlalchemy.engine", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a module; an event is a code such as ``loop.died``, its fields are codes and ids."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def where_it_failed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace an exception by its class and frames: its text may repeat the parameters of a statement."""
+    given = event.pop("exc_info", None)
+    if not given:
+        return event
+    error = given if isinstance(given, BaseException) else (given if isinstance(given, tuple) else sys.exc_info())[1]
+    if error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        event["error"] = f"{type(error).__module__}.{type(error).__qualname__}"
+        event["frames"] = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
+    return event
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out what looks like an account, a telephone, an address or a secret, at any depth."""
+    return {key: value if key == "timestamp" else _redacted(key, value) for key, value in event.items()}
+
+
+def _redacted(key: str, value: Any) -> Any:
+    if key.lower() in _SECRET_KEYS:
+        return REDACTED
+    if isinstance(value, str):
+        return _SUSPICIOUS.sub(REDACTED, value)
+    if isinstance(value, bytes):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {inner: _redacted(str(inner), cell) for inner, cell in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_redacted(key, cell) for cell in value]
+    return value

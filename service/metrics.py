@@ -1,0 +1,56 @@
+"""The numbers that Prometheus reads; labels are codes, participant ids and route templates, never personal data."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+HTTP_SECONDS = Histogram(
+    "hoatoc_http_request_seconds",
+    "Time to answer a request",
+    ("method", "route", "status"),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+ATTEMPTS = Counter(
+    "hoatoc_delivery_attempts",
+    "Attempts to deliver, by what came of them",
+    ("kind", "channel", "code"),
+    registry=REGISTRY,
+)
+ATTEMPT_SECONDS = Histogram(
+    "hoatoc_delivery_attempt_seconds", "Duration of one attempt", ("channel",), buckets=_SECONDS, registry=REGISTRY
+)
+DELIVERED_AFTER = Histogram(
+    "hoatoc_delivered_after_seconds",
+    "Time from the placing of a dispatch to its delivery",
+    ("kind",),
+    buckets=(*_SECONDS, 60, 300, 1800, 7200),
+    registry=REGISTRY,
+)
+DEAD = Counter("hoatoc_dead_dispatches", "Dispatches given up", ("kind",), registry=REGISTRY)
+SUPERSEDED = Counter("hoatoc_superseded_attempts", "Attempts whose lease was lost before they ended", registry=REGISTRY)
+IN_FLIGHT = Gauge("hoatoc_in_flight_dispatches", "Dispatches that this node is sending", registry=REGISTRY)
+QUEUE = Gauge("hoatoc_queue_rows", "Rows of the dispatch queue", ("state",), registry=REGISTRY)
+QUEUE_OLDEST = Gauge("hoatoc_queue_oldest_seconds", "How long the oldest due row has been waiting", registry=REGISTRY)
+REAPED = Counter("hoatoc_reaped_leases", "Leases taken back from nodes that were gone", registry=REGISTRY)
+BREAKER_MOVES = Counter(
+    "hoatoc_breaker_moves", "Breakers that opened or closed", ("participant", "to"), registry=REGISTRY
+)
+FIRED = Counter("hoatoc_fired_deadlines", "Deadlines and rungs that fired", registry=REGISTRY)
+HEARTBEATS_MISSED = Counter("hoatoc_heartbeats_missed", "Heartbeats that the database did not take", registry=REGISTRY)
+FENCED = Counter(
+    "hoatoc_self_fencings", "Times that this node gave up its leases because it looked dead", registry=REGISTRY
+)
+CLOCK_OFFSET = Gauge("hoatoc_clock_offset_seconds", "This node's clock minus the database's", registry=REGISTRY)
+HOLES = Gauge("hoatoc_audit_holes", "What should have happened and has not", ("kind",), registry=REGISTRY)
+LOOP_RESTARTS = Counter(
+    "hoatoc_loop_restarts", "Loops of the worker that died and were started again", ("loop",), registry=REGISTRY
+)
+
+
+def render() -> bytes:
+    """Return all numbers in Prometheus' text form."""
+    return generate_latest(REGISTRY)

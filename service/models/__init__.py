@@ -1,0 +1,71 @@
+"""The nouns: one table a file; importing this package registers all of them."""
+
+from service.models import naming
+from service.models.acknowledgement import Acknowledgement
+from service.models.action_request import ActionRequest
+from service.models.alias import Alias
+from service.models.approval import Approval
+from service.models.attempt import Attempt
+from service.models.audit_entry import AuditEntry
+from service.models.audit_head import AuditHead
+from service.models.calendar_day import CalendarDay
+from service.models.case import Case
+from service.models.client import Client
+from service.models.console_session import ConsoleSession
+from service.models.contact import Contact
+from service.models.deadline import Deadline
+from service.models.dispatch import Dispatch
+from service.models.endpoint import Endpoint
+from service.models.endpoint_state import EndpointState
+from service.models.escalation import Escalation
+from service.models.idempotency_key import IdempotencyKey
+from service.models.node import Node
+from service.models.officer import Officer
+from service.models.order import Order
+from service.models.participant import Participant
+from service.models.policy import Policy
+from service.models.public_key import PublicKey
+from service.models.queue_item import QueueItem
+from service.models.sign_in_link import SignInLink
+from service.models.spent_identifier import SpentIdentifier
+from service.models.target import Target
+from service.models.task import Task
+from service.models.time_limit import TimeLimit
+from service.models.unit import Unit
+
+metadata = naming.metadata
+
+__all__ = [
+    "Acknowledgement",
+    "ActionRequest",
+    "Alias",
+    "Approval",
+    "Attempt",
+    "AuditEntry",
+    "AuditHead",
+    "CalendarDay",
+    "Case",
+    "Client",
+    "ConsoleSession",
+    "Contact",
+    "Deadline",
+    "Dispatch",
+    "Endpoint",
+    "EndpointState",
+    "Escalation",
+    "IdempotencyKey",
+    "Node",
+    "Officer",
+    "Order",
+    "Participant",
+    "Policy",
+    "PublicKey",
+    "QueueItem",
+    "SignInLink",
+    "SpentIdentifier",
+    "Target",
+    "Task",
+    "TimeLimit",
+    "Unit",
+    "metadata",
+]

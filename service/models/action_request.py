@@ -1,0 +1,62 @@
+"""One demand by an agency: freeze, lift, extend, takedown or preserve."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import JSON, Field, SQLModel
+
+from service.models import columns
+from workflows.terms import Action, LegalBasis, Measure, RequestState, Urgency
+
+
+class ActionRequest(SQLModel, table=True):
+    """One demand by an agency: freeze, lift, extend, takedown or preserve."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        sa.Index("ix_requests_list", "tenant", "submitted_at", "id"),
+        sa.CheckConstraint("amount IS NULL OR amount > 0", name="amount_is_positive"),
+        sa.CheckConstraint(
+            "action <> 'freeze' OR (ends_at IS NOT NULL AND ((amount IS NOT NULL AND NOT whole_account)"
+            " OR (amount IS NULL AND whole_account AND whole_account_reason_sealed IS NOT NULL)))",
+            name="freeze_is_proportionate",
+        ),
+        sa.CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_it_starts"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    tenant: str = Field(foreign_key="participants.id", max_length=64)
+    case_id: UUID = Field(foreign_key="cases.id", index=True)
+    reference: str = Field(max_length=24, unique=True)
+    action: Action = columns.code(Action)
+    state: RequestState = columns.code(RequestState)
+    urgency: Urgency = columns.code(Urgency)
+    legal_basis: LegalBasis = columns.code(LegalBasis)
+    authority_rule: str = Field(max_length=64)
+    client_id: str = Field(max_length=64)
+    officer_id: str = Field(foreign_key="officers.id", max_length=64)
+    approvals_needed: int
+    measure: Measure | None = columns.code(Measure, nullable=True)
+    amount: int | None = Field(default=None, sa_type=sa.BigInteger)
+    currency: str | None = Field(default=None, max_length=3)
+    whole_account: bool = False
+    whole_account_reason_sealed: bytes | None = None
+    document_number: str = Field(max_length=64)
+    document_date: date
+    document_sha256: str = Field(max_length=64)
+    contact_sealed: bytes
+    starts_at: datetime
+    ends_at: datetime | None = None
+    # The request that a lift or an extension is about.
+    original_id: UUID | None = Field(default=None, foreign_key="requests.id", index=True)
+    body_sealed: bytes
+    body_sha256: str = Field(max_length=64)
+    # The ladder and the time limits as they were when the orders were placed; later edits do not touch them.
+    policy: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    submitted_at: datetime
+    activated_at: datetime | None = None
+    review_by: datetime | None = None
+    reviewed_at: datetime | None = None
+    closed_at: datetime | None = None

@@ -1,0 +1,24 @@
+"""A second officer's yes to exactly the request that the first one filed, or his review of an emergency hold."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+
+class Approval(SQLModel, table=True):
+    """A second officer's yes to exactly the request that the first one filed, or his review of an emergency hold."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (sa.UniqueConstraint("request_id", "officer_id", "kind"),)
+
+    id: UUID = Field(primary_key=True)
+    tenant: str = Field(foreign_key="participants.id", max_length=64)
+    request_id: UUID = Field(foreign_key="requests.id")
+    officer_id: str = Field(foreign_key="officers.id", max_length=64)
+    client_id: str = Field(max_length=64)
+    # approval or review
+    kind: str = Field(max_length=16)
+    body_sha256: str = Field(max_length=64)
+    approved_at: datetime

@@ -1,0 +1,33 @@
+"""One immutable fact: code, actor, instant, data and the hash of the one before it in its chain."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from service.models import columns
+from workflows.terms import Fact
+
+
+class AuditEntry(SQLModel, table=True):
+    """One immutable fact: code, actor, instant, data and the hash of the one before it in its chain."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (sa.UniqueConstraint("chain", "sequence"),)
+
+    id: int | None = columns.identity()
+    tenant: str = Field(max_length=64)
+    chain: str = Field(max_length=80)
+    sequence: int
+    request_id: UUID | None = Field(default=None, index=True)
+    code: Fact = Field(sa_type=sa.String(64))
+    actor_kind: str = Field(max_length=16)
+    actor_id: str = Field(max_length=80)
+    actor_tenant: str = Field(max_length=64)
+    at: datetime
+    # Canonical JSON (RFC 8785), the very text that is hashed.
+    data: str = Field(sa_type=sa.Text)
+    deadline_id: int | None = Field(default=None, unique=True, sa_type=sa.BigInteger)
+    previous: bytes
+    hash: bytes

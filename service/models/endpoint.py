@@ -1,0 +1,38 @@
+"""Where a participant receives orders, statuses or notices, over one channel."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from service.models import columns
+from workflows.terms import Channel, Purpose
+
+
+class Endpoint(SQLModel, table=True):
+    """Where a participant receives orders, statuses or notices, over one channel."""
+
+    __tablename__ = "endpoints"
+
+    id: UUID = Field(primary_key=True)
+    tenant: str = Field(foreign_key="participants.id", max_length=64, index=True)
+    channel: Channel = columns.code(Channel)
+    purpose: Purpose = columns.code(Purpose)
+    # An https address of a webhook; empty for the pull inbox; a person's e-mail address is sealed instead.
+    url: str = Field(default="", max_length=500)
+    address_sealed: bytes | None = None
+    network: str | None = Field(default=None, max_length=64)
+    port: int | None = None
+    ca_pem: str | None = Field(default=None, sa_type=sa.Text)
+    secret_sealed: bytes | None = None
+    previous_secret_sealed: bytes | None = None
+    previous_secret_until: datetime | None = None
+    max_in_flight: int = 8
+    timeout_seconds: int = 10
+    # The order in which a participant's endpoints of one purpose are used: the lowest first.
+    position: int = 1
+    # The last position given out in a pull inbox; its row lock makes positions appear in the order of commits.
+    inbox_position: int = Field(default=0, sa_type=sa.BigInteger)
+    active: bool = True
+    created_at: datetime

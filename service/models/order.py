@@ -1,0 +1,42 @@
+"""A request addressed to one participant about one target; the thing that has a state."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from service.models import columns
+from workflows.terms import Action, OrderState
+
+
+class Order(SQLModel, table=True):
+    """A request addressed to one participant about one target; the thing that has a state."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        sa.Index("ix_orders_inbox", "participant_id", "placed_at", "id"),
+        sa.Index("ix_orders_holds", "participant_id", "subject_index"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    tenant: str = Field(foreign_key="participants.id", max_length=64)
+    participant_id: str = Field(foreign_key="participants.id", max_length=64)
+    request_id: UUID = Field(foreign_key="requests.id", index=True)
+    target_id: UUID = Field(foreign_key="targets.id", index=True)
+    action: Action = columns.code(Action)
+    state: OrderState = columns.code(OrderState)
+    sequence: int = 1
+    # The target's blind index in the addressed participant's own scope: it tells "another hold exists", no more.
+    subject_index: bytes
+    amount: int | None = Field(default=None, sa_type=sa.BigInteger)
+    amount_held: int | None = Field(default=None, sa_type=sa.BigInteger)
+    ends_at: datetime | None = None
+    # The order that a lift or an extension is about, or the one that was answered "not mine".
+    original_id: UUID | None = Field(default=None, foreign_key="orders.id", index=True)
+    rerouted_from_id: UUID | None = Field(default=None, foreign_key="orders.id")
+    lift_ordered: bool = False
+    placed_at: datetime
+    delivered_at: datetime | None = None
+    answered_at: datetime | None = None
+    changed_at: datetime

@@ -1,0 +1,15 @@
+"""A single-use identifier (a token's jti) that has been used; shared by all nodes."""
+
+from datetime import datetime
+
+from sqlmodel import Field, SQLModel
+
+
+class SpentIdentifier(SQLModel, table=True):
+    """A single-use identifier (a token's jti) that has been used; shared by all nodes."""
+
+    __tablename__ = "spent_identifiers"
+
+    issuer: str = Field(primary_key=True, max_length=64)
+    identifier: str = Field(primary_key=True, max_length=128)
+    expires_at: datetime = Field(index=True)

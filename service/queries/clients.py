@@ -1,0 +1,66 @@
+"""Who a client system is: its participant, roles and registered keys, as they are now."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.models import Client, Participant, PublicKey
+from service.security.keyring import KeyUnfit, VerificationKey
+from service.security.profiles import KeyPurpose
+from workflows.terms import Role, Sector
+
+_CLIENTS: sa.Table = Client.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_KEYS: sa.Table = PublicKey.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownClient:
+    """An active client of an active participant."""
+
+    id: str
+    tenant: str
+    sector: Sector
+    roles: frozenset[Role]
+
+
+async def find(conn: AsyncConnection, client_id: str, *, key: str | None = None) -> KnownClient | None:
+    """Return the client if it, its participant and (when named by thumbprint) its key are all in force."""
+    query = (
+        sa.select(_CLIENTS.c.id, _CLIENTS.c.tenant, _CLIENTS.c.roles, _PARTICIPANTS.c.sector)
+        .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _CLIENTS.c.tenant)
+        .where(_CLIENTS.c.id == client_id, _CLIENTS.c.active, _PARTICIPANTS.c.status == "active")
+    )
+    if key is not None:
+        query = query.join(_KEYS, _KEYS.c.owner_id == _CLIENTS.c.id).where(
+            _KEYS.c.kid == key, _KEYS.c.owner_kind == "client", _KEYS.c.revoked_at.is_(None)
+        )
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return KnownClient(row.id, row.tenant, row.sector, frozenset(Role(role) for role in row.roles))
+
+
+async def assertion_key(conn: AsyncConnection, client_id: str, kid: str) -> VerificationKey | None:
+    """Return a client's registered key for assertions, unless it was revoked."""
+    query = sa.select(_KEYS).where(
+        _KEYS.c.kid == kid,
+        _KEYS.c.owner_kind == "client",
+        _KEYS.c.owner_id == client_id,
+        _KEYS.c.purpose == "assertion",
+        _KEYS.c.revoked_at.is_(None),
+    )
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        return None
+    try:
+        return VerificationKey.from_jwk(
+            row.jwk,
+            issuer=client_id,
+            purpose=KeyPurpose.CLIENT_ASSERTION,
+            not_before=row.not_before,
+            not_after=row.not_after,
+        )
+    except KeyUnfit:
+        return None

@@ -1,0 +1,96 @@
+"""A participant's pull inbox, and its view of one order."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.models import Acknowledgement, Dispatch, Order
+from service.queries import visibility
+from service.schemas.orders import InboxItem, InboxPage, ParticipantOrder
+from service.security.principals import Principal
+from service.vault import Vault
+from workflows.terms import Channel, DispatchKind, DispatchState
+
+_DISPATCHES: sa.Table = Dispatch.__table__  # type: ignore[attr-defined]
+_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
+_ACKNOWLEDGEMENTS: sa.Table = Acknowledgement.__table__  # type: ignore[attr-defined]
+
+
+async def page(conn: AsyncConnection, vault: Vault, principal: Principal, *, after: int, limit: int) -> InboxPage:
+    """Return the pull dispatches behind the cursor that still wait; ``next`` is the cursor to come back with."""
+    query = (
+        sa.select(_DISPATCHES)
+        .where(
+            _DISPATCHES.c.participant_id == principal.tenant,
+            _DISPATCHES.c.channel == Channel.PULL,
+            _DISPATCHES.c.state == DispatchState.PENDING,
+            _DISPATCHES.c.position > after,
+        )
+        .order_by(_DISPATCHES.c.position)
+        .limit(limit)
+    )
+    rows = (await conn.execute(query)).all()
+    items = [_item(vault, row) for row in rows]
+    return InboxPage(items=items, next=items[-1].position if items else after)
+
+
+async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order_id: UUID) -> ParticipantOrder | None:
+    """Return one order with its latest message and the answers given, or None when it is not the caller's."""
+    found = (
+        await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id == order_id, visibility.orders(principal)))
+    ).one_or_none()
+    if found is None:
+        return None
+    latest = (
+        sa.select(_DISPATCHES)
+        .where(_DISPATCHES.c.order_id == order_id, _DISPATCHES.c.kind == DispatchKind.ORDER)
+        .order_by(_DISPATCHES.c.created_at.desc(), _DISPATCHES.c.id.desc())
+        .limit(1)
+    )
+    message = (await conn.execute(latest)).one()
+    answers = (
+        await conn.execute(
+            sa.select(_ACKNOWLEDGEMENTS)
+            .where(_ACKNOWLEDGEMENTS.c.order_id == order_id)
+            .order_by(_ACKNOWLEDGEMENTS.c.received_at, _ACKNOWLEDGEMENTS.c.id)
+        )
+    ).all()
+    return ParticipantOrder(
+        id=order_id,
+        state=found.state,
+        body=_opened(vault, message)["body"],
+        acknowledgements=[_answer(row) for row in answers],
+    )
+
+
+def _opened(vault: Vault, row: sa.Row[Any]) -> dict[str, Any]:
+    opened: dict[str, Any] = json.loads(vault.unseal("dispatches", row.id, row.tenant, row.message_sealed))
+    return opened
+
+
+def _item(vault: Vault, row: sa.Row[Any]) -> InboxItem:
+    message = _opened(vault, row)
+    return InboxItem(
+        position=row.position,
+        id=message["id"],
+        type=message["type"],
+        subject=message["subject"],
+        occurred_at=datetime.fromisoformat(message["occurred_at"]),
+        sequence=message["sequence"],
+        body=message["body"],
+    )
+
+
+def _answer(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "outcome": str(row.outcome),
+        "amount_held": None if row.amount_held is None else str(row.amount_held),
+        "refusal_code": str(row.refusal_code) if row.refusal_code else None,
+        "received_at": row.received_at.isoformat(),
+        "contradicts": row.contradicts,
+    }

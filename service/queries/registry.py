@@ -1,0 +1,105 @@
+"""What the rules need to know of the network: directory, calendar, policy and limits, at most a second old."""
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import clock
+from service.models import Alias, CalendarDay, Participant, Policy, TimeLimit
+from workflows import deadlines, policy, routing, working_hours
+from workflows.terms import Sector
+
+_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
+_ALIASES = Alias.__table__  # type: ignore[attr-defined]
+_DAYS = CalendarDay.__table__  # type: ignore[attr-defined]
+_POLICIES = Policy.__table__  # type: ignore[attr-defined]
+_LIMITS = TimeLimit.__table__  # type: ignore[attr-defined]
+
+# A suspended participant must be known everywhere within ten seconds (PROMISES P10).
+_FRESH = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One reading of the registry."""
+
+    directory: routing.Directory
+    calendar: working_hours.Calendar
+    policy: policy.Policy
+
+
+class Registry:
+    """Keeps the last reading for a second, so that a burst of requests reads it once."""
+
+    def __init__(self, policy_name: str) -> None:
+        self._policy_name = policy_name
+        self._known: Known | None = None
+        self._read_at = float("-inf")
+
+    async def known(self, conn: AsyncConnection) -> Known:
+        """Return what is known, at most a second old."""
+        if self._known is None or clock.monotonic() - self._read_at > _FRESH:
+            self._known = Known(await _directory(conn), await _calendar(conn), await self._policy(conn))
+            self._read_at = clock.monotonic()
+        return self._known
+
+    def forget(self) -> None:
+        """Read anew at the next question: this node itself has just changed the registry."""
+        self._known = None
+
+    async def _policy(self, conn: AsyncConnection) -> policy.Policy:
+        query = (
+            sa.select(_POLICIES.c.text)
+            .where(_POLICIES.c.name == self._policy_name)
+            .order_by(_POLICIES.c.version.desc())
+            .limit(1)
+        )
+        text = (await conn.execute(query)).scalar_one_or_none()
+        chosen = policy.loads(self._policy_name) if text is None else policy.load(text)
+        rows = (await conn.execute(sa.select(_LIMITS).order_by(_LIMITS.c.created_at, _LIMITS.c.id))).all()
+        operator = tuple(
+            deadlines.LimitOverride(
+                stage=row.stage,
+                within=timedelta(seconds=row.within_seconds),
+                action=row.action,
+                target_kind=row.target_kind,
+                participant_id=row.participant_id,
+                legal_basis=row.legal_basis,
+            )
+            for row in rows
+        )
+        # Of two equal ones the later wins, so an operator's own limit stands behind the policy's.
+        return replace(chosen, limit_overrides=(*chosen.limit_overrides, *operator))
+
+
+async def _directory(conn: AsyncConnection) -> routing.Directory:
+    members = (
+        await conn.execute(
+            sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.sector, _PARTICIPANTS.c.status).where(
+                _PARTICIPANTS.c.sector != Sector.AGENCY
+            )
+        )
+    ).all()
+    aliases: dict[tuple[str, str], list[routing.AliasEntry]] = {}
+    for row in (await conn.execute(sa.select(_ALIASES))).all():
+        entry = routing.AliasEntry(row.participant_id, row.valid_from, row.valid_to)
+        aliases.setdefault((row.scheme, row.value), []).append(entry)
+    return routing.Directory(
+        by_alias={key: tuple(entries) for key, entries in aliases.items()},
+        participants={row.id: routing.Member(row.id, row.sector, row.status) for row in members},
+    )
+
+
+async def _calendar(conn: AsyncConnection) -> working_hours.Calendar:
+    days = (await conn.execute(sa.select(_DAYS.c.day, _DAYS.c.kind))).all()
+    holidays = frozenset(row.day for row in days if row.kind == "holiday")
+    known = holidays or {date(1970, 1, 1)}
+    return working_hours.Calendar(
+        holidays=holidays,
+        workdays=frozenset(row.day for row in days if row.kind == "workday"),
+        # A year is known once the holidays of it are.
+        known_from=date(min(known).year, 1, 1),
+        known_to=date(max(known).year, 12, 31),
+    )

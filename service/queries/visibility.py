@@ -1,0 +1,57 @@
+"""Who may see what, in one place: every read and every look-up of a door goes through one of these conditions."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.models import ActionRequest, Escalation, Order, Task
+from service.security.principals import Principal
+from workflows.terms import Sector
+
+_REQUESTS: sa.Table = ActionRequest.__table__  # type: ignore[attr-defined]
+_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
+_ESCALATIONS: sa.Table = Escalation.__table__  # type: ignore[attr-defined]
+_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+
+Condition = sa.ColumnElement[bool]
+
+
+def owns(principal: Principal, tenant: str) -> bool:
+    """Tell whether something of ``tenant`` is the caller's own."""
+    return principal.sector is Sector.AGENCY and principal.tenant == tenant
+
+
+def sees_all(principal: Principal) -> bool:
+    """Tell whether the caller watches over all tenants: coordinators and auditors of the hub's operator."""
+    return principal.sector is Sector.HUB
+
+
+def requests(principal: Principal) -> Condition:
+    """An agency sees its own requests, the hub's coordinators and auditors see all, nobody else sees any."""
+    if sees_all(principal):
+        return sa.true()
+    return _REQUESTS.c.tenant == principal.tenant if principal.sector is Sector.AGENCY else sa.false()
+
+
+def orders(principal: Principal) -> Condition:
+    """A participant sees the orders addressed to it, an agency those of its requests."""
+    if sees_all(principal):
+        return sa.true()
+    column = _ORDERS.c.tenant if principal.sector is Sector.AGENCY else _ORDERS.c.participant_id
+    return column == principal.tenant
+
+
+def escalations(principal: Principal, supervised: sa.Select[Any]) -> Condition:
+    """A participant sees those about its own silence, a supervisor those of whom it supervises."""
+    if sees_all(principal):
+        return sa.true()
+    if principal.sector is Sector.AGENCY:
+        return _ESCALATIONS.c.tenant == principal.tenant
+    if principal.sector is Sector.SUPERVISOR:
+        return _ESCALATIONS.c.participant_id.in_(supervised)
+    return _ESCALATIONS.c.participant_id == principal.tenant
+
+
+def tasks(principal: Principal) -> Condition:
+    """Tasks are the coordinators'."""
+    return sa.true() if sees_all(principal) else sa.false()

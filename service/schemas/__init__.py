@@ -1,0 +1,1 @@
+"""The shapes on the wire: plain Pydantic, unknown fields refused."""

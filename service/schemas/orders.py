@@ -1,0 +1,76 @@
+"""The shapes of a participant's side: the inbox of orders and the acknowledgements that answer them."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from service.schemas.common import Answer, HeldMoney, Instant, Shape
+from workflows.terms import OrderState, Outcome, RefusalCode
+
+
+class AcknowledgementBody(Shape):
+    """A participant's answer to an order."""
+
+    outcome: Outcome
+    amount_held: HeldMoney | None = Field(
+        default=None, description="what is held now; less than asked is a partial hold, a larger amount may follow"
+    )
+    refusal_code: RefusalCode | None = None
+    ported_to: (
+        Annotated[str, StringConstraints(strict=True, min_length=2, max_length=64, pattern=r"^\S(.*\S)?$")] | None
+    ) = Field(default=None, description="who has it now: participant id, short name, or MCC-MNC")
+    reference: Annotated[str, StringConstraints(strict=True, max_length=64, pattern=r"^\S+$")] | None = Field(
+        default=None, description="the participant's own number of the matter"
+    )
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "AcknowledgementBody":
+        if self.amount_held is not None and self.outcome is not Outcome.EXECUTED:
+            raise PydanticCustomError("acknowledgement.amount_without_execution", "amount_held goes with executed")
+        if (self.refusal_code is not None) != (self.outcome is Outcome.REFUSED):
+            raise PydanticCustomError("acknowledgement.refusal_code", "refusal_code goes with refused, and only there")
+        if self.refusal_code is RefusalCode.NOT_MINE:
+            raise PydanticCustomError("acknowledgement.not_mine", "say outcome not_mine instead")
+        if self.ported_to is not None and self.outcome is not Outcome.NOT_MINE:
+            raise PydanticCustomError("acknowledgement.ported_to", "ported_to goes with not_mine")
+        return self
+
+
+class AcknowledgementAccepted(Answer):
+    """What the hub made of an answer."""
+
+    id: UUID
+    order_id: UUID
+    state: OrderState
+    repeated: bool = Field(description="the same answer was given before; nothing changed")
+    contradicts: bool = Field(description="it contradicts a final answer: nothing changed, a coordinator has a task")
+
+
+class InboxItem(Answer):
+    """One message of a pull inbox, with the very body that a webhook would have carried."""
+
+    position: int
+    id: str
+    type: str
+    subject: str
+    occurred_at: Instant
+    sequence: int
+    body: dict[str, Any]
+
+
+class InboxPage(Answer):
+    """What came after the cursor; coming back with ``next`` confirms that these were received."""
+
+    items: list[InboxItem]
+    next: int
+
+
+class ParticipantOrder(Answer):
+    """An order as its participant sees it."""
+
+    id: UUID
+    state: OrderState
+    body: dict[str, Any]
+    acknowledgements: list[dict[str, Any]]

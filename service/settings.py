@@ -1,0 +1,61 @@
+"""What an operator may set: environment variables with the prefix HOATOC_, or a file named by HOATOC_ENV_FILE."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one node; the defaults are the embedded edition on one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOATOC_", env_file=os.environ.get("HOATOC_ENV_FILE"), extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(default=Path("var"), description="where the embedded database and the key files live")
+    database_url: str | None = Field(
+        default=None, description="postgresql+asyncpg://… for production; unset: SQLite in data_dir"
+    )
+    profile: Literal["production", "demo"] = Field(
+        default="production", description="demo lets sandbox participants live on loopback ports"
+    )
+    host: str = Field(default="127.0.0.1", description="where the hub listens; production puts TLS in front")
+    port: int = Field(default=8470, ge=1, le=65535)
+    issuer: str = Field(default="", description="the hub's public address and token issuer; unset: http://host:port")
+    policy: str = Field(default="vn-default", description="the escalation policy of requests filed from now on")
+    node: str = Field(default_factory=socket.gethostname, description="this node's name in leases and logs")
+    smtp_host: str | None = Field(default=None, description="the relay for notices by e-mail; unset: e-mail is off")
+    smtp_port: int = 25
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
+    mail_from: str = "hoatoc@localhost"
+    database_pool: int = Field(default=10, ge=2, le=200)
+    in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def url(self) -> str:
+        """The database's URL with an asynchronous driver."""
+        if self.database_url:
+            return self.database_url
+        return f"sqlite+aiosqlite:///{(self.data_dir / 'hoatoc.sqlite3').resolve()}"
+
+    @property
+    def embedded(self) -> bool:
+        """Tell whether this node keeps its database in a file of its own (one process, one agency's trial)."""
+        return self.url.startswith("sqlite")
+
+    @property
+    def address(self) -> str:
+        """The hub's address as clients write it, which is also the ``iss`` and ``aud`` of its tokens."""
+        return self.issuer or f"http://{self.host}:{self.port}"
+
+    @property
+    def keys_dir(self) -> Path:
+        """The folder of the key files, each of mode 0400."""
+        return self.data_dir / "keys"

@@ -1,0 +1,1 @@
+"""What both doors share: guards in front of every route, problem answers, strict JSON and limits."""

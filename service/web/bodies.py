@@ -1,0 +1,179 @@
+"""The guard of bodies: what is too large, of the wrong type or not strict JSON is answered before any route sees it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import FieldError, HubError, MalformedInput, TooLarge, WrongType
+from service.web import pointer, problems, strict_json
+
+LARGEST_BODY = 65_536  # bytes
+LARGEST_FORM = 8_192
+BODY_WITHIN = 20.0  # seconds from the first byte asked for to the last one
+MOST_PARAMETERS = 16
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+_LINE_BREAKS = frozenset("\t\n\r")
+
+
+def read_form(raw: bytes) -> dict[str, str]:
+    """Return the parameters of a form. Raises MalformedInput for a broken one, or one that names a parameter twice.
+
+    RFC 6749, section 3.2: request parameters must not be included more than once.
+    """
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(raw),
+            errors="strict",
+            max_num_fields=MOST_PARAMETERS,
+        )
+    except ValueError:
+        raise MalformedInput("form.malformed") from None
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        field = pointer.build([twice]).removeprefix("/")
+        raise MalformedInput("form.duplicate_parameter", fields=(FieldError(field, "form.duplicate_parameter"),))
+    if any(strict_json.has_control(each) for pair in pairs for each in pair):
+        raise MalformedInput("form.malformed")
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the routes under one prefix read: ``keep_as`` names the parsed value in ``scope["state"]``."""
+
+    largest: int
+    media_type: str | None = None
+    read: Callable[[bytes], Any] | None = None
+    keep_as: str = ""
+
+
+_JSON = Rule(LARGEST_BODY, "application/json", strict_json.parse, "json")
+_FORM = Rule(LARGEST_FORM, "application/x-www-form-urlencoded", read_form, "form")
+_RULES = (("/v1", _JSON), ("/oauth", _FORM))
+_ANY = Rule(LARGEST_FORM)
+
+
+class BodyGuard:
+    """Reads the body, checks it, keeps ``raw_body`` and its parsed value in ``scope["state"]`` and replays it.
+
+    A body is refused where none is defined (RFC 9110, 9.3.1: a GET with one is how requests are smuggled past a proxy),
+    and so is an address with control characters or bytes that are no UTF-8.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            _check_address(scope)
+            headers = _headers(scope)
+            if scope["method"] in _WITHOUT_BODY:
+                _check_absent(headers)
+                replayed = receive
+            else:
+                rule = next((rule for prefix, rule in _RULES if _under(prefix, scope["path"])), _ANY)
+                _check_headers(headers, rule)
+                raw = await _read(receive, rule.largest)
+                if raw is None:
+                    return  # the client has gone: there is nobody to answer
+                state = scope.setdefault("state", {})
+                state["raw_body"] = raw
+                if rule.read:
+                    state[rule.keep_as] = rule.read(raw)
+                replayed = _replay(raw, receive)
+        except HubError as error:
+            # What is left of the body is never read: the connection ends with the answer.
+            await problems.answer(error, {"Connection": "close"})(scope, receive, send)
+            return
+        await self.app(scope, replayed, send)
+
+
+def _under(prefix: str, path: str) -> bool:
+    return path == prefix or path.startswith(f"{prefix}/")
+
+
+def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.lower(), []).append(value)
+    return headers
+
+
+def _check_address(scope: Scope) -> None:
+    path = scope.get("raw_path") or scope["path"].encode()
+    try:
+        text = unquote_to_bytes(path + b"?" + scope.get("query_string", b"")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedInput("url.malformed") from None
+    if strict_json.has_control(text) or not _LINE_BREAKS.isdisjoint(text):
+        raise MalformedInput("url.malformed")
+
+
+def _check_absent(headers: dict[bytes, list[bytes]]) -> None:
+    length = headers.get(b"content-length", [b"0"])
+    if b"transfer-encoding" in headers or any(value.strip() != b"0" for value in length):
+        raise MalformedInput("body.not_expected")
+
+
+def _check_headers(headers: dict[bytes, list[bytes]], rule: Rule) -> None:
+    length = headers.get(b"content-length", [])
+    if len(length) > 1 or any(not value.isdigit() for value in length):
+        raise MalformedInput("body.length", fields=(FieldError("Content-Length", "body.length"),))
+    # Long digit strings are not converted: more digits than the limit has is more bytes than it allows.
+    if any(len(value.lstrip(b"0")) > 8 or int(value[-9:]) > rule.largest for value in length):
+        raise TooLarge("body.too_large", max=rule.largest)
+    if headers.get(b"content-encoding", [b"identity"]) != [b"identity"]:
+        raise WrongType("body.content_encoding", fields=(FieldError("Content-Encoding", "body.content_encoding"),))
+    types = headers.get(b"content-type", [])
+    if rule.media_type and not (len(types) == 1 and _is_type(types[0], rule.media_type)):
+        field = FieldError("Content-Type", "body.content_type", {"expected": rule.media_type})
+        raise WrongType("body.content_type", fields=(field,), expected=rule.media_type)
+
+
+def _is_type(value: bytes, media_type: str) -> bool:
+    kind, *parameters = value.decode("latin-1").lower().split(";")
+    return kind.strip() == media_type and all(
+        each.strip().replace('"', "") in {"", "charset=utf-8"} for each in parameters
+    )
+
+
+async def _read(receive: Receive, largest: int) -> bytes | None:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > largest:
+                    raise TooLarge("body.too_large", max=largest)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise MalformedInput("body.incomplete", seconds=int(BODY_WITHIN)) from None
+
+
+def _replay(raw: bytes, receive: Receive) -> Receive:
+    waiting = True
+
+    async def replay() -> Message:
+        nonlocal waiting
+        if waiting:
+            waiting = False
+            return {"type": "http.request", "body": raw, "more_body": False}
+        return await receive()
+
+    return replay

@@ -1,0 +1,59 @@
+"""The guards in front of every route, as pure ASGI middleware, and the order in which they stand."""
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.web import problems
+from service.web.bodies import BodyGuard
+from service.web.request_log import RequestLog
+
+STATIC = "/static/"
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class SecurityHeaders:
+    """Adds the security headers to every answer; a route that sets one of them itself keeps its own.
+
+    Nothing is cached but the files under ``/static/`` and what a route marks as cacheable.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message["headers"]))
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if not scope["path"].startswith(STATIC):
+                    headers.setdefault("Cache-Control", "no-store")
+                message = {**message, "headers": headers.raw}
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+def install(app: FastAPI) -> None:
+    """Put the guards and the problem answers in front of ``app``'s routes.
+
+    From outside to inside: headers (every answer gets them, the 500 too), the log, the bodies.
+    """
+    problems.install(app)
+    for guard in (BodyGuard, RequestLog, SecurityHeaders):  # the last one added stands outermost
+        app.add_middleware(guard)

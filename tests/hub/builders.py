@@ -1,0 +1,349 @@
+"""Rows for tests, written the way the hub writes them; every name, number and account here is made up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, clock, db
+from service.db import Database
+from service.engine import outbox, timers
+from service.engine.hub import Hub
+from service.engine.writer import Writer
+from service.models import (
+    ActionRequest,
+    Case,
+    Endpoint,
+    Officer,
+    Order,
+    Participant,
+    Target,
+)
+from service.queries.registry import Registry
+from service.settings import Settings
+from service.vault import Vault
+from workflows.terms import (
+    Action,
+    Actor,
+    ActorKind,
+    Channel,
+    DispatchKind,
+    Fact,
+    LegalBasis,
+    OrderState,
+    Purpose,
+    RequestState,
+    Sector,
+    Stage,
+    SubjectKind,
+    TargetKind,
+    Urgency,
+)
+
+AGENCY = "agency-a"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+
+def make_hub(database_url: str | None, folder: Path, node: str = "node-a") -> Hub:
+    """Wire a hub like the application does; two of them on one PostgreSQL URL are two nodes."""
+    settings = Settings(data_dir=folder, database_url=database_url, node=node)
+    database = Database(settings.url)
+    return Hub(
+        settings=settings,
+        database=database,
+        vault=Vault(b"k" * 32),
+        writer=Writer(database),
+        registry=Registry(settings.policy),
+        signing=(),
+    )
+
+
+def table(model: Any) -> sa.Table:
+    """Return a model's table."""
+    made: sa.Table = model.__table__
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that was placed at one participant, with the dispatch that carries it."""
+
+    request_id: UUID
+    order_id: UUID
+    dispatch_id: UUID
+    endpoint_id: UUID
+    participant_id: str
+
+    @property
+    def chain(self) -> str:
+        """The audit chain of its request."""
+        return audit.request_chain(self.request_id)
+
+
+class Builder:
+    """Writes one noun at a time; what a row hangs on is written first if it is missing."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def rows(self, model: Any, **where: Any) -> Sequence[sa.Row[Any]]:
+        """Return the rows of a model with these values, in the order of their keys."""
+        of = table(model)
+        query = sa.select(of).where(*(of.c[name] == value for name, value in where.items()))
+        async with self._hub.database.read() as conn:
+            return (await conn.execute(query.order_by(*of.primary_key.columns))).all()
+
+    async def row(self, model: Any, **where: Any) -> sa.Row[Any]:
+        """Return the only row of a model with these values."""
+        (only,) = await self.rows(model, **where)
+        return only
+
+    async def facts(self, chain: str) -> list[str]:
+        """Return the codes of a chain's facts, in order."""
+        async with self._hub.database.read() as conn:
+            query = sa.text("SELECT code FROM audit_entries WHERE chain = :chain ORDER BY sequence")
+            return list((await conn.execute(query, {"chain": chain})).scalars())
+
+    async def write(self, model: Any, **values: Any) -> None:
+        """Insert one row as it is."""
+        await self._hub.database.write(lambda conn: db.insert_rows(conn, table(model), [values]))
+
+    async def change(self, model: Any, key: Any, **values: Any) -> None:
+        """Change one row by its ``id``."""
+        of = table(model)
+        await self._hub.database.write(lambda conn: conn.execute(sa.update(of).where(of.c.id == key).values(**values)))
+
+    async def participant(self, participant_id: str, sector: Sector = Sector.BANK, status: str = "active") -> str:
+        """Make sure that a participant exists."""
+        if not await self.rows(Participant, id=participant_id):
+            await self.write(
+                Participant,
+                id=participant_id,
+                sector=sector,
+                name_vi=f"Đơn vị {participant_id}",
+                name_en=f"Member {participant_id}",
+                short_name=participant_id,
+                status=status,
+                to_be_confirmed=False,
+                created_at=LONG_AGO,
+            )
+        return participant_id
+
+    async def endpoint(
+        self,
+        participant_id: str,
+        *,
+        channel: Channel = Channel.WEBHOOK,
+        purpose: Purpose = Purpose.ORDERS,
+        max_in_flight: int = 8,
+        **values: Any,
+    ) -> UUID:
+        """Give a participant an endpoint."""
+        endpoint_id = clock.new_id()
+        vault = self._hub.vault
+        defaults: dict[str, Any] = {
+            "url": f"https://{participant_id}.example/orders" if channel is Channel.WEBHOOK else "",
+            "network": "203.0.113.0/24",
+            "port": 443,
+            "secret_sealed": vault.seal("endpoints", endpoint_id, participant_id, SECRET),
+            "timeout_seconds": 10,
+            "position": 1,
+            "inbox_position": 0,
+            "active": True,
+        }
+        if channel is Channel.EMAIL:
+            defaults["address_sealed"] = vault.seal("endpoints", endpoint_id, participant_id, "duty@bank.example")
+        await self.write(
+            Endpoint,
+            id=endpoint_id,
+            tenant=participant_id,
+            channel=channel,
+            purpose=purpose,
+            max_in_flight=max_in_flight,
+            created_at=LONG_AGO,
+            **{**defaults, **values},
+        )
+        return endpoint_id
+
+    async def officer(self, agency: str = AGENCY, officer_id: str = "officer-a") -> str:
+        """Make sure that an officer exists."""
+        if not await self.rows(Officer, id=officer_id):
+            await self.write(
+                Officer,
+                id=officer_id,
+                tenant=agency,
+                name_sealed=self._hub.vault.seal("officers", officer_id, agency, "Nguyễn Văn Thử"),
+                rank="head",
+                number=f"SH-{officer_id}",
+                powers=[],
+                active=True,
+                created_at=LONG_AGO,
+            )
+        return officer_id
+
+    async def request(
+        self, agency: str = AGENCY, *, action: Action = Action.FREEZE, state: RequestState = RequestState.ACTIVE
+    ) -> UUID:
+        """File a request about one account, with its case, officer and first fact."""
+        await self.participant(agency, Sector.AGENCY)
+        await self.officer(agency)
+        request_id, case_id, target_id = clock.new_id(), clock.new_id(), clock.new_id()
+        vault = self._hub.vault
+        is_freeze = action is Action.FREEZE
+
+        async def unit(conn: AsyncConnection) -> None:
+            now = await db.now(conn)
+            case = {"id": case_id, "tenant": agency, "number": f"CASE-{case_id.hex[-8:]}", "opened_at": now}
+            await db.insert_rows(conn, table(Case), [case])
+            row = {
+                "id": request_id,
+                "tenant": agency,
+                "case_id": case_id,
+                "reference": f"HT-{request_id.hex[-12:]}",
+                "action": action,
+                "state": state,
+                "urgency": Urgency.HOA_TOC,
+                "legal_basis": LegalBasis.DECREE_52_11,
+                "authority_rule": "decree_52_11",
+                "client_id": "client-a",
+                "officer_id": "officer-a",
+                "approvals_needed": 2,
+                "measure": None,
+                "amount": 150_000_000 if is_freeze else None,
+                "currency": "VND" if is_freeze else None,
+                "whole_account": False,
+                "document_number": "12/QĐ",
+                "document_date": date(2026, 11, 23),
+                "document_sha256": "0" * 64,
+                "contact_sealed": vault.seal("requests", request_id, agency, '{"name":"Trực ban"}'),
+                "starts_at": now,
+                "ends_at": now + timedelta(hours=72) if is_freeze else None,
+                "body_sealed": vault.seal("requests", request_id, agency, "{}"),
+                "body_sha256": "0" * 64,
+                "submitted_at": now,
+                "activated_at": now,
+            }
+            await db.insert_rows(conn, table(ActionRequest), [row])
+            target = {
+                "id": target_id,
+                "tenant": agency,
+                "request_id": request_id,
+                "position": 0,
+                "kind": TargetKind.ACCOUNT,
+                "value_sealed": vault.seal("targets", target_id, agency, "0000 made up"),
+                "value_index": vault.blind_index(agency, "account", "0000 made up"),
+                "intimate": False,
+            }
+            await db.insert_rows(conn, table(Target), [target])
+            chain = audit.request_chain(request_id)
+            log = await audit.Log.open(conn, now, [chain])
+            actor = Actor(ActorKind.CLIENT, "client-a", agency)
+            log.record(chain, Fact.REQUEST_SUBMITTED, actor, agency, request_id=request_id)
+            await log.flush()
+
+        await self._hub.writer.run(unit)
+        return request_id
+
+    async def order(
+        self,
+        request_id: UUID,
+        participant_id: str,
+        *,
+        state: OrderState = OrderState.PLACED,
+        action: Action | None = None,
+    ) -> UUID:
+        """Place an order of a request at a participant, with its receipt deadline in one minute."""
+        await self.participant(participant_id)
+        request = await self.row(ActionRequest, id=request_id)
+        (target, *_) = await self.rows(Target, request_id=request_id)
+        order_id = clock.new_id()
+
+        async def unit(conn: AsyncConnection) -> None:
+            now = await db.now(conn)
+            row = {
+                "id": order_id,
+                "tenant": request.tenant,
+                "participant_id": participant_id,
+                "request_id": request_id,
+                "target_id": target.id,
+                "action": action or request.action,
+                "state": state,
+                "sequence": 1,
+                "subject_index": self._hub.vault.blind_index(participant_id, "account", "0000 made up"),
+                "amount": request.amount,
+                "lift_ordered": False,
+                "placed_at": now,
+                "changed_at": now,
+            }
+            await db.insert_rows(conn, table(Order), [row])
+            receipt = timers.Timer(
+                tenant=request.tenant,
+                subject_kind=SubjectKind.ORDER,
+                subject_id=order_id,
+                chain=audit.request_chain(request_id),
+                stage=Stage.RECEIPT,
+                started_at=now,
+                due_at=now + timedelta(minutes=1),
+                request_id=request_id,
+                participant_id=participant_id,
+            )
+            await timers.start(conn, [receipt])
+
+        await self._hub.writer.run(unit)
+        return order_id
+
+    async def dispatch(
+        self,
+        participant_id: str,
+        endpoint_id: UUID,
+        *,
+        kind: DispatchKind = DispatchKind.ORDER,
+        channel: Channel = Channel.WEBHOOK,
+        agency: str = AGENCY,
+        message_type: str = "vn.hoatoc.order.freeze",
+        request_id: UUID | None = None,
+        order_id: UUID | None = None,
+        urgent: bool = True,
+        order_key: int | None = None,
+        deadline_at: datetime | None = None,
+    ) -> UUID:
+        """Put one dispatch into the outbox and its work item into the queue."""
+        outgoing = outbox.Outgoing(
+            tenant=agency,
+            participant_id=participant_id,
+            kind=kind,
+            endpoint_id=endpoint_id,
+            channel=channel,
+            message_type=message_type,
+            subject=str(order_id or request_id or endpoint_id),
+            sequence=1,
+            body={"order_id": str(order_id), "note": "thử"},
+            request_id=request_id,
+            order_id=order_id,
+            urgent=urgent,
+            order_key=order_key,
+            deadline_at=deadline_at,
+        )
+
+        async def unit(conn: AsyncConnection) -> list[UUID]:
+            return await outbox.enqueue(conn, self._hub.vault, await db.now(conn), [outgoing])
+
+        (dispatch_id,) = await self._hub.writer.run(unit)
+        return dispatch_id
+
+    async def placed(self, participant_id: str = "bank-a", endpoint_id: UUID | None = None, **dispatch: Any) -> Placed:
+        """Place one freeze order at a participant: request, order, deadline, dispatch and work item."""
+        await self.participant(participant_id)
+        endpoint_id = endpoint_id or await self.endpoint(participant_id)
+        request_id = await self.request()
+        order_id = await self.order(request_id, participant_id)
+        dispatch_id = await self.dispatch(
+            participant_id, endpoint_id, request_id=request_id, order_id=order_id, **dispatch
+        )
+        return Placed(request_id, order_id, dispatch_id, endpoint_id, participant_id)

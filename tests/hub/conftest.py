@@ -1,0 +1,148 @@
+"""What every hub test stands on: a hub on each of the two databases, migrated by alembic, and time that moves."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from builders import Builder, make_hub
+from rigs import Rig
+
+from service import clock, migrations
+from service.db import Database
+from service.engine.hub import Hub
+
+FastForward = Callable[..., Awaitable[None]]
+
+VARIABLE = "HOATOC_TEST_POSTGRES"
+
+
+class Templates:
+    """One migrated database of each kind, made at the first use and copied for every test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: Path | None = None
+        self._name: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The URL of the PostgreSQL server; its absence fails the test, it never skips it."""
+        url = os.environ.get(VARIABLE)
+        if not url:
+            pytest.fail(f"{VARIABLE} is not set: python tests/postgres.py -- pytest …", pytrace=False)
+        return url
+
+    async def sqlite(self, folder: Path) -> None:
+        """Copy the migrated file to where a hub with this data folder looks for it."""
+        if self._file is None:
+            file = self._folder / "template.sqlite3"
+            await _migrate(f"sqlite+aiosqlite:///{file}")
+            self._file = file
+        shutil.copy(self._file, folder / "hoatoc.sqlite3")
+
+    async def postgresql(self) -> str:
+        """Create a database as a copy of the migrated one and return its name."""
+        if self._name is None:
+            name = f"template_{uuid4().hex}"
+            await self.admin(f'CREATE DATABASE "{name}"')
+            await _migrate(f"{self.server}/{name}")
+            self._name = name
+        copy = f"test_{uuid4().hex}"
+        await self.admin(f'CREATE DATABASE "{copy}" TEMPLATE "{self._name}"')
+        return copy
+
+    async def admin(self, statement: str) -> None:
+        """Run one statement outside of any transaction."""
+        connection = await asyncpg.connect(self.server.replace("+asyncpg", "") + "/postgres")
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def drop(self) -> None:
+        """Remove the PostgreSQL template at the end of the run."""
+        if self._name is not None:
+            asyncio.run(self.admin(f'DROP DATABASE "{self._name}" WITH (FORCE)'))
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
+    """The migrated databases that tests get copies of."""
+    made = Templates(tmp_path_factory.mktemp("templates"))
+    yield made
+    made.drop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(
+    request: pytest.FixtureRequest, templates: Templates, tmp_path: Path
+) -> AsyncIterator[str | None]:
+    """A migrated database of one's own: None for the embedded one in ``tmp_path``, else a PostgreSQL URL."""
+    if request.param == "sqlite":
+        await templates.sqlite(tmp_path)
+        yield None
+        return
+    name = await templates.postgresql()
+    yield f"{templates.server}/{name}"
+    await templates.admin(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def hub(database_url: str | None, tmp_path: Path) -> AsyncIterator[Hub]:
+    """A hub on a database of its own; the test runs once on SQLite and once on PostgreSQL."""
+    made = make_hub(database_url, tmp_path)
+    yield made
+    await made.database.close()
+
+
+@pytest.fixture
+def build(hub: Hub) -> Builder:
+    """Writes rows for a test: participants, endpoints, requests, orders and their dispatches."""
+    return Builder(hub)
+
+
+@pytest.fixture
+async def rig(hub: Hub) -> AsyncIterator[Rig]:
+    """A node whose delivery is moved by hand, with a speaker instead of a network."""
+    made = await Rig(hub).start()
+    yield made
+    made.delivery.cancel()
+    await made.node.stop()
+
+
+@pytest.fixture
+def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
+    """``await fast_forward(minutes=15)`` moves the database's clock and this machine's, and nothing waits."""
+    moved = timedelta()
+    real = clock.utc_now
+    monkeypatch.setattr(clock, "utc_now", lambda: real() + moved)
+
+    async def forward(**by: float) -> None:
+        nonlocal moved
+        moved += timedelta(**by)
+        if hub.database.dialect == "postgresql":
+            shift = f"interval '{int(moved.total_seconds() * 1_000_000)} microseconds'"
+            body = f"SELECT clock_timestamp() + {shift}".replace("'", "''")
+            await hub.database.write(
+                lambda conn: conn.execute(
+                    sa.text(
+                        "CREATE OR REPLACE FUNCTION hub_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+                        f" AS '{body}'"
+                    )
+                )
+            )
+
+    return forward
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await migrations.upgrade(database)
+    await database.close()

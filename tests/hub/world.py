@@ -1,0 +1,247 @@
+"""A small network for tests of the verbs: an agency with officers, banks, telecoms and an ISP from the real directory."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from builders import table
+from pydantic import TypeAdapter
+
+from service import clock, db, directory
+from service.actions import acknowledge_order, approve_request, submit_request
+from service.engine import firing
+from service.engine.hub import OPERATOR, Hub
+from service.models import (
+    Alias,
+    CalendarDay,
+    Contact,
+    Deadline,
+    Dispatch,
+    Endpoint,
+    Escalation,
+    Officer,
+    Order,
+    Participant,
+    Task,
+)
+from service.queries import timeline
+from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
+from service.schemas.requests import RequestAccepted, SubmitRequest
+from service.security import scopes
+from service.security.principals import Principal
+from workflows.terms import ActorKind, Channel, Purpose, Role, Sector
+
+AGENCY = "ca-tinh-79"
+MEMBERS = ("vietcombank", "techcombank", "bidv", "momo", "viettel", "vinaphone", "mobifone", "fpt-isp")
+SUBMIT: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
+
+
+def freeze(**changes: Any) -> dict[str, Any]:
+    """The body of a good freeze of 150,000,000 ₫ at Vietcombank; the account number is made up."""
+    return {
+        "case_number": "01/2026/CA",
+        "action": "freeze",
+        "urgency": "hoa_toc",
+        "legal_basis": "decree_52_11",
+        "officer_id": "maker",
+        "document": {"number": "15/QD-PC02", "date": "2026-11-20", "sha256": "ab" * 32},
+        "contact": {"name": "Trực ban PC02", "phone": "+84283000111"},
+        "target": {
+            "kind": "account",
+            "value": "9990001112223",
+            "institution": "970436",
+            "holder_name": "NGUYEN VAN MAU",
+        },
+        "amount": {"value": "150000000", "currency": "VND"},
+        **changes,
+    }
+
+
+def takedown(*targets: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of a good takedown."""
+    body = freeze(action="takedown", legal_basis="decree_147", measure="block", targets=list(targets), **changes)
+    return {name: value for name, value in body.items() if name not in {"target", "amount"}}
+
+
+def lift(original: UUID, **changes: Any) -> dict[str, Any]:
+    """The body of a lift."""
+    body = freeze(action="lift", original_request_id=str(original), **changes)
+    return {name: value for name, value in body.items() if name not in {"target", "amount"}}
+
+
+@dataclass
+class World:
+    """What a test does with the network, without a door in between."""
+
+    hub: Hub
+    police: Principal = field(init=False)
+    endpoints: dict[str, UUID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.police = _principal("pc02-system", AGENCY, Sector.AGENCY, Role.MAKER, Role.APPROVER)
+
+    @property
+    def coordinator(self) -> Principal:
+        """A coordinator at the hub."""
+        return _principal("trực ban", OPERATOR, Sector.HUB, Role.COORDINATOR)
+
+    def participant(self, name: str, sector: Sector = Sector.BANK) -> Principal:
+        """The system of a participant."""
+        return _principal(f"{name}-system", name, sector, Role.PARTICIPANT_OPERATOR)
+
+    async def settle_in(self) -> None:
+        """Fill the registry: the real directory, three officers, an endpoint and a duty contact for each member."""
+
+        async def unit(conn: Any) -> None:
+            now = await db.now(conn)
+            shipped = [row for row in directory.participants() if row.sector is not Sector.AGENCY or row.id == AGENCY]
+            await db.insert_rows(conn, table(Participant), [_participant(row, now) for row in shipped])
+            await db.insert_rows(conn, table(Alias), [_alias(row) for row in directory.aliases()])
+            days = [{"day": day, "kind": "holiday"} for day in directory.holidays()]
+            days += [{"day": day, "kind": "workday"} for day in directory.workdays()]
+            await db.insert_rows(conn, table(CalendarDay), days)
+            await db.insert_rows(conn, table(Officer), [self._officer(*row, now) for row in _OFFICERS])
+            for name in (*MEMBERS, OPERATOR, "sbv", "vnta"):
+                await self._member(conn, name, now)
+
+        await self.hub.writer.run(unit)
+
+    async def _member(self, conn: Any, name: str, now: Any) -> None:
+        orders, notices = uuid4(), uuid4()
+        self.endpoints[name] = orders
+        base = {
+            "tenant": name,
+            "channel": Channel.WEBHOOK,
+            "url": f"https://{name}.example/hook",
+            "network": "10.0.0.0/8",
+            "max_in_flight": 8,
+            "timeout_seconds": 10,
+            "position": 1,
+            "inbox_position": 0,
+            "active": True,
+            "created_at": now,
+        }
+        rows = [{**base, "id": notices, "purpose": Purpose.NOTICES}]
+        if name in MEMBERS:
+            rows.append({**base, "id": orders, "purpose": Purpose.ORDERS})
+        await db.insert_rows(conn, table(Endpoint), rows)
+        contact = {
+            "id": uuid4(),
+            "tenant": name,
+            "name_sealed": b"-",
+            "endpoint_id": notices,
+            "position": 1,
+            "active": True,
+            "created_at": now,
+        }
+        await db.insert_rows(conn, table(Contact), [contact])
+
+    def _officer(self, name: str, rank: str, powers: list[str], now: Any) -> dict[str, Any]:
+        return {
+            "id": name,
+            "tenant": AGENCY,
+            "name_sealed": self.hub.vault.seal("officers", name, AGENCY, "Cán bộ mẫu"),
+            "rank": rank,
+            "number": f"079-{name}",
+            "powers": powers,
+            "active": True,
+            "created_at": now,
+        }
+
+    async def submit(self, body: Mapping[str, Any], key: str | None = None) -> RequestAccepted:
+        """File a request as the agency's system."""
+        raw = json.dumps(body).encode()
+        shape = SUBMIT.validate_python(body)
+        return (await submit_request.submit(self.hub, self.police, key or uuid4().hex, shape, raw)).answer
+
+    async def active(self, body: Mapping[str, Any]) -> RequestAccepted:
+        """File a request and have it approved where it needs a second officer."""
+        filed = await self.submit(body)
+        if filed.approvals_needed > 1:
+            await approve_request.approve(self.hub, self.police, filed.id, "approver")
+        return filed
+
+    async def answer(self, order: Mapping[str, Any], **body: Any) -> AcknowledgementAccepted:
+        """Answer an order as its participant."""
+        raw = json.dumps(body).encode()
+        shape = AcknowledgementBody.model_validate(body)
+        who = self.participant(order["participant_id"])
+        return await acknowledge_order.acknowledge(self.hub, who, order["id"], shape, raw)
+
+    async def fire(self) -> int:
+        """Fire whatever is due, as the worker's loop does."""
+        total = 0
+        while fired := (await firing.fire_once(self.hub)).fired:
+            total += fired
+        return total
+
+    async def rows(self, model: Any, **where: Any) -> list[dict[str, Any]]:
+        """Read the rows of a table, oldest first."""
+        rows = table(model)
+        query = sa.select(rows).where(*(rows.c[name] == value for name, value in where.items()))
+        for column in ("placed_at", "created_at", "opened_at", "raised_at", "due_at", "id"):
+            if column in rows.c:
+                query = query.order_by(rows.c[column])
+        async with self.hub.database.read() as conn:
+            return [dict(row._mapping) for row in (await conn.execute(query)).all()]
+
+    async def orders(self, request_id: UUID) -> list[dict[str, Any]]:
+        """Read the orders of a request."""
+        return await self.rows(Order, request_id=request_id)
+
+    async def facts(self, request_id: UUID) -> list[str]:
+        """Read the codes of a request's timeline."""
+        async with self.hub.database.read() as conn:
+            told = await timeline.tell(conn, self.coordinator, request_id)
+        assert told is not None
+        return [fact.code for fact in told.facts]
+
+
+_OFFICERS = (
+    ("maker", "dai_uy", ["order", "emergency"]),
+    ("approver", "thieu_ta", ["order", "approve"]),
+    ("junior", "thieu_uy", ["order"]),
+)
+
+TABLES = (Deadline, Dispatch, Escalation, Task)
+
+
+def _principal(client: str, tenant: str, sector: Sector, *roles: Role) -> Principal:
+    held = frozenset(roles)
+    return Principal(client, tenant, sector, held, scopes.scopes_of(held, sector), None, ActorKind.CLIENT)
+
+
+def _participant(row: Any, now: Any) -> dict[str, Any]:
+    joined = {*MEMBERS, AGENCY, OPERATOR, "sbv", "vnta"}
+    return {
+        "id": row.id,
+        "sector": row.sector,
+        "name_vi": row.name_vi,
+        "name_en": row.name_en,
+        "short_name": row.short_name,
+        "status": "active" if row.id in joined else "listed",
+        "supervisor_id": row.supervisor_id,
+        "level": row.level,
+        "province_code": row.province_code,
+        "parent_id": None,
+        "to_be_confirmed": row.to_be_confirmed,
+        "created_at": now,
+    }
+
+
+def _alias(row: Any) -> dict[str, Any]:
+    return {
+        "participant_id": row.participant_id,
+        "scheme": row.scheme,
+        "value": row.value,
+        "valid_from": row.valid_from,
+        "valid_to": row.valid_to,
+    }
+
+
+def new_key() -> str:
+    """Return an idempotency key that nobody used."""
+    return str(clock.new_id())

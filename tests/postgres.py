@@ -1,0 +1,143 @@
+"""A throw-away PostgreSQL for tests: started as an unprivileged user, gone afterwards.
+
+``python tests/postgres.py -- command …`` runs a command with HOATOC_TEST_POSTGRES set and returns its exit code;
+without a command it prints the URL and serves until Ctrl-C. With ``--no-fsync`` it is faster and survives no crash.
+"""
+
+import argparse
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+VARIABLE = "HOATOC_TEST_POSTGRES"
+USER = "hoatoc"
+START_WITHIN = 30.0
+
+
+class NoPostgres(Exception):
+    """PostgreSQL cannot be started here; the message says what is missing."""
+
+
+def binaries() -> Path:
+    """Return the folder of the newest installed PostgreSQL server."""
+    folders = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise NoPostgres("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
+
+
+def unprivileged() -> tuple[list[str], pwd.struct_passwd | None]:
+    """Return how to run a command as somebody else than root, and who that is; nothing to do for others than root."""
+    if os.geteuid() != 0:
+        return [], None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwnam(name)
+            return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"], user
+    raise NoPostgres("PostgreSQL refuses root, and there is neither a user postgres nor nobody")
+
+
+@contextlib.contextmanager
+def running(*, fsync: bool = True) -> Iterator[str]:
+    """Start a server on a free port of the loopback; yield its URL; stop it and remove its files."""
+    programs = binaries()
+    prefix, user = unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="hoatoc-postgres-"))
+    try:
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        data, port = folder / "data", _free_port()
+        _initialise([*prefix, str(programs / "initdb")], data)
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": folder,
+            "fsync": "on" if fsync else "off",
+            "max_connections": 200,
+            "timezone": "UTC",
+        }
+        options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [*prefix, str(programs / "postgres"), "-D", str(data), *options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=folder,
+            )
+        try:
+            _wait_for(server, port, folder / "log")
+            yield f"postgresql+asyncpg://{USER}@127.0.0.1:{port}"
+        finally:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _initialise(initdb: list[str], data: Path) -> None:
+    made = subprocess.run(
+        [*initdb, "-D", str(data), "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=data.parent,
+    )
+    if made.returncode:
+        raise NoPostgres(f"initdb failed: {made.stderr.strip()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + START_WITHIN
+    ready = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", USER]
+    while subprocess.run(ready, check=False).returncode:
+        if server.poll() is not None or time.monotonic() > until:
+            raise NoPostgres(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.05)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command behind ``--``, or serve until interrupted; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--no-fsync", action="store_true", help="faster; not for tests that kill the server")
+    parser.add_argument("command", nargs="*", help="what to run, behind --")
+    given = parser.parse_args(arguments)
+    # Asked to end, end like after Ctrl-C, so that the server never outlives this script.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with running(fsync=not given.no_fsync) as url:
+            if given.command:
+                return subprocess.run(given.command, env={**os.environ, VARIABLE: url}, check=False).returncode
+            print(url, flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+            return 0
+    except NoPostgres as missing:
+        print(f"tests/postgres.py: {missing}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
