@@ -194,15 +194,15 @@ async def _exchange(
         )
 
 
-async def _read(response: httpx.Response) -> tuple[bytes, str | None]:
+async def _read(response: httpx.Response, largest: int = LARGEST_ANSWER) -> tuple[bytes, str | None]:
     """Return the answer's body and what is wrong with it; stops reading at 64 KiB and never decompresses."""
     if response.headers.get("Content-Encoding", "").strip():
         return b"", "answer.encoded"
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > LARGEST_ANSWER:
-            return bytes(body[:LARGEST_ANSWER]), "answer.too_large"
+        if len(body) > largest:
+            return bytes(body[:largest]), "answer.too_large"
     return bytes(body), None
 
 
@@ -238,24 +238,35 @@ class HubAnswer:
 class HubClient:
     """The way of a sandbox participant to its hub: plain HTTP, and therefore to a loopback address only."""
 
-    def __init__(self, hub_url: str, timeout: float = 10.0) -> None:
-        """Take the hub's base URL with a literal loopback address or ``localhost``; raises ``ValueError`` otherwise."""
+    def __init__(self, hub_url: str, timeout: float = 10.0, largest: int = LARGEST_ANSWER) -> None:
+        """Take the hub's base URL with a literal loopback address or ``localhost``; raises ``ValueError`` otherwise.
+
+        ``largest`` is how many bytes of an answer are read: whole timelines are longer than acknowledgements.
+        """
         self._base = httpx.URL(hub_url)
         if self._base.scheme != "http" or not addresses.is_loopback(self._base.host):
             raise ValueError("a sandbox speaks plain HTTP to a loopback address only")
         self._timeout = timeout
+        self._largest = largest
         self._client = _client(verify=False)
 
     async def post(self, path: str, *, content: bytes, headers: Mapping[str, str]) -> HubAnswer:
         """POST to a path of the hub and return any answer; raises ``DeliveryFailed`` if there was none in time."""
+        return await self._ask("POST", path, content, headers)
+
+    async def get(self, path: str, *, headers: Mapping[str, str]) -> HubAnswer:
+        """GET a path of the hub and return any answer; raises as ``post``."""
+        return await self._ask("GET", path, b"", headers)
+
+    async def _ask(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> HubAnswer:
         try:
             async with (
                 asyncio.timeout(self._timeout),
                 self._client.stream(
-                    "POST", self._base.copy_with(raw_path=path.encode("ascii")), content=content, headers=dict(headers)
+                    method, self._base.copy_with(raw_path=path.encode("ascii")), content=content, headers=dict(headers)
                 ) as response,
             ):
-                body, fault = await _read(response)
+                body, fault = await _read(response, self._largest)
         except (TimeoutError, httpx.HTTPError, OSError):
             raise DeliveryFailed("connect.failed") from None
         if fault is not None:

@@ -80,6 +80,12 @@ def make_worker(hub: Hub) -> Worker:
     return Worker(hub, Adapters(Webhook(settings.address), mail), transport)
 
 
+def include_doors(app: FastAPI) -> None:
+    """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
+    for door in (health, oauth, requests, orders, escalations, tasks, registry):
+        app.include_router(door.router)
+
+
 def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     """Make the application of one node; with a worker, its loops start and stop with the application."""
 
@@ -107,8 +113,7 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     app.state.hub = hub
     app.state.worker = worker
     app.state.limits = {"agency": Limits(), "other": Limits(_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE)}
-    for door in (health, oauth, requests, orders, escalations, tasks, registry):
-        app.include_router(door.router)
+    include_doors(app)
     console.mount(app)
     guards.install(app)
     return app

@@ -24,44 +24,45 @@ _SUSPICIOUS = re.compile(
 )
 
 
+class Logger(structlog.stdlib.BoundLogger):
+    """A logger whose ``exception`` does not hand the exception on to the standard library, which would print it."""
+
+    def exception(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        """Log an error and where it happened."""
+        fields.setdefault("exc_info", True)
+        return self.error(event, *args, **fields)
+
+
 def configure(level: str = "info") -> None:
-    """Send all logs of this process to the standard error, one JSON object a line, from ``level`` on."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        where_it_failed,
-    ]
+    """Send all logs of this process, the libraries' too, to the standard error as JSON lines, from ``level`` on."""
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=Logger,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                redact,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
-            ],
+            foreign_pre_chain=_SHARED,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_LAST],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # A line that cannot be written is lost; the standard library would print its arguments as they are.
+    logging.raiseExceptions = False
     # These tell of every tick, every address and every statement.
-    for chatty in ("apscheduler", "httpx", "httpcore", "aiosqlite", "sqlalchemy.engine", "uvicorn.access"):
+    for chatty in ("httpx", "httpcore", "aiosqlite", "sqlalchemy.engine", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What goes wrong there the worker tells itself; that a tick found the one before still running is no news.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
-def get(name: str) -> structlog.stdlib.BoundLogger:
+def get(name: str) -> Logger:
     """Return the logger of a module; an event is a code such as ``loop.died``, its fields are codes and ids."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    logger: Logger = structlog.get_logger(name)
     return logger
 
 
@@ -95,3 +96,21 @@ def _redacted(key: str, value: Any) -> Any:
     if isinstance(value, list | tuple | set):
         return [_redacted(key, cell) for cell in value]
     return value
+
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    where_it_failed,
+]
+_LAST: list[structlog.typing.Processor] = [redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+# A process that has not called configure() yet logs the same way; structlog's own default shows local variables.
+structlog.configure(
+    processors=[*_SHARED, *_LAST],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=Logger,
+)

@@ -66,13 +66,14 @@ class Hub:
 
     async def _post(self, path: str, content: bytes, key: str) -> HubAnswer:
         headers = {
-            "Authorization": f"Bearer {await self._access_token()}",
+            "Authorization": f"Bearer {await self.access_token()}",
             "Content-Type": "application/json",
             "Idempotency-Key": key,
         }
         return await self._client.post(path, content=content, headers=headers)
 
-    async def _access_token(self) -> str:
+    async def access_token(self) -> str:
+        """Return a token that still lasts a while, fetching one where needed; raises ``DeliveryFailed``."""
         async with self._fetching:
             if self._clock() >= self._token_ends - _SPARE:
                 form = {

@@ -61,6 +61,7 @@ async def open_task(answering: Answering, kind: TaskKind) -> None:
         participant_id=order["participant_id"],
         request_id=order["request_id"],
         order_id=order["id"],
+        within=tasks.within(answering.dossier.policy),
         data={"outcome": str(answering.body.outcome), "state": str(order["state"])},
     )
     await tasks.open_tasks(answering.conn, answering.log, answering.hub.actor, answering.log.at, [task])

@@ -93,6 +93,9 @@ async def _executed(given: Answering) -> Verdict:
         amount_held=held,
         amount_asked=asked,
     )
+    if given.order["action"] is not Action.FREEZE:
+        # Final: no hold is left behind whose end the hub would have to keep.
+        await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
     return verdict
 

@@ -22,9 +22,9 @@ from service.schemas.requests import (
     SubmitRequest,
     TakedownRequest,
 )
-from workflows import authority, routing, takedown, working_hours
+from workflows import authority, deadlines, routing, takedown, working_hours
 from workflows.authority_rules import AgencyLevel, Power, Rank
-from workflows.terms import Action, RequestState, TargetKind
+from workflows.terms import Action, RequestState, Stage, TargetKind
 
 _OFFICERS = Officer.__table__  # type: ignore[attr-defined]
 _PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
@@ -41,6 +41,7 @@ class Weighed:
     starts_at: datetime
     ends_at: datetime | None
     original_id: UUID | None
+    review_within: timedelta | None
 
 
 async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRequest, now: datetime) -> Weighed:
@@ -79,7 +80,16 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
         raise errors.InvalidInput.of("/ends_at", "ends_at.beyond_maximum", latest=beyond.latest.isoformat()) from None
     except working_hours.BeyondCalendar as beyond:
         raise errors.InvalidInput.of("/ends_at", "calendar.unknown", day=beyond.day.isoformat()) from None
-    return Weighed(granted, starts_at, ends_at, original.id if original else None)
+    review_within = granted.review_within
+    if review_within is not None:
+        review_within = deadlines.within(
+            Stage.REVIEW,
+            review_within,
+            action=body.action,
+            legal_basis=body.legal_basis,
+            overrides=known.policy.limit_overrides,
+        )
+    return Weighed(granted, starts_at, ends_at, original.id if original else None, review_within)
 
 
 async def officer(conn: AsyncConnection, tenant: str, officer_id: str) -> sa.Row[Any]:

@@ -109,8 +109,8 @@ async def _file(
     if row["state"] is RequestState.ACTIVE:
         placed = await activating.activate(conn, hub, log, actor, found, plan)
         unreachable.update(placed.unreachable)
-        if demand.granted.review_within is not None:
-            await activating.start_review(conn, log, found, demand.granted.review_within)
+        if demand.review_within is not None:
+            await activating.start_review(conn, log, found, demand.review_within)
     else:
         within = deadlines.within(
             Stage.APPROVAL, deadlines.APPROVAL_WITHIN, action=body.action, overrides=found.policy.limit_overrides
@@ -211,7 +211,7 @@ def _request_row(
         "policy": policy.to_snapshot(known.policy),
         "submitted_at": now,
         "activated_at": now if active else None,
-        "review_by": now + granted.review_within if granted.review_within else None,
+        "review_by": now + demand.review_within if demand.review_within else None,
     }
 
 

@@ -17,13 +17,16 @@ router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 # How often a long poll looks again; a commit on this node wakes it earlier through the writer.
 _LOOK_AGAIN = 0.25
+_LAST_POSITION = 2**53 - 1
 
 
 @router.get("", operation_id="listOrders")
 async def list_orders(
     hub: HubDep,
     principal: Caller,
-    after: Annotated[int, Query(ge=0, description="`next` of the page before; it confirms what came up to there")] = 0,
+    after: Annotated[
+        int, Query(ge=0, le=_LAST_POSITION, description="`next` of the page before; it confirms what came up to there")
+    ] = 0,
     wait: Annotated[int, Query(ge=0, le=25, description="seconds to wait for something new")] = 0,
     limit: PageSize = 50,
 ) -> InboxPage:

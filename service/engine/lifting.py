@@ -153,6 +153,7 @@ def _unreachable(dossier: Dossier, order: Row) -> tasks.NewTask:
         participant_id=order["participant_id"],
         request_id=dossier.id,
         order_id=order["id"],
+        within=tasks.within(dossier.policy),
         data={"action": str(Action.LIFT)},
     )
 

@@ -112,6 +112,7 @@ async def _ask_for_another_way(
                 chain=dossier.chain,
                 participant_id=name,
                 request_id=dossier.id,
+                within=tasks.within(dossier.policy),
                 data={"action": str(dossier.request["action"])},
             )
             for name in names

@@ -12,7 +12,7 @@ from service import clock, db
 from service.audit import Log
 from service.engine import timers
 from service.models import Task
-from workflows import deadlines
+from workflows import deadlines, policy
 from workflows.terms import Actor, Fact, Stage, SubjectKind, TaskKind
 
 _TASKS = Task.__table__  # type: ignore[attr-defined]
@@ -30,6 +30,11 @@ class NewTask:
     order_id: UUID | None = None
     within: timedelta = deadlines.TASK_WITHIN
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def within(rules: policy.Policy) -> timedelta:
+    """Return the time that a task of a request has, by the policy that the request was filed under."""
+    return deadlines.within(Stage.TASK, deadlines.TASK_WITHIN, overrides=rules.limit_overrides)
 
 
 async def open_tasks(conn: AsyncConnection, log: Log, actor: Actor, at: datetime, new: Iterable[NewTask]) -> list[UUID]:

@@ -125,8 +125,9 @@ class _Parameter:
 
 def _each(value: Any) -> list[Any]:
     items = value if isinstance(value, list | tuple) else [value]
-    # What an escalation reached is stored as objects with a member "reach".
-    return [item.get("reach", "") if isinstance(item, Mapping) else item for item in items]
+    # Whom an escalation called is stored as {"reach", "contacts"}; without contacts nobody there was reached.
+    called = [item for item in items if not isinstance(item, Mapping) or item.get("contacts", 1)]
+    return [item.get("reach", "") if isinstance(item, Mapping) else item for item in called]
 
 
 def _first_complete(alternatives: str, params: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from service import errors
@@ -21,6 +21,6 @@ def read(cursor: str) -> tuple[datetime, UUID]:
         instant = datetime.fromisoformat(at)
         if instant.tzinfo is None:
             raise ValueError(at)
-        return instant, UUID(last)
-    except (ValueError, binascii.Error, UnicodeDecodeError):
+        return instant.astimezone(UTC), UUID(last)
+    except (ValueError, OverflowError, binascii.Error, UnicodeDecodeError):
         raise errors.InvalidInput.of("after", "cursor.invalid") from None

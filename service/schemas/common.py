@@ -1,6 +1,7 @@
 """What several shapes share: the strict base, money as a string of digits, text without control characters."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -21,18 +22,33 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+# Pydantic would read numbers, and digits in a text, as seconds since 1970.
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Sums of instants and lengths stay within what a datetime can hold, in every time zone.
+_YEARS = range(1900, 3000)
+
+
 def _instant(value: Any) -> Any:
-    # Pydantic would read a bare number as seconds since 1970; an instant is RFC 3339 text and nothing else.
-    if not isinstance(value, str | datetime):
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _INSTANT.fullmatch(value)):
         raise PydanticCustomError("field.instant", "an RFC 3339 instant with an offset")
     return value
 
 
 def _utc(value: datetime) -> datetime:
+    if value.year not in _YEARS:
+        raise PydanticCustomError("field.instant", "an instant of this age")
     return value.astimezone(UTC)
 
 
+def _day(value: Any) -> Any:
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise PydanticCustomError("field.date", "a date, YYYY-MM-DD")
+    return value
+
+
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_utc)]
+Day = Annotated[date, BeforeValidator(_day)]
 ShortText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Sha256 = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.schemas.common import Answer, HeldMoney, Instant, Money, Name, Sha256, Shape, ShortText, Slug
+from service.schemas.common import Answer, Day, HeldMoney, Instant, Money, Name, Sha256, Shape, ShortText, Slug
 from service.schemas.targets import E164, AnyTarget, MoneyTarget, TakedownTarget
 from workflows.terms import (
     Action,
@@ -29,7 +29,7 @@ class Document(Shape):
     """The legal paper behind a request: the written decision or request of the competent authority."""
 
     number: Annotated[str, StringConstraints(strict=True, pattern=r"^[\w][\w /.-]{0,63}$")]
-    date: date
+    date: Day
     sha256: Sha256 = Field(description="digest of the signed paper's file")
 
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError, Url
 from service.schemas.common import Name, Sha256, Shape
 from workflows.terms import TargetKind
 
+LONGEST_URL = 2048
 # Both arguments keep it from looking anything up on the network.
 _suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
@@ -57,6 +58,9 @@ def _url(value: str) -> str:
     if url.scheme not in {"http", "https"} or url.username or url.password or not url.host:
         raise PydanticCustomError("target.url", "not an absolute http or https address without credentials")
     canonical_host(url.host)
+    # What is percent-encoded grows: a message must stay small enough to be delivered.
+    if len(str(url)) > LONGEST_URL:
+        raise PydanticCustomError("field.too_long", "too long", {"max": LONGEST_URL})
     return str(url)
 
 
@@ -141,14 +145,14 @@ class UrlTarget(Shape):
     """One web address."""
 
     kind: Literal[TargetKind.URL]
-    value: Annotated[str, StringConstraints(strict=True, min_length=10, max_length=2048), AfterValidator(_url)]
+    value: Annotated[str, StringConstraints(strict=True, min_length=10, max_length=LONGEST_URL), AfterValidator(_url)]
 
 
 class ContentTarget(Shape):
     """A piece of content by its digest, on a platform or at an address; a perceptual hash finds altered copies."""
 
     kind: Literal[TargetKind.CONTENT]
-    value: Annotated[str, StringConstraints(strict=True, min_length=10, max_length=2048), AfterValidator(_url)]
+    value: Annotated[str, StringConstraints(strict=True, min_length=10, max_length=LONGEST_URL), AfterValidator(_url)]
     platform: Institution | None = None
     sha256: Sha256
     perceptual_hash: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{16,128}$")] | None = None

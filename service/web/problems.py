@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException  # noqa: TID251 - the framework's own 404 and 405 become problems here
 
 from service import i18n, log
-from service.errors import FieldError, HubError, TooManyRequests, Unauthenticated, Unavailable
+from service.errors import FieldError, Forbidden, HubError, TooManyRequests, Unauthenticated, Unavailable
+from service.security.principals import ScopeMissing
 from service.web import validation
 
 MEDIA_TYPE = "application/problem+json"
@@ -80,6 +81,7 @@ def respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None
 def install(app: FastAPI) -> None:
     """Make ``app`` answer each error as a problem; exceptions nobody expected are answered by the request log."""
     app.add_exception_handler(HubError, _hub_error)
+    app.add_exception_handler(ScopeMissing, _scope_missing)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -87,6 +89,11 @@ def install(app: FastAPI) -> None:
 async def _hub_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HubError)
     return answer(error)
+
+
+async def _scope_missing(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ScopeMissing)
+    return answer(Forbidden("scope.missing", scope=error.scope.value))
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

@@ -91,7 +91,7 @@ class _Walk:
         result: dict[str, Any] = {}
         for key, node in members:
             _check_text(key, (*path, key))
-            if False:
+            if key in result:
                 _refuse("json.duplicate_key", (*path, key))
             result[key] = self.value(node, (*path, key))
         return result

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -30,7 +31,7 @@ async def wait_of(build: Builder, hub: Hub, placed: Placed) -> float:
     """Return the seconds until the next attempt."""
     item = await build.row(QueueItem, dispatch_id=placed.dispatch_id)
     async with hub.database.read() as conn:
-        return (item.run_at - await db.now(conn)).total_seconds()
+        return float((item.run_at - await db.now(conn)).total_seconds())
 
 
 async def test_a_placed_order_is_delivered_and_everything_tells_so(hub: Hub, build: Builder, rig: Rig) -> None:
@@ -239,7 +240,7 @@ async def test_a_status_is_a_fact_of_its_request_and_a_notice_without_one_of_its
 ) -> None:
     request_id = await build.request()
     endpoint = await build.endpoint(AGENCY, purpose=Purpose.STATUS)
-    common = {"kind": DispatchKind.STATUS, "message_type": "vn.hoatoc.status.order"}
+    common: dict[str, Any] = {"kind": DispatchKind.STATUS, "message_type": "vn.hoatoc.status.order"}
     await build.dispatch(AGENCY, endpoint, request_id=request_id, **common)
     await build.dispatch(AGENCY, endpoint, kind=DispatchKind.NOTICE, message_type="vn.hoatoc.notice")
     assert await rig.round() == 2

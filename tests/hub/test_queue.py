@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from builders import Builder, table
 from conftest import FastForward
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.engine import store
@@ -41,7 +43,7 @@ async def retry(hub: Hub, queue_id: int, wait: timedelta, lease: UUID = ME) -> s
 
 
 async def _retry_after(
-    conn: db.AsyncConnection, queue: store.QueueStore, queue_id: int, wait: timedelta, lease: UUID
+    conn: AsyncConnection, queue: store.QueueStore, queue_id: int, wait: timedelta, lease: UUID
 ) -> set[int]:
     return await queue.retry(conn, [Retry(queue_id, await db.now(conn) + wait)], lease)
 
@@ -54,7 +56,7 @@ async def reap(hub: Hub, own: UUID = ME) -> int:
 async def see(hub: Hub, boot: UUID) -> None:
     """Let a node be seen now."""
 
-    async def unit(conn: db.AsyncConnection) -> None:
+    async def unit(conn: AsyncConnection) -> None:
         now = await db.now(conn)
         row = {"id": boot, "name": "node-b", "started_at": now, "seen_at": now}
         await db.insert_rows(conn, table(Node), [row])
@@ -62,7 +64,7 @@ async def see(hub: Hub, boot: UUID) -> None:
     await hub.database.write(unit)
 
 
-async def filled(build: Builder, participant: str, count: int, **dispatch: object) -> UUID:
+async def filled(build: Builder, participant: str, count: int, **dispatch: Any) -> UUID:
     """Queue notices (they need no order) at a new endpoint."""
     await build.participant("agency-a")
     await build.participant(participant)
@@ -152,7 +154,7 @@ async def test_a_retry_is_not_claimed_before_its_instant(hub: Hub, build: Builde
 
 async def test_a_lift_never_overtakes_its_freeze(hub: Hub, build: Builder) -> None:
     endpoint = await filled(build, "bank-a", 0)
-    key = {"kind": DispatchKind.NOTICE, "order_key": 77}
+    key: dict[str, Any] = {"kind": DispatchKind.NOTICE, "order_key": 77}
     freeze = await build.dispatch("bank-a", endpoint, urgent=False, **key)
     lift = await build.dispatch("bank-a", endpoint, urgent=True, **key)
     (first,) = await claim(hub, {endpoint: Free(8, 4)})
@@ -254,7 +256,7 @@ async def test_a_claim_reads_the_index_even_under_a_generic_plan(hub: Hub, build
     column_names = [column.name for column in Dispatch.__table__.columns]  # type: ignore[attr-defined]
     copies = ", ".join("gen_random_uuid()" if name == "id" else f'"{name}"' for name in column_names)
 
-    async def fill(conn: db.AsyncConnection) -> None:
+    async def fill(conn: AsyncConnection) -> None:
         names = ", ".join(f'"{name}"' for name in column_names)
         await conn.execute(
             sa.text(f"INSERT INTO dispatches ({names}) SELECT {copies} FROM dispatches, generate_series(1, 20000)")
@@ -270,7 +272,7 @@ async def test_a_claim_reads_the_index_even_under_a_generic_plan(hub: Hub, build
     await hub.database.write(fill)
     await hub.database.write(lambda conn: conn.execute(sa.text("ANALYZE dispatches, dispatch_queue")))
 
-    async def walked(conn: db.AsyncConnection) -> int:
+    async def walked(conn: AsyncConnection) -> int:
         await conn.execute(sa.text("SET LOCAL plan_cache_mode = force_generic_plan"))
         scans = sa.text(
             "SELECT sum(seq_scan) FROM pg_stat_xact_user_tables WHERE relname IN ('dispatches', 'dispatch_queue')"

@@ -300,7 +300,7 @@ async def raw_request(
     return (started[0]["status"] if started else None), body, read
 
 
-@pytest.mark.parametrize("length", [b"65537", b"99999999999999999999999999", b"0" * 40 + b"65537"])
+@pytest.mark.parametrize("length", [b"65537", b"1" + b"0" * 30, b"0" * 40 + b"65537"])
 async def test_a_body_that_says_it_is_too_large_is_refused_before_a_byte_is_read(app: FastAPI, length: bytes) -> None:
     status, body, read = await raw_request(app, [b"x" * 100] * 1000, [(b"content-length", length)])
     assert (status, read) == (413, 0)

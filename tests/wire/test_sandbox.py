@@ -314,19 +314,20 @@ async def test_a_freeze_of_more_than_the_balance_is_partly_executed_and_a_top_up
 
 
 async def test_a_partial_bank_holds_a_part_then_more_by_itself_and_only_once(play: Play) -> None:
-    scene = await play(Partial(first=90_000_000, more=60_000_000, after=0.05))
+    scene = await play(Partial(first=90_000_000, more=60_000_000, after=0.0))
     await scene.send(order())
     await scene.events.until("answered", 2)
-    await scene.send(order(number=2))
-    await scene.events.until("answered", 3)
+    for reminder in (2, 3):
+        await scene.send(order(number=reminder))
+        await scene.events.until("answered", reminder + 1)
     held = [answer["amount_held"]["value"] for _, answer in scene.hub.answers]
-    assert held == ["90000000", "150000000", "150000000"]
+    assert held == ["90000000", "150000000", "150000000", "150000000"]
     assert scene.sandbox.ledger.balances[ACCOUNT] == 150_000_000
 
 
 async def test_a_whole_account_is_held_with_all_that_comes_in(play: Play) -> None:
     scene = await play(Prompt(), balances={ACCOUNT: 7})
-    await scene.send(order(amount=None, whole_account=True))
+    await scene.send(order(amount={"value": "3", "currency": "VND"}, whole_account=True))
     await scene.events.until("answered")
     await scene.sandbox.top_up(ACCOUNT, 5)
     assert [answer["amount_held"]["value"] for _, answer in scene.hub.answers] == ["7", "12"]
@@ -342,6 +343,22 @@ async def test_two_holds_on_one_account_never_hold_the_same_money(play: Play) ->
         {"value": "50000000", "currency": "VND"},
         "no_balance",
     ]
+
+
+async def test_money_that_comes_in_fills_the_oldest_hold_first_and_is_counted_once(play: Play) -> None:
+    scene = await play(Prompt(), balances={ACCOUNT: 100_000_000})
+    await scene.send(order())
+    await scene.events.until("answered")
+    await scene.sandbox.top_up(ACCOUNT, 70_000_000)
+    await scene.send(order("order-2", number=2, sequence=2))
+    await scene.events.until("answered", 3)
+    await scene.send(order("order-3", number=3, sequence=3))
+    await scene.sandbox.top_up(ACCOUNT, 140_000_000)
+    assert {order_id: hold.held for order_id, hold in scene.sandbox.ledger.holds.items()} == {
+        "order-1": 150_000_000,
+        "order-2": 150_000_000,
+    }
+    assert scene.sandbox.ledger.held(ACCOUNT) <= scene.sandbox.ledger.balances[ACCOUNT] == 310_000_000
 
 
 async def test_an_extension_moves_the_end_and_an_older_one_does_not_move_it_back(play: Play) -> None:

@@ -121,7 +121,15 @@ def test_what_is_no_event_is_refused(content: bytes) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"id": None}, {"id": 7}, {"subject": ""}, {"type": "com.example.order"}, {"type": "vn.hoatoc.joke.freeze"}),
+        *(
+            {"specversion": "0.3"},
+            {"data": []},
+            {"id": None},
+            {"id": 7},
+            {"subject": ""},
+            {"type": "com.example.order"},
+            {"type": "vn.hoatoc.joke.freeze"},
+        ),
         *({"time": "yesterday"}, {"time": "2026-11-23T01:02:03"}, {"sequence": "first"}, {"sequence": 7}),
     ],
 )

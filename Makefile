@@ -1,0 +1,65 @@
+# Hỏa Tốc. `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run
+TEST := $(VENV)/.test
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format openapi migration lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN) ## start the hub with seven sandbox participants, file a first scene and keep running
+	@exec $(BIN)/hoatoc demo --keep-running
+
+demo: $(RUN) ## play the whole scene without a person; exit 0 only if each step was seen
+	@exec $(BIN)/hoatoc demo
+
+test: $(TEST) ## install what the tests need and run everything, on SQLite and on PostgreSQL
+	@$(BIN)/python tests/system_packages.py
+	@$(BIN)/python tests/postgres.py -- $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(TEST) ## linters, types, import contracts, OpenAPI drift, migrations on both databases
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/hoatoc openapi --check
+	@$(BIN)/pytest -q tests/contract/test_i18n.py -p no:cacheprovider
+	@$(BIN)/python tests/system_packages.py
+	@$(BIN)/python tests/postgres.py -- $(BIN)/python tests/migrations/drift.py
+
+format: $(TEST) ## format the code and sort the imports
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+openapi: $(TEST) ## write the contract anew from the code
+	@$(BIN)/hoatoc openapi
+
+migration: $(TEST) ## write a migration from the models: make migration NAME="what changes"
+	@HOATOC_DATA_DIR=$$(mktemp -d) sh -c '$(BIN)/alembic upgrade head && $(BIN)/alembic revision --autogenerate -m "$(NAME)"'
+
+lock: $(TEST) ## compile the hashed requirement files anew
+	@$(BIN)/pip install -q uv
+	@for name in run test; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove the environment, the caches and the demo's data
+	rm -rf $(VENV) var build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+$(VENV)/pyvenv.cfg:
+	@echo "making the environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): $(VENV)/pyvenv.cfg requirements/run.txt pyproject.toml
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TEST): $(RUN) requirements/test.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@touch $@

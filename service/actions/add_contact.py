@@ -1,0 +1,62 @@
+"""A line is added to a duty roster: who is called, over which endpoint of his own, at which hours."""
+
+from datetime import time
+
+import sqlalchemy as sa
+
+from service import clock
+from service.actions import changes, endpoints
+from service.actions.changes import Change
+from service.engine.hub import Hub
+from service.models import Contact
+from service.schemas.endpoints import ContactAdded, ContactMailbox, NewContact, NewMailbox, NewWebhook
+from service.security.principals import Principal
+from workflows.terms import Purpose
+
+_CONTACTS: sa.Table = Contact.__table__  # type: ignore[attr-defined]
+
+
+async def add(hub: Hub, principal: Principal, participant_id: str, body: NewContact) -> ContactAdded:
+    """Add a contact and its endpoint for notices; a webhook's secret is shown this once.
+
+    The hub's administrators and an agency's own may. Raises ``NotFound``, ``InvalidInput`` naming the field.
+    """
+    changes.allow(principal, participant_id)
+
+    async def work(change: Change) -> ContactAdded:
+        owner = await changes.participant(change)
+        endpoint = _endpoint(body)
+        prepared = endpoints.prepare(hub, participant_id, owner.sector, endpoint, change.at, within="/reached_by")
+        await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
+        contact_id = clock.new_id()
+        row = {
+            "id": contact_id,
+            "tenant": participant_id,
+            "name_sealed": hub.vault.seal("contacts", contact_id, participant_id, body.name),
+            "endpoint_id": prepared.id,
+            "from_minute": _minute(body.hours.starts) if body.hours else None,
+            "to_minute": _minute(body.hours.ends) if body.hours else None,
+            "position": body.position,
+            "active": True,
+            "created_at": change.at,
+        }
+        await change.conn.execute(sa.insert(_CONTACTS).values(row))
+        change.note(
+            "contact.added",
+            contact_id=str(contact_id),
+            endpoint_id=str(prepared.id),
+            channel=str(endpoint.channel),
+        )
+        return ContactAdded(id=contact_id, endpoint_id=prepared.id, secret=prepared.secret)
+
+    return await changes.run(hub, principal, participant_id, work)
+
+
+def _endpoint(body: NewContact) -> NewWebhook | NewMailbox:
+    if isinstance(body.reached_by, ContactMailbox):
+        return NewMailbox(channel=body.reached_by.channel, address=body.reached_by.address)
+    return NewWebhook(**body.reached_by.model_dump(), purpose=Purpose.NOTICES)
+
+
+def _minute(at: time) -> int:
+    return at.hour * 60 + at.minute

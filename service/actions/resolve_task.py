@@ -1,0 +1,67 @@
+"""A coordinator has done what a task asked for: its clock stops, and its request may now be done."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, db, errors
+from service.audit import Log
+from service.engine import closing, dossier, settling
+from service.engine.hub import Hub
+from service.models import Task
+from service.queries import tasks, visibility
+from service.schemas.tasks import TaskAnswer, TaskResolution
+from service.security.principals import Principal
+from service.security.scopes import Scope
+from workflows.terms import Fact, Stage
+
+_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+
+
+async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResolution) -> TaskAnswer:
+    """Mark a task done, with a note that is sealed. Raises ``NotFound``, ``Conflict`` when it was done before."""
+    principal.require(Scope.TASKS_RESOLVE)
+
+    async def unit(conn: AsyncConnection) -> TaskAnswer:
+        task = await _task(conn, principal, task_id)
+        chain = audit.request_chain(task.request_id) if task.request_id else audit.tenant_chain(task.tenant)
+        log = await Log.open(conn, await db.now(conn), [chain])
+        note = hub.vault.seal("tasks", task_id, task.tenant, body.note) if body.note else None
+        done = (
+            sa.update(_TASKS)
+            .where(_TASKS.c.id == task_id, _TASKS.c.resolved_at.is_(None))
+            .values(resolved_at=log.at, resolved_by=principal.client_id, note_sealed=note)
+            .returning(_TASKS)
+        )
+        row = (await conn.execute(done)).one_or_none()
+        if row is None:
+            raise errors.Conflict("task.resolved")
+        await settling.cancel(conn, log.at, [task_id], [Stage.TASK])
+        log.record(
+            chain,
+            Fact.TASK_RESOLVED,
+            principal.actor(),
+            task.tenant,
+            request_id=task.request_id,
+            task_id=str(task_id),
+            kind=str(task.kind),
+            participant_id=task.participant_id,
+            order_id=str(task.order_id) if task.order_id else None,
+        )
+        if task.request_id is not None:
+            found = await dossier.load(conn, [task.request_id])
+            await closing.close_if_done(conn, hub, log, found[task.request_id])
+        await log.flush()
+        return tasks.show(hub.vault, row)
+
+    return await hub.writer.run(unit)
+
+
+async def _task(conn: AsyncConnection, principal: Principal, task_id: UUID) -> sa.Row[Any]:
+    query = sa.select(_TASKS).where(_TASKS.c.id == task_id, visibility.tasks(principal))
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        raise errors.NotFound
+    return row

@@ -1,0 +1,70 @@
+"""What suspend and resume share: the one row that is switched, found inside its own participant only."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from service import errors
+from service.actions import changes
+from service.actions.changes import Change
+from service.engine.hub import OPERATOR
+from service.models import Client, ConsoleSession, Endpoint, Officer, Participant
+from service.schemas.registry import SuspendedKind, Suspension
+
+_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
+_TABLES: dict[SuspendedKind, sa.Table] = {
+    SuspendedKind.CLIENT: Client.__table__,  # type: ignore[attr-defined]
+    SuspendedKind.OFFICER: Officer.__table__,  # type: ignore[attr-defined]
+    SuspendedKind.ENDPOINT: Endpoint.__table__,  # type: ignore[attr-defined]
+}
+
+
+async def switch(change: Change, body: Suspension, *, active: bool) -> bool:
+    """Suspend or resume, record it, and return whether anything changed.
+
+    Raises ``NotFound`` for what is not this participant's, ``Conflict`` for a participant that has not joined, and for
+    the operator itself: nobody would be left to resume it.
+    """
+    if body.kind is SuspendedKind.PARTICIPANT:
+        changed = await _switch_participant(change, body.id, active=active)
+    else:
+        changed = await _switch_row(change, _TABLES[body.kind], _key(body), active=active)
+    if changed:
+        change.note(f"{body.kind}.{'resumed' if active else 'suspended'}", subject=body.id)
+    return changed
+
+
+async def _switch_participant(change: Change, participant_id: str, *, active: bool) -> bool:
+    if participant_id != change.tenant:
+        raise errors.NotFound
+    row = await changes.participant(change)
+    if participant_id == OPERATOR:
+        raise errors.Conflict("participant.operator")
+    if row.status == "listed":
+        raise errors.Conflict("participant.not_enrolled")
+    status = "active" if active else "suspended"
+    await change.conn.execute(sa.update(_PARTICIPANTS).where(_PARTICIPANTS.c.id == row.id).values(status=status))
+    if not active:
+        ended = sa.update(_SESSIONS).where(_SESSIONS.c.tenant == row.id, _SESSIONS.c.revoked_at.is_(None))
+        await change.conn.execute(ended.values(revoked_at=change.at))
+    return bool(row.status != status)
+
+
+async def _switch_row(change: Change, table: sa.Table, key: Any, *, active: bool) -> bool:
+    mine = (table.c.id == key, table.c.tenant == change.tenant)
+    was = (await change.conn.execute(sa.select(table.c.active).where(*mine))).scalar_one_or_none()
+    if was is None:
+        raise errors.NotFound
+    await change.conn.execute(sa.update(table).where(*mine).values(active=active))
+    return bool(was != active)
+
+
+def _key(body: Suspension) -> UUID | str:
+    if body.kind is not SuspendedKind.ENDPOINT:
+        return body.id
+    try:
+        return UUID(body.id)
+    except ValueError:
+        raise errors.NotFound from None

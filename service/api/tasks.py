@@ -1,0 +1,41 @@
+"""The coordinators' door to tasks: what a person must do, and that it was done."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from service.actions import resolve_task
+from service.queries import tasks
+from service.schemas.tasks import TaskAnswer, TaskPage, TaskResolution
+from service.security.scopes import Scope
+from service.web.doors import After, Caller, HubDep, PageSize
+from workflows.terms import TaskKind
+
+router = APIRouter(prefix="/v1", tags=["tasks"])
+
+_RESOLVED = {"open": False, "resolved": True, "all": None}
+Participant = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+@router.get("/tasks", operation_id="listTasks")
+async def list_tasks(
+    hub: HubDep,
+    caller: Caller,
+    state: Literal["open", "resolved", "all"] = "open",
+    kind: TaskKind | None = None,
+    participant_id: Participant = None,
+    after: After = None,
+    limit: PageSize = 50,
+) -> TaskPage:
+    """List tasks, the earliest due first."""
+    caller.require(Scope.TASKS_READ)
+    wanted = tasks.Filter(_RESOLVED[state], kind, participant_id)
+    async with hub.database.read() as conn:
+        return await tasks.page(conn, hub.vault, caller, wanted, after=after, limit=limit)
+
+
+@router.post("/tasks/{task_id}/resolutions", operation_id="resolveTask", status_code=201)
+async def post_resolution(hub: HubDep, caller: Caller, task_id: UUID, body: TaskResolution) -> TaskAnswer:
+    """Say that a task is done, with a note that is sealed."""
+    return await resolve_task.resolve(hub, caller, task_id, body)

@@ -1,0 +1,59 @@
+"""The command line of the hub: ``hoatoc``; local administration acts as the system's user, on the hub's own machine."""
+
+import typer
+
+from service import __version__
+from service.cli import (
+    auditing,
+    context,
+    contracts,
+    database,
+    diagnosis,
+    enrolling,
+    participants,
+    policies,
+    running,
+    tokens,
+)
+from service.cli.output import say
+
+app = typer.Typer(
+    name="hoatoc",
+    help="Hỏa Tốc: carries police orders to banks, telecoms and platforms, and watches their clocks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(database.app, name="db")
+app.add_typer(enrolling.app, name="enroll")
+app.add_typer(participants.app, name="participant")
+app.add_typer(policies.app, name="policy")
+app.add_typer(auditing.app, name="audit")
+for command in (
+    running.serve,
+    running.worker,
+    running.demo,
+    tokens.keygen,
+    tokens.token,
+    tokens.sign_in_link,
+    contracts.openapi,
+    diagnosis.doctor,
+):
+    app.command()(command)
+
+
+@app.callback()
+def prepare() -> None:
+    """Send logs to the standard error, so that the standard output is the answer and nothing else."""
+    context.quiet()
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this build."""
+    say(__version__)
+
+
+def main() -> None:
+    """Run the command line; the console script's entry."""
+    app()

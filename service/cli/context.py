@@ -1,0 +1,134 @@
+"""How a command gets a hub: settings, the lock of an embedded database, and expected errors as one clear line."""
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from sqlalchemy.exc import DBAPIError
+
+from adapters.base import DeliveryFailed
+from service import app, log
+from service.actions import changes
+from service.cli import output
+from service.engine import node
+from service.engine.hub import Hub
+from service.engine.node import AlreadyRunning
+from service.errors import HubError
+from service.migrations import SchemaMismatch
+from service.security.keyring import KeyUnfit
+from service.security.principals import Principal
+from service.settings import Settings
+from service.vault import SealBroken
+from service.web import problems
+
+T = TypeVar("T")
+
+
+def quiet() -> None:
+    """Log errors only, to the standard error: a command's answer is its output."""
+    log.configure("error")
+
+
+def settings() -> Settings:
+    """Read the settings; a wrong one ends the command with its name."""
+    with told():
+        return Settings()
+
+
+def person() -> Principal:
+    """Return who works here: the system's user, as an administrator of the hub."""
+    return changes.local_administrator(getpass.getuser())
+
+
+def act(work: Callable[[Hub], Awaitable[T]], *, writes: bool = False) -> T:
+    """Do ``work`` with a hub opened from the settings; with ``writes`` nobody else may hold an embedded database."""
+    with told():
+        return asyncio.run(_with_hub(settings(), work, writes))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end; expected errors end the command with one line."""
+    with told():
+        return asyncio.run(work)
+
+
+@contextlib.contextmanager
+def locked(chosen: Settings) -> Iterator[None]:
+    """Hold the lock of an embedded database while something is written; PostgreSQL needs none.
+
+    Raises ``AlreadyRunning`` while a hub runs: its own doors are the way to change anything then.
+    """
+    if not chosen.embedded:
+        yield
+        return
+    chosen.data_dir.mkdir(parents=True, exist_ok=True)
+    path = chosen.url.partition(":///")[2]
+    with node.lock(Path(f"{path}.lock")):
+        yield
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn an expected error into one line on the standard error and exit code 1."""
+    try:
+        yield
+    except HubError as error:
+        raise output.fail(_of_hub(error)) from None
+    except ValidationError as error:
+        raise output.fail("; ".join(_of_field(detail) for detail in error.errors())) from None
+    except KeyUnfit as unfit:
+        raise output.fail(f"the key cannot be used: {unfit.code}") from None
+    except SealBroken:
+        raise output.fail("a sealed field does not open: is this the data's own vault.key?") from None
+    except DeliveryFailed as failed:
+        raise output.fail(f"the hub did not answer: {failed.code}") from None
+    except DBAPIError as error:
+        raise output.fail(f"the database refuses: {type(error.orig).__name__}") from None
+    except AlreadyRunning as running:
+        raise output.fail(f"{running}; stop the hub first, or use its API") from None
+    except (SchemaMismatch, OSError, UnicodeDecodeError) as error:
+        raise output.fail(str(error)) from None
+
+
+def read(path: Path) -> str:
+    """Return the text of a file that a command was given."""
+    with told():
+        return path.read_text(encoding="utf-8")
+
+
+def parse(shape: Callable[[], T]) -> T:
+    """Build a shape from a command's options; what is wrong is said by the field's name."""
+    with told():
+        return shape()
+
+
+async def _with_hub(chosen: Settings, work: Callable[[Hub], Awaitable[T]], writes: bool) -> T:
+    with locked(chosen) if writes else contextlib.nullcontext():
+        hub = await app.open_hub(chosen)
+        try:
+            return await work(hub)
+        finally:
+            await app.close_hub(hub)
+
+
+def _of_hub(error: HubError) -> str:
+    problem = problems.document(error.status, error.code, error.fields, error.params)
+    fields = [f"{each['field']}: {each['message']} ({each['code']})" for each in problem["errors"]]
+    return " ".join([f"{problem['detail']} ({error.code})", *fields])
+
+
+def _of_field(detail: ErrorDetails) -> str:
+    # The value itself is not repeated: it may be a secret or a person's.
+    return f"{'.'.join(map(str, detail['loc'])) or 'input'}: {detail['msg']}"
+
+
+def ask(text: str) -> str:
+    """Ask a person at the terminal for what should not stand in the history of commands."""
+    answer: str = typer.prompt(text, err=True)
+    return answer

@@ -1,0 +1,204 @@
+"""Commands for the registry: who takes part, where they receive, who is on duty, and who is stopped."""
+
+from datetime import time
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from service import errors
+from service.actions import (
+    add_contact,
+    register_endpoint,
+    remove_contact,
+    resume,
+    revoke_key,
+    rotate_endpoint_secret,
+    suspend,
+)
+from service.cli import context, output
+from service.cli.output import AsJson
+from service.engine.hub import Hub
+from service.queries import participants
+from service.schemas.endpoints import (
+    ContactMailbox,
+    ContactWebhook,
+    DutyHours,
+    NewContact,
+    NewMailbox,
+    NewPullInbox,
+    NewWebhook,
+)
+from service.schemas.registry import (
+    ParticipantDetail,
+    ParticipantSummary,
+    SuspendedKind,
+    Suspension,
+)
+from workflows.terms import Channel, Purpose, Sector
+
+app = typer.Typer(help="Participants: list, show, endpoints, contacts, suspensions.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="the participant's id")]
+Webhook = Annotated[str | None, typer.Option(help="the https address")]
+Network = Annotated[str | None, typer.Option(help="the CIDR in which its address must lie")]
+Authorities = Annotated[Path | None, typer.Option("--ca", help="PEM file of the only authorities to trust")]
+Mail = Annotated[str | None, typer.Option("--email", help="an address for notices")]
+Kind = Annotated[SuspendedKind, typer.Option(help="what to switch: the participant itself, or one of its own")]
+Subject = Annotated[str | None, typer.Option(help="the id of the client, officer or endpoint")]
+
+_PAGE = 200
+_COLUMNS = ("id", "sector", "status", "short_name", "name_vi", "supervisor_id")
+
+
+@app.command("list")
+def list_(
+    sector: Annotated[Sector | None, typer.Option()] = None,
+    status: Annotated[str | None, typer.Option(help="listed, active or suspended")] = None,
+    query: Annotated[str | None, typer.Option("-q", "--query", help="part of an id or a name")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List participants by id."""
+    wanted = participants.Filter(sector, status, query)
+    output.table(as_json, _COLUMNS, context.act(lambda hub: _all(hub, wanted)))
+
+
+@app.command()
+def show(id: Id, as_json: AsJson = False) -> None:
+    """Show a participant with its systems, keys, officers, endpoints and contacts."""
+    output.answer(as_json, context.act(lambda hub: _one(hub, id)))
+
+
+@app.command()
+def endpoint(
+    id: Id,
+    webhook: Webhook = None,
+    network: Network = None,
+    ca: Authorities = None,
+    pull: Annotated[bool, typer.Option("--pull", help="an inbox that the participant comes to read")] = False,
+    email: Mail = None,
+    purpose: Annotated[Purpose, typer.Option()] = Purpose.ORDERS,
+    position: Annotated[int, typer.Option(help="endpoints of one purpose are used in this order")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Register where a participant receives; a webhook's secret is printed this once."""
+    if sum((webhook is not None, pull, email is not None)) != 1:
+        raise output.fail("exactly one of --webhook, --pull and --email")
+    body: NewWebhook | NewPullInbox | NewMailbox
+    if pull:
+        body = context.parse(lambda: NewPullInbox(channel=Channel.PULL, position=position))
+    elif email is not None:
+        body = context.parse(lambda: NewMailbox(channel=Channel.EMAIL, address=email, position=position))
+    else:
+        authorities = context.read(ca) if ca else None
+        body = context.parse(
+            lambda: NewWebhook.model_validate(
+                {
+                    "channel": Channel.WEBHOOK,
+                    "purpose": purpose,
+                    "url": webhook,
+                    "network": network,
+                    "ca_pem": authorities,
+                    "position": position,
+                }
+            )
+        )
+    made = context.act(lambda hub: register_endpoint.register(hub, context.person(), id, body), writes=True)
+    output.answer(as_json, {**made.endpoint.model_dump(mode="json"), "secret": made.secret})
+
+
+@app.command("rotate-secret")
+def rotate_secret(id: Id, endpoint_id: UUID, as_json: AsJson = False) -> None:
+    """Make a new signing secret, printed this once; the one before signs too for 24 hours."""
+    made = context.act(lambda hub: rotate_endpoint_secret.rotate(hub, context.person(), id, endpoint_id), writes=True)
+    output.answer(as_json, made)
+
+
+@app.command()
+def contact(
+    id: Id,
+    name: Annotated[str | None, typer.Option(help="asked for when missing; it is sealed")] = None,
+    email: Mail = None,
+    webhook: Webhook = None,
+    network: Network = None,
+    ca: Authorities = None,
+    hours: Annotated[str | None, typer.Option(help="HH:MM-HH:MM in Vietnam time; default: round the clock")] = None,
+    position: Annotated[int, typer.Option(help="the first contact is called first")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Add a line to a duty roster; a webhook's secret is printed this once."""
+    if (email is None) == (webhook is None):
+        raise output.fail("exactly one of --email and --webhook")
+    named = name or context.ask("Name")
+    authorities = context.read(ca) if ca else None
+
+    def shape() -> NewContact:
+        reached_by: ContactMailbox | ContactWebhook
+        if email is not None:
+            reached_by = ContactMailbox(channel=Channel.EMAIL, address=email)
+        else:
+            values = {"channel": Channel.WEBHOOK, "url": webhook, "network": network, "ca_pem": authorities}
+            reached_by = ContactWebhook.model_validate(values)
+        return NewContact(name=named, reached_by=reached_by, hours=_hours(hours), position=position)
+
+    body = context.parse(shape)
+    output.answer(as_json, context.act(lambda hub: add_contact.add(hub, context.person(), id, body), writes=True))
+
+
+@app.command("remove-contact")
+def remove_contact_(id: Id, contact_id: UUID, as_json: AsJson = False) -> None:
+    """Take a line off a duty roster."""
+    context.act(lambda hub: remove_contact.remove(hub, context.person(), id, contact_id), writes=True)
+    output.answer(as_json, {"removed": str(contact_id)})
+
+
+@app.command("suspend")
+def suspend_(id: Id, kind: Kind = SuspendedKind.PARTICIPANT, subject: Subject = None, as_json: AsJson = False) -> None:
+    """Stop a participant, or one of its clients, officers or endpoints, at once."""
+    body = context.parse(lambda: Suspension(kind=kind, id=subject or id))
+    output.answer(as_json, context.act(lambda hub: suspend.suspend(hub, context.person(), id, body), writes=True))
+
+
+@app.command("resume")
+def resume_(id: Id, kind: Kind = SuspendedKind.PARTICIPANT, subject: Subject = None, as_json: AsJson = False) -> None:
+    """Let work again what was suspended."""
+    body = context.parse(lambda: Suspension(kind=kind, id=subject or id))
+    output.answer(as_json, context.act(lambda hub: resume.resume(hub, context.person(), id, body), writes=True))
+
+
+@app.command("revoke-key")
+def revoke_key_(id: Id, kid: str, as_json: AsJson = False) -> None:
+    """Revoke a public key for ever."""
+    context.act(lambda hub: revoke_key.revoke(hub, context.person(), id, kid), writes=True)
+    output.answer(as_json, {"revoked": kid})
+
+
+async def _all(hub: Hub, wanted: participants.Filter) -> list[ParticipantSummary]:
+    found: list[ParticipantSummary] = []
+    after: str | None = None
+    async with hub.database.read() as conn:
+        while True:
+            page = await participants.page(conn, context.person(), wanted, after=after, limit=_PAGE)
+            found += page.items
+            after = page.next
+            if after is None:
+                return found
+
+
+async def _one(hub: Hub, participant_id: str) -> ParticipantDetail:
+    async with hub.database.read() as conn:
+        found = await participants.one(conn, hub.vault, context.person(), participant_id)
+    if found is None:
+        raise errors.NotFound
+    return found
+
+
+def _hours(text: str | None) -> DutyHours | None:
+    if text is None:
+        return None
+    starts, _, ends = text.partition("-")
+    try:
+        return DutyHours(starts=time.fromisoformat(starts), ends=time.fromisoformat(ends))
+    except ValueError:
+        raise output.fail("--hours is HH:MM-HH:MM") from None

@@ -1,0 +1,124 @@
+"""Commands that run: the hub with its doors, a worker alone, and the demonstration."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from service import app as wiring
+from service import demo as scene
+from service import log
+from service.actions import load_directory
+from service.cli import context, output
+from service.engine.hub import Hub
+from service.settings import Settings
+
+# PROMISES 8.5; the proxy in front has limits of its own.
+_MOST_AT_ONCE = 1_000
+_LARGEST_HEAD = 16_384
+_KEEP_ALIVE = 5
+_FINISH_WITHIN = 25
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(
+    worker: Annotated[bool, typer.Option(help="also deliver and fire in this process")] = True,
+) -> None:
+    """Run the hub; an embedded database is brought to this build's schema and gets the shipped directory."""
+    chosen = context.settings()
+    log.configure(chosen.log_level)
+    if chosen.embedded and not worker:
+        raise output.fail("an embedded database is for one process: its worker cannot run elsewhere")
+    context.run(_serve(chosen, with_worker=worker))
+
+
+def worker() -> None:
+    """Deliver and fire without a door; on PostgreSQL any number of these may run."""
+    chosen = context.settings()
+    log.configure(chosen.log_level)
+    if chosen.embedded:
+        raise output.fail("an embedded database is for one process: hoatoc serve has the worker inside")
+    context.run(_work(chosen))
+
+
+def demo(
+    keep_running: Annotated[bool, typer.Option("--keep-running", help="play the first scene, then stay")] = False,
+) -> None:
+    """Play the demonstration with seven pretended participants; exit 0 only if each step was seen."""
+    chosen = context.settings()
+    log.configure("error")
+    raise typer.Exit(context.run(scene.run(chosen, keep_running=keep_running)))
+
+
+class _Server(uvicorn.Server):
+    """Stops at the first Ctrl-C or SIGTERM and lets the hub close what it opened, instead of dying by the signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in _STOPS:
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        try:
+            yield
+        finally:
+            for each in _STOPS:
+                loop.remove_signal_handler(each)
+
+
+async def _serve(chosen: Settings, *, with_worker: bool) -> None:
+    hub = await _open(chosen)
+    try:
+        worker = wiring.make_worker(hub) if with_worker else None
+        config = uvicorn.Config(
+            wiring.create_app(hub, worker),
+            host=chosen.host,
+            port=chosen.port,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            limit_concurrency=_MOST_AT_ONCE,
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_FINISH_WITHIN,
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+        )
+        output.remark(f"Hỏa Tốc listens on http://{chosen.host}:{chosen.port}")
+        await _Server(config).serve()
+    finally:
+        await wiring.close_hub(hub)
+
+
+async def _open(chosen: Settings) -> Hub:
+    # The lock is let go before the worker takes it for good; whoever comes between is found out by the worker.
+    with context.locked(chosen):
+        hub = await wiring.open_hub(chosen, migrate=chosen.embedded)
+        if chosen.embedded:
+            try:
+                await load_directory.load(hub, context.person())
+            except BaseException:
+                await wiring.close_hub(hub)
+                raise
+        return hub
+
+
+async def _work(chosen: Settings) -> None:
+    hub = await wiring.open_hub(chosen)
+    worker = wiring.make_worker(hub)
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in _STOPS:
+        loop.add_signal_handler(each, told_to_stop.set)
+    try:
+        await worker.start()
+        output.remark(f"worker {chosen.node} is running")
+        await told_to_stop.wait()
+    finally:
+        await worker.stop()
+        await wiring.close_hub(hub)

@@ -1,0 +1,121 @@
+"""What each page asks for: the person behind the cookie, a form with its token, and errors told as pages."""
+
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from service import errors, i18n
+from service.actions.note_presence import note_presence
+from service.console import forms, rendering
+from service.queries import sessions
+from service.queries.sessions import Seat
+from service.security import console_session
+from service.security.console_session import SessionToken
+from service.security.principals import ScopeMissing
+from service.web import bodies
+from service.web.doors import HubDep, RawBody
+
+# The prefix binds a cookie to this host and to TLS (RFC 6265bis, 4.1.3); browsers refuse it without TLS.
+_COOKIE = "hoatoc_session"
+_SECURE_COOKIE = f"__Host-{_COOKIE}"
+
+# A page that renews itself says whether anybody moved since the last time: a screen left alone signs itself out.
+PRESENCE = "Hoatoc-Presence"
+_NOTE_EVERY = timedelta(minutes=1)
+
+
+class SessionMissing(Exception):
+    """There is no cookie, or its session is over: the page says how to get a link."""
+
+
+class FormForged(Exception):
+    """A form came without this session's token, or from another site."""
+
+
+class PageRoute(APIRoute):
+    """A route that answers errors with a page; the same errors are JSON problems at the door for machines."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler with the errors around it."""
+        answer = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except SessionMissing:
+                return refuse(request, 401, "no_session")
+            except FormForged:
+                return refuse(request, 403, "forged")
+            except ScopeMissing:
+                return refuse(request, 403, "forbidden")
+            except (errors.NotFound, RequestValidationError):
+                return refuse(request, 404, "not_found")
+            except errors.HubError as error:
+                return refuse(request, error.status, "error", detail=_detail(request, error))
+
+        return handler
+
+
+async def seat(request: Request, hub: HubDep) -> Seat:
+    """Return who sits behind the cookie. Raises SessionMissing."""
+    token = presented(request)
+    if not token:
+        raise SessionMissing
+    async with hub.database.read() as conn:
+        found = await sessions.find(conn, token)
+    if found is None:
+        raise SessionMissing
+    request.state.seat = found
+    request.state.csrf_token = console_session.csrf_token(SessionToken(token))
+    if found.now - found.seen_at >= _NOTE_EVERY and request.headers.get(PRESENCE) != "away":
+        await note_presence(hub, token, found.now)
+    return found
+
+
+async def form(request: Request, raw: RawBody) -> dict[str, str]:
+    """Return the fields of a form that this site sent with this session's token. Raises FormForged."""
+    same_site(request)
+    fields = bodies.read_form(raw)
+    if not console_session.csrf_matches(SessionToken(presented(request)), fields.get("csrf_token", "")):
+        raise FormForged
+    return fields
+
+
+def same_site(request: Request) -> None:
+    """Refuse what another site's page sent (Fetch Metadata; older browsers say nothing). Raises FormForged."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise FormForged
+
+
+def presented(request: Request) -> str:
+    """Return the session cookie's text, or an empty one."""
+    return request.cookies.get(cookie_name(request), "")
+
+
+def cookie_name(request: Request) -> str:
+    """Return the session cookie's name, which tells whether it needs TLS."""
+    return _SECURE_COOKIE if is_secure(request) else _COOKIE
+
+
+def is_secure(request: Request) -> bool:
+    """Tell whether this hub's cookies travel over TLS alone."""
+    return forms.needs_secure_cookie(request.app.state.hub.settings.address)
+
+
+def refuse(request: Request, status: int, kind: str, *, here: str | None = None, detail: str | None = None) -> Response:
+    """Return the page ``console.<kind>`` of an error."""
+    base = here or (None if request.method == "GET" else "/")
+    return rendering.page(request, "refused.html", status=status, here=base, kind=kind, detail=detail)
+
+
+def _detail(request: Request, error: errors.HubError) -> str:
+    key = f"errors.{error.code}.detail"
+    return i18n.text(key if i18n.has(key) else "errors.unknown.detail", rendering.language(request), **error.params)
+
+
+SeatDep = Annotated[Seat, Depends(seat)]
+FormDep = Annotated[dict[str, str], Depends(form)]

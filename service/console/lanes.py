@@ -1,0 +1,198 @@
+"""Makes the lanes of a request: one card a participant, with its orders, their amounts, clocks and rungs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.console import forms
+from service.queries import board
+from service.queries.board import Background, Raised
+from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail, TargetAnswer
+from workflows.terms import DeadlineState, OrderState, RequestState, Stage
+
+# A card shows this many orders whole; of more it counts the states and shows what went another way.
+_FEW = 4
+_EXCEPTIONS = 6
+
+# What each state looks like: a drawing of the sprite and a tone.
+LOOKS: Mapping[str, tuple[str, str]] = {
+    RequestState.AWAITING_APPROVAL: ("hourglass", "warn"),
+    RequestState.HELD_FOR_CALLBACK: ("phone", "warn"),
+    RequestState.ACTIVE: ("bolt", "info"),
+    RequestState.CLOSED: ("flag", "good"),
+    OrderState.PLACED: ("order", "quiet"),
+    OrderState.DELIVERED: ("inbox", "info"),
+    OrderState.ACKNOWLEDGED: ("eye", "info"),
+    OrderState.EXECUTED: ("lock", "good"),
+    OrderState.REFUSED: ("cross", "bad"),
+    OrderState.REROUTED: ("fork", "info"),
+    OrderState.WITHDRAWN: ("undo", "quiet"),
+    OrderState.LAPSED: ("hourglass", "quiet"),
+    OrderState.LIFTED: ("unlock", "good"),
+}
+_SHOWN_STAGES = (*board.OWED, Stage.END)
+_ORDINARY = frozenset({*board.UNANSWERED, OrderState.EXECUTED, OrderState.LIFTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One stage's due instant: pending or overdue (``left`` counts), met, or missed once."""
+
+    stage: Stage
+    due_at: datetime
+    state: str
+    icon: str
+    left: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order as its card shows it; ``percent`` is the share of the amount that is held."""
+
+    order: OrderAnswer
+    target: TargetAnswer
+    value: str
+    icon: str
+    tone: str
+    is_partly: bool
+    is_overdue: bool
+    percent: int | None
+    clocks: tuple[Clock, ...]
+    rungs: tuple[Raised, ...]
+    goes_on_to: str | None
+    came_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A participant's card: its orders shown whole, the others to unfold, how many are in each state."""
+
+    participant_id: str
+    shown: tuple[OrderView, ...]
+    folded: tuple[OrderView, ...]
+    counts: tuple[tuple[OrderState, int], ...]
+    is_overdue: bool
+
+    @property
+    def size(self) -> int:
+        """How many orders the participant got."""
+        return len(self.shown) + len(self.folded)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The request in four numbers: held of asked (in whole ₫, None where it is not about money), answered of all."""
+
+    held: int | None
+    asked: int | None
+    answered: int
+    executed: int
+    orders: int
+
+    @property
+    def percent(self) -> int:
+        """How much of what was asked is done: by amount where there is one, else by orders."""
+        if self.asked is not None and self.held is not None:
+            return 100 * self.held // self.asked if self.asked else 0
+        return 100 * self.executed // self.orders if self.orders else 0
+
+
+def lanes(detail: RequestDetail, behind: Background, now: datetime, lang: str) -> list[Lane]:
+    """Return a card for each participant that got an order, in the order of the first one placed."""
+    targets = {target.position: target for target in detail.targets}
+    by_id = {order.id: order for order in detail.order_list}
+    onward = {order.rerouted_from_id: order.participant_id for order in detail.order_list if order.rerouted_from_id}
+    grouped: dict[str, list[OrderView]] = {}
+    for order in detail.order_list:
+        came_from = by_id.get(order.rerouted_from_id) if order.rerouted_from_id else None
+        view = _view(
+            order,
+            targets[order.target],
+            behind,
+            now,
+            lang,
+            goes_on_to=onward.get(order.id),
+            came_from=came_from.participant_id if came_from else None,
+        )
+        grouped.setdefault(order.participant_id, []).append(view)
+    return [_lane(participant_id, views) for participant_id, views in grouped.items()]
+
+
+def overview(detail: RequestDetail) -> Overview:
+    """Return the request in numbers."""
+    moved = {OrderState.REROUTED, OrderState.WITHDRAWN}
+    counted = [order for order in detail.order_list if order.state not in moved]
+    money = [order for order in counted if order.amount is not None]
+    return Overview(
+        held=sum(order.amount_held.minor_units for order in money if order.amount_held) if money else None,
+        asked=sum(order.amount.minor_units for order in money if order.amount) if money else None,
+        answered=sum(order.state not in board.UNANSWERED for order in counted),
+        executed=sum(order.state is OrderState.EXECUTED for order in counted),
+        orders=len(counted),
+    )
+
+
+def _lane(participant_id: str, views: Sequence[OrderView]) -> Lane:
+    shown = views if len(views) <= _FEW else [view for view in views if view.order.state not in _ORDINARY][:_EXCEPTIONS]
+    folded = [view for view in views if view not in shown]
+    counts = Counter(view.order.state for view in views)
+    return Lane(
+        participant_id,
+        tuple(shown),
+        tuple(folded),
+        tuple((state, counts[state]) for state in OrderState if counts[state]),
+        any(view.is_overdue for view in views),
+    )
+
+
+def _view(
+    order: OrderAnswer,
+    target: TargetAnswer,
+    behind: Background,
+    now: datetime,
+    lang: str,
+    *,
+    goes_on_to: str | None,
+    came_from: str | None,
+) -> OrderView:
+    icon, tone = LOOKS[order.state]
+    asked = order.amount.minor_units if order.amount else None
+    held = order.amount_held.minor_units if order.amount_held else None
+    is_partly = order.state is OrderState.EXECUTED and asked is not None and held is not None and held < asked
+    if is_partly:
+        icon, tone = "half", "warn"
+    clocks = _clocks(order, now, lang)
+    return OrderView(
+        order=order,
+        target=target,
+        value=forms.target(target.kind, target.value, whole=behind.whole),
+        icon=icon,
+        tone=tone,
+        is_partly=is_partly,
+        is_overdue=any(clock.state == DeadlineState.MISSED and clock.left for clock in clocks),
+        percent=100 * held // asked if held is not None and asked else None,
+        clocks=clocks,
+        rungs=tuple(behind.raised.get(order.id, ())),
+        goes_on_to=goes_on_to,
+        came_from=came_from,
+    )
+
+
+def _clocks(order: OrderAnswer, now: datetime, lang: str) -> tuple[Clock, ...]:
+    # The deadlines come in the order of their instants: a clock that was set anew replaces its former self.
+    latest: dict[Stage, DeadlineAnswer] = {}
+    for deadline in order.deadlines:
+        if deadline.stage in _SHOWN_STAGES and deadline.state != DeadlineState.CANCELLED:
+            latest[deadline.stage] = deadline
+    return tuple(_clock(latest[stage], order, now, lang) for stage in _SHOWN_STAGES if stage in latest)
+
+
+def _clock(deadline: DeadlineAnswer, order: OrderAnswer, now: datetime, lang: str) -> Clock:
+    owed = order.state in board.OWED.get(deadline.stage, ())
+    counts = deadline.state == DeadlineState.PENDING or (deadline.state == DeadlineState.MISSED and owed)
+    icon = {DeadlineState.MET: "clock-met", DeadlineState.MISSED: "clock-missed"}.get(
+        DeadlineState(deadline.state), "clock"
+    )
+    left = forms.left(deadline.due_at, now, lang) if counts else None
+    return Clock(deadline.stage, deadline.due_at, deadline.state, icon, left)

@@ -1,0 +1,95 @@
+"""The pages: the requests newest first, and the timeline of one of them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from service import errors
+from service.console import doors, lanes, rendering, telling
+from service.queries import board, requests, timeline
+from service.schemas.requests import RequestDetail, TimelineAnswer
+from service.security.scopes import Scope
+from service.web.doors import After, HubDep
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+_PAGE = 50
+
+
+@router.get("/")
+async def home(
+    request: Request,
+    hub: HubDep,
+    seat: doors.SeatDep,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = _PAGE,
+) -> Response:
+    """List the requests, each with what presses in it."""
+    principal = seat.principal
+    principal.require(Scope.REQUESTS_READ)
+    async with hub.database.read() as conn:
+        found = await requests.page(conn, principal, requests.Filter(), after=after, limit=limit)
+        pressing = await board.pressure(conn, principal, [line.id for line in found.items])
+        names = await board.names(conn, {line.tenant for line in pressing.values()})
+    return rendering.page(
+        request,
+        "home.html",
+        lines=found.items,
+        pressing=pressing,
+        names=names,
+        looks=lanes.LOOKS,
+        now=seat.now,
+        next=found.next,
+        is_first=after is None,
+        **_may_see(seat),
+    )
+
+
+@router.get("/requests/{request_id}")
+async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
+    """Tell the story of one request; an unknown one and another's get the same page."""
+    principal = seat.principal
+    principal.require(Scope.REQUESTS_READ)
+    async with hub.database.read() as conn:
+        detail = await requests.one(conn, hub.vault, principal, request_id)
+        told = await timeline.tell(conn, principal, request_id)
+        if detail is None or told is None:
+            raise errors.NotFound
+        behind = await board.background(
+            conn,
+            principal,
+            request_id,
+            officers={detail.officer_id, *detail.approved_by},
+            participants=_mentioned(detail, told),
+        )
+        if behind is None:
+            raise errors.NotFound
+        pressing = await board.pressure(conn, principal, [request_id])
+    lang = rendering.language(request)
+    return rendering.page(
+        request,
+        "request.html",
+        detail=detail,
+        behind=behind,
+        pressure=pressing[request_id],
+        lanes=lanes.lanes(detail, behind, seat.now, lang),
+        overview=lanes.overview(detail),
+        entries=telling.entries(told, detail.order_list, behind, lang),
+        facts=len(told.facts),
+        looks=lanes.LOOKS,
+        now=seat.now,
+        **_may_see(seat),
+    )
+
+
+def _mentioned(detail: RequestDetail, told: TimelineAnswer) -> set[str]:
+    ids = {order.participant_id for order in detail.order_list}
+    ids |= {missing.participant_id for missing in detail.unreachable}
+    ids |= {fact.actor["tenant"] for fact in told.facts}
+    return ids | {str(fact.data[name]) for fact in told.facts for name in ("participant_id", "ported_to") if name in fact.data}
+
+
+def _may_see(seat: doors.Seat) -> dict[str, bool]:
+    scopes = seat.principal.scopes
+    return {"sees_tasks": Scope.TASKS_READ in scopes, "sees_escalations": Scope.ESCALATIONS_READ in scopes}

@@ -1,0 +1,98 @@
+"""Turns a template into an answer: texts of the reader's language, escaped values, addresses of static files."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+from fastapi import Request
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from service import i18n
+from service.console import assets, forms
+from service.i18n import formats
+
+LANGUAGE_COOKIE = "hoatoc_lang"
+# A language's own name is never translated: who cannot read the page must still find it.
+LANGUAGE_NAMES = {"vi": "Tiếng Việt", "en": "English"}
+
+_YEAR = int(timedelta(days=365).total_seconds())
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def icon(name: str) -> Markup:
+    """Return a drawing of the sprite; it repeats in a shape what the text beside it says."""
+    use = Markup('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>')
+    return use.format(assets.asset("icons.svg").url, name)
+
+
+_ENVIRONMENT.globals.update(
+    asset=assets.asset,
+    icon=icon,
+    language_names=LANGUAGE_NAMES,
+    csrf_token=None,
+    seat=None,
+)
+_ENVIRONMENT.filters.update(money=formats.money, moment=forms.moment, clock=forms.clock_time, day=forms.day, utc=forms.utc)
+
+
+def language(request: Request) -> str:
+    """Return the language to answer in: the one asked for, else the remembered one, else Vietnamese."""
+    for wanted in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+        if wanted in i18n.LANGUAGES:
+            return wanted
+    return i18n.LANGUAGES[0]
+
+
+def page(request: Request, template: str, *, status: int = 200, here: str | None = None, **context: Any) -> HTMLResponse:
+    """Render a page in the reader's language, and remember a language that was chosen by a link.
+
+    ``here`` is the address that the language links keep; default: the page's own.
+    """
+    lang = language(request)
+    seat = getattr(request.state, "seat", None)
+    body = _ENVIRONMENT.get_template(template).render(
+        lang=lang,
+        t=_translator(lang),
+        term=lambda group, code: _term(lang, group, str(code)),
+        # The stamp of an urgent paper is the Vietnamese one in every language.
+        vietnamese=lambda group, code: _term("vi", group, str(code)),
+        left=lambda due_at, now: forms.left(due_at, now, lang),
+        language_links={each: _address(request, here, each) for each in i18n.LANGUAGES},
+        path=request.url.path,
+        **{"seat": seat, "csrf_token": getattr(request.state, "csrf_token", None), **context},
+    )
+    response = HTMLResponse(body, status, {"Content-Language": lang})
+    if request.query_params.get("lang") == lang:
+        response.set_cookie(
+            LANGUAGE_COOKIE,
+            lang,
+            max_age=_YEAR,
+            httponly=True,
+            samesite="lax",
+            secure=forms.needs_secure_cookie(request.app.state.hub.settings.address),
+        )
+    return response
+
+
+def _translator(lang: str) -> Callable[..., str]:
+    return lambda key, **params: i18n.text(f"console.{key}", lang, **params)
+
+
+def _term(lang: str, group: str, code: str) -> str:
+    """Return a code's display name; a code of a newer version is shown as it is."""
+    return i18n.sentence_case(i18n.texts(lang).get(f"terms.{group}.{code}", code))
+
+
+def _address(request: Request, here: str | None, lang: str) -> str:
+    kept = [] if here else [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return f"{here or request.url.path}?{urlencode([*kept, ('lang', lang)])}"

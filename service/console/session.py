@@ -1,0 +1,55 @@
+"""Signing in by a single-use link, and signing out."""
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+
+from service import errors
+from service.actions.sign_in import sign_in
+from service.actions.sign_out import sign_out
+from service.console import doors, rendering
+from service.queries import sessions
+from service.security.console_session import SESSION_LIFETIME
+from service.web.doors import HubDep
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+
+@router.get("/sign-in/{token}")
+async def ask(request: Request, hub: HubDep, token: str) -> Response:
+    """Show the one button: whatever fetches the page ahead of the person does not spend the link."""
+    async with hub.database.read() as conn:
+        is_open = await sessions.link_is_open(conn, token)
+    if not is_open:
+        return doors.refuse(request, 401, "link_over")
+    return rendering.page(request, "sign_in.html")
+
+
+@router.post("/sign-in/{token}")
+async def spend(request: Request, hub: HubDep, token: str) -> Response:
+    """Spend the link, set the cookie and go to the requests."""
+    doors.same_site(request)
+    try:
+        signed_in = await sign_in(hub, token)
+    except errors.Unauthenticated:
+        return doors.refuse(request, 401, "link_over", here=request.url.path)
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        doors.cookie_name(request),
+        signed_in.session,
+        max_age=int(SESSION_LIFETIME.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=doors.is_secure(request),
+    )
+    return response
+
+
+@router.post("/sign-out")
+async def leave(request: Request, hub: HubDep, _: doors.FormDep) -> Response:
+    """End the session and forget its cookie."""
+    await sign_out(hub, doors.presented(request))
+    response = RedirectResponse("/", 303)
+    name, secure = doors.cookie_name(request), doors.is_secure(request)
+    response.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=secure)
+    return response

@@ -1,0 +1,181 @@
+"""What the console's pages show beside the requests themselves: what presses, who is who, which rungs fired."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task
+from service.queries import visibility
+from service.security.principals import Principal
+from workflows.terms import DeadlineState, OrderState, Stage, SubjectKind, TargetKind
+
+_REQUESTS: sa.Table = ActionRequest.__table__  # type: ignore[attr-defined]
+_DEADLINES: sa.Table = Deadline.__table__  # type: ignore[attr-defined]
+_ESCALATIONS: sa.Table = Escalation.__table__  # type: ignore[attr-defined]
+_OFFICERS: sa.Table = Officer.__table__  # type: ignore[attr-defined]
+_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+
+# The states in which a participant still owes something, and the stages that it owes in each of them.
+UNANSWERED = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED)
+OWED: Mapping[Stage, tuple[OrderState, ...]] = {
+    Stage.RECEIPT: UNANSWERED[:1],
+    Stage.ACKNOWLEDGE: UNANSWERED[:2],
+    Stage.EXECUTE: UNANSWERED,
+}
+# What a reader waits for; the hub's own reminders are not shown as somebody's deadline.
+_SHOWN = (*OWED, Stage.APPROVAL, Stage.REVIEW, Stage.END)
+# Values that name no person; everything else is shown whole to its own agency only (PROMISES R19).
+PUBLIC_TARGETS = frozenset({TargetKind.SMS_SENDER, TargetKind.DOMAIN, TargetKind.URL, TargetKind.CONTENT})
+
+
+@dataclass(slots=True)
+class Pressure:
+    """What presses in one request: the next due instant and its stage, since when one is overdue, open work."""
+
+    tenant: str = ""
+    stage: Stage | None = None
+    due_at: datetime | None = None
+    overdue_stage: Stage | None = None
+    overdue_since: datetime | None = None
+    escalations: int = 0
+    rung: int = 0
+    tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """How a member of the network is called."""
+
+    short: str
+    vi: str
+    en: str
+    sector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A rung that fired."""
+
+    rung: int
+    stage: Stage
+    raised_at: datetime
+    reached_somebody: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What stands behind a request: its agency, the officers' ranks and numbers, names, and the rungs of each order.
+
+    ``whole`` tells whether personal values are shown as they are: to the filing agency.
+    """
+
+    tenant: str
+    whole: bool
+    officers: Mapping[str, tuple[str, str]]
+    names: Mapping[str, Name]
+    raised: Mapping[UUID | None, Sequence[Raised]]
+
+
+async def pressure(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, Pressure]:
+    """Return what presses in each of these requests, leaving out what the caller may not see."""
+    owners = sa.select(_REQUESTS.c.id, _REQUESTS.c.tenant).where(
+        _REQUESTS.c.id.in_(ids), visibility.requests(principal)
+    )
+    found = {row.id: Pressure(row.tenant) for row in (await conn.execute(owners)).all()}
+    state = _ORDERS.c.state
+    joined = _DEADLINES.outerjoin(
+        _ORDERS, sa.and_(_DEADLINES.c.subject_kind == SubjectKind.ORDER, _ORDERS.c.id == _DEADLINES.c.subject_id)
+    )
+    owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(states)) for stage, states in OWED.items()]
+    query = (
+        sa.select(_DEADLINES.c.request_id, _DEADLINES.c.stage, _DEADLINES.c.due_at, _DEADLINES.c.state)
+        .select_from(joined)
+        .where(
+            _DEADLINES.c.request_id.in_(list(found)),
+            _DEADLINES.c.rung == 0,
+            _DEADLINES.c.stage.in_(_SHOWN),
+            sa.or_(
+                _DEADLINES.c.state == DeadlineState.PENDING,
+                sa.and_(_DEADLINES.c.state == DeadlineState.MISSED, sa.or_(*owed)),
+            ),
+        )
+        .order_by(_DEADLINES.c.due_at.desc(), _DEADLINES.c.id.desc())
+    )
+    # The latest first: what is left standing in each slot is the earliest.
+    for row in (await conn.execute(query)).all():
+        line = found[row.request_id]
+        if row.state == DeadlineState.PENDING:
+            line.stage, line.due_at = row.stage, row.due_at
+        else:
+            line.overdue_stage, line.overdue_since = row.stage, row.due_at
+    for row in (await conn.execute(_open_escalations(list(found)))).all():
+        found[row.request_id].escalations, found[row.request_id].rung = row.orders, row.rung
+    tasks = (
+        sa.select(_TASKS.c.request_id, sa.func.count().label("open"))
+        .where(_TASKS.c.request_id.in_(list(found)), _TASKS.c.resolved_at.is_(None), visibility.tasks(principal))
+        .group_by(_TASKS.c.request_id)
+    )
+    for row in (await conn.execute(tasks)).all():
+        found[row.request_id].tasks = row.open
+    return found
+
+
+def _open_escalations(ids: Sequence[UUID]) -> sa.Select[Any]:
+    """Count the orders that were escalated and are still unanswered, with the highest rung of each request."""
+    return (
+        sa.select(
+            _ESCALATIONS.c.request_id,
+            sa.func.count(sa.distinct(_ESCALATIONS.c.order_id)).label("orders"),
+            sa.func.max(_ESCALATIONS.c.rung).label("rung"),
+        )
+        .join(_ORDERS, _ORDERS.c.id == _ESCALATIONS.c.order_id)
+        .where(_ESCALATIONS.c.request_id.in_(ids), _ORDERS.c.state.in_(UNANSWERED))
+        .group_by(_ESCALATIONS.c.request_id)
+    )
+
+
+async def background(
+    conn: AsyncConnection,
+    principal: Principal,
+    request_id: UUID,
+    *,
+    officers: Iterable[str],
+    participants: Iterable[str],
+) -> Background | None:
+    """Return what stands behind a request, or None when it does not exist or is not for the caller.
+
+    ``officers`` and ``participants`` are the ids that the page mentions; the agency is always among the names.
+    """
+    query = sa.select(_REQUESTS.c.tenant).where(_REQUESTS.c.id == request_id, visibility.requests(principal))
+    tenant = (await conn.execute(query)).scalar_one_or_none()
+    if tenant is None:
+        return None
+    known = sa.select(_OFFICERS.c.id, _OFFICERS.c.rank, _OFFICERS.c.number).where(_OFFICERS.c.id.in_(set(officers)))
+    raised: dict[UUID | None, list[Raised]] = {}
+    rungs = sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id)
+    for row in (await conn.execute(rungs.order_by(_ESCALATIONS.c.raised_at, _ESCALATIONS.c.rung))).all():
+        raised.setdefault(row.order_id, []).append(Raised(row.rung, row.stage, row.raised_at, row.reached_somebody))
+    return Background(
+        tenant=tenant,
+        whole=visibility.owns(principal, tenant),
+        officers={row.id: (row.rank, row.number) for row in (await conn.execute(known)).all()},
+        names=await names(conn, {*participants, tenant}),
+        raised=raised,
+    )
+
+
+async def names(conn: AsyncConnection, participants: Iterable[str]) -> dict[str, Name]:
+    """Return how these participants are called; an unknown id is absent."""
+    columns = (_PARTICIPANTS.c.id, _PARTICIPANTS.c.short_name, _PARTICIPANTS.c.name_vi, _PARTICIPANTS.c.name_en)
+    query = sa.select(*columns, _PARTICIPANTS.c.sector).where(_PARTICIPANTS.c.id.in_(set(participants)))
+    return {
+        row.id: Name(row.short_name, row.name_vi, row.name_en, str(row.sector))
+        for row in (await conn.execute(query)).all()
+    }

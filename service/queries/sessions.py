@@ -1,0 +1,54 @@
+"""Who is at the console: the person behind a session's cookie, and whether a sign-in link may still be used."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.models import ConsoleSession, Participant, SignInLink
+from service.security import console_session, principals
+from service.security.principals import Principal
+from workflows.terms import Role
+
+_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
+_LINKS: sa.Table = SignInLink.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A person with a living session: as a principal, with the name of the member and when it was last used."""
+
+    principal: Principal
+    role: Role
+    member: str
+    seen_at: datetime
+    now: datetime
+
+
+async def find(conn: AsyncConnection, presented: str) -> Seat | None:
+    """Return who sits behind the cookie that was presented; None unless session and member are both in force."""
+    digest = bytes.fromhex(console_session.session_digest(presented))
+    query = (
+        sa.select(_SESSIONS, _PARTICIPANTS.c.sector, _PARTICIPANTS.c.short_name)
+        .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _SESSIONS.c.tenant)
+        .where(_SESSIONS.c.digest == digest, _SESSIONS.c.revoked_at.is_(None), _PARTICIPANTS.c.status == "active")
+    )
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        return None
+    now = await db.now(conn)
+    if now >= row.expires_at or not console_session.session_is_alive(row.started_at, row.seen_at, now):
+        return None
+    principal = principals.of_person(row.person, tenant=row.tenant, sector=row.sector, roles=[row.role])
+    return Seat(principal, row.role, row.short_name, row.seen_at, now)
+
+
+async def link_is_open(conn: AsyncConnection, presented: str) -> bool:
+    """Tell whether a sign-in link was made, is not spent and not too old; asking does not spend it."""
+    digest = bytes.fromhex(console_session.link_digest(presented))
+    query = sa.select(_LINKS.c.created_at).where(_LINKS.c.digest == digest, _LINKS.c.used_at.is_(None))
+    made_at = (await conn.execute(query)).scalar_one_or_none()
+    return made_at is not None and console_session.link_is_alive(made_at, await db.now(conn))

@@ -1,0 +1,54 @@
+"""Tasks as a door shows them: open ones first due first, or those that are done."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.models import Task
+from service.queries import cursors, visibility
+from service.schemas.tasks import TaskAnswer, TaskPage
+from service.security.principals import Principal
+from service.vault import Vault
+from workflows.terms import TaskKind
+
+_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list of tasks is narrowed to; ``resolved`` None is both."""
+
+    resolved: bool | None = False
+    kind: TaskKind | None = None
+    participant_id: str | None = None
+
+
+async def page(
+    conn: AsyncConnection, vault: Vault, principal: Principal, wanted: Filter, *, after: str | None, limit: int
+) -> TaskPage:
+    """Return a page of what the caller may see, the earliest due first."""
+    query = sa.select(_TASKS).where(visibility.tasks(principal)).order_by(_TASKS.c.due_at, _TASKS.c.id)
+    if wanted.resolved is not None:
+        is_open = _TASKS.c.resolved_at.is_(None)
+        query = query.where(sa.not_(is_open) if wanted.resolved else is_open)
+    if wanted.kind is not None:
+        query = query.where(_TASKS.c.kind == wanted.kind)
+    if wanted.participant_id is not None:
+        query = query.where(_TASKS.c.participant_id == wanted.participant_id)
+    if after is not None:
+        at, last = cursors.read(after)
+        query = query.where(sa.or_(_TASKS.c.due_at > at, sa.and_(_TASKS.c.due_at == at, _TASKS.c.id > last)))
+    rows = (await conn.execute(query.limit(limit + 1))).all()
+    shown = rows[:limit]
+    more = cursors.write(shown[-1].due_at, shown[-1].id) if len(rows) > limit else None
+    return TaskPage(items=[show(vault, row) for row in shown], next=more)
+
+
+def show(vault: Vault, row: sa.Row[Any]) -> TaskAnswer:
+    """Return one task as its readers see it, with its note opened."""
+    values = row._mapping
+    sealed = values["note_sealed"]
+    note = vault.unseal("tasks", row.id, row.tenant, sealed) if sealed else None
+    return TaskAnswer(**{name: values[name] for name in TaskAnswer.model_fields if name != "note"}, note=note)

@@ -1,0 +1,160 @@
+"""The shapes of endpoints and of the duty rosters behind them: where and whom the hub reaches."""
+
+import re
+from datetime import time
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from service.schemas.common import Answer, Instant, Name, Shape
+from workflows.terms import Channel, Purpose
+
+Url = Annotated[str, StringConstraints(strict=True, max_length=500, pattern=r"^https://[!-~]+$")]
+Mailbox = Annotated[
+    str, StringConstraints(strict=True, max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
+]
+Pem = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=16_384)]
+_TIME = re.compile(r"\d{2}:\d{2}(:00)?", re.ASCII)
+Position = Annotated[int, Field(strict=True, ge=1, le=100)]
+
+
+class _NewWebhook(Shape):
+    channel: Literal[Channel.WEBHOOK]
+    url: Url
+    network: Annotated[str, StringConstraints(strict=True, max_length=64)] = Field(
+        description="the CIDR in which the address must lie, whatever the name resolves to"
+    )
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = Field(
+        default=None, description="must be the port of the url; default: that"
+    )
+    ca_pem: Pem | None = Field(default=None, description="the only authorities to trust for it; default: the system's")
+    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=8)] = 8
+    timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=30)] = 10
+    position: Position = 1
+
+
+class NewWebhook(_NewWebhook):
+    """An https address that takes signed messages."""
+
+    purpose: Purpose
+
+
+class NewPullInbox(Shape):
+    """An inbox that the participant itself comes to read."""
+
+    channel: Literal[Channel.PULL]
+    purpose: Literal[Purpose.ORDERS] = Purpose.ORDERS
+    position: Position = 1
+
+
+class NewMailbox(Shape):
+    """A person's e-mail address for notices; it is sealed."""
+
+    channel: Literal[Channel.EMAIL]
+    purpose: Literal[Purpose.NOTICES] = Purpose.NOTICES
+    address: Mailbox
+    position: Position = 1
+
+
+NewEndpoint = Annotated[NewWebhook | NewPullInbox | NewMailbox, Field(discriminator="channel")]
+
+
+class EndpointAnswer(Answer):
+    """Where a participant receives; an e-mail address is not shown."""
+
+    id: UUID
+    channel: Channel
+    purpose: Purpose
+    url: str
+    network: str | None
+    port: int | None
+    max_in_flight: int
+    timeout_seconds: int
+    position: int
+    active: bool
+    previous_secret_until: Instant | None
+    created_at: Instant
+
+
+class NewSecret(Shape):
+    """An empty object: the hub itself draws the secret."""
+
+
+class EndpointSecret(Answer):
+    """A webhook's signing secret, shown this once; the one before stays valid until ``previous_until``."""
+
+    endpoint_id: UUID
+    secret: str | None = Field(description="whsec_…; none for an endpoint that signs nothing")
+    previous_until: Instant | None = None
+
+
+class EndpointRegistered(Answer):
+    """A new endpoint and its secret, shown this once."""
+
+    endpoint: EndpointAnswer
+    secret: str | None = Field(description="whsec_…, shown this once; none for an endpoint that signs nothing")
+
+
+def _written(value: Any) -> Any:
+    # Pydantic would read a bare number as seconds since midnight.
+    if not isinstance(value, time) and not (isinstance(value, str) and _TIME.fullmatch(value)):
+        raise PydanticCustomError("contact.hours", "a time of the Vietnamese day in whole minutes, HH:MM")
+    return value
+
+
+def _whole_minutes(value: time) -> time:
+    if value.tzinfo is not None or value.second or value.microsecond:
+        raise PydanticCustomError("contact.hours", "a time of the Vietnamese day in whole minutes, HH:MM")
+    return value
+
+
+MinuteOfDay = Annotated[time, BeforeValidator(_written), AfterValidator(_whole_minutes)]
+
+
+class DutyHours(Shape):
+    """The daily hours of a contact, in Vietnam time; a start after the end passes midnight."""
+
+    starts: MinuteOfDay
+    ends: MinuteOfDay
+
+
+class ContactMailbox(Shape):
+    """A contact that is reached by e-mail."""
+
+    channel: Literal[Channel.EMAIL]
+    address: Mailbox
+
+
+class ContactWebhook(_NewWebhook):
+    """A contact that is reached through a signed webhook (a pager, a duty system)."""
+
+
+class NewContact(Shape):
+    """One line of a duty roster: who, how, and at which hours (none: round the clock)."""
+
+    name: Name
+    reached_by: Annotated[ContactMailbox | ContactWebhook, Field(discriminator="channel")]
+    hours: DutyHours | None = None
+    position: Position = 1
+
+
+class ContactAnswer(Answer):
+    """One line of a duty roster; the name is for administrators."""
+
+    id: UUID
+    endpoint_id: UUID
+    name: str | None
+    channel: Channel
+    hours: DutyHours | None
+    position: int
+    active: bool
+
+
+class ContactAdded(Answer):
+    """A new contact and, for a webhook, its signing secret, shown this once."""
+
+    id: UUID
+    endpoint_id: UUID
+    secret: str | None

@@ -1,0 +1,174 @@
+"""What the hub sends: the signed event and its bodies, as ``openapi/participant.v1.json`` promises them."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from service.schemas.common import Answer, Day, HeldMoney, Instant, Money, Sha256
+from workflows.terms import Action, LegalBasis, Measure, Reach, RefusalCode, Stage, TargetKind, Urgency
+
+EventId = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
+Sequence = Annotated[str, StringConstraints(pattern=r"^[0-9]{10}$")]
+
+
+class OrderAgency(Answer):
+    """The agency that ordered."""
+
+    id: str
+    name: str = Field(description="in Vietnamese, as on the paper")
+
+
+class OrderOfficer(Answer):
+    """The signing officer by rank and service number; the name is on the paper and never in a message."""
+
+    rank: str = Field(description="a code such as `dai_uy`")
+    number: str
+
+
+class OrderDocument(Answer):
+    """The legal paper behind the order."""
+
+    number: str
+    date: Day
+    sha256: Sha256 = Field(description="digest of the signed paper's file, in hexadecimal")
+
+
+class OrderTarget(Answer):
+    """What the order is about. A member that does not apply to the kind is left out."""
+
+    kind: TargetKind
+    value: str = Field(description="account, wallet or card number, E.164 number, sender name, host name, URL …")
+    institution: str | None = Field(default=None, description="as the agency named it: BIN, SWIFT or short name")
+    holder_name: str | None = Field(default=None, description="for matching only; refuse with `holder_mismatch`")
+    platform: str | None = None
+    sha256: Sha256 | None = None
+    perceptual_hash: str | None = Field(default=None, description="PDQ, in hexadecimal")
+
+
+class OrderContact(Answer):
+    """Whom to call back at the agency about this order."""
+
+    name: str
+    phone: str
+    email: str | None = None
+
+
+class OrderDeadline(Answer):
+    """By when a stage is due: `receipt` (your 2xx), `acknowledge` (any answer), `execute` (the final answer)."""
+
+    stage: Stage
+    due_at: Instant
+
+
+class OrderBody(Answer):
+    """An order to one participant about one target. Its life is told by your acknowledgements."""
+
+    order_id: UUID = Field(description="answer to this order; a lift that ends a hold by itself keeps the hold's id")
+    request_id: UUID
+    reference: str = Field(description="for people, such as HT-261123-7K3MQ9; on every paper and in every call")
+    case_number: str
+    action: Action
+    sequence: Annotated[int, Field(ge=1)] = Field(
+        description="rises with each message about one hold: obey the highest, whatever the order of arrival"
+    )
+    participant_id: str = Field(description="you")
+    urgency: Urgency
+    legal_basis: LegalBasis
+    agency: OrderAgency
+    officer: OrderOfficer
+    document: OrderDocument
+    target: OrderTarget
+    amount: Money | None = Field(description="hold this much and no more; null for a whole account or no money")
+    whole_account: bool
+    measure: Measure | None = Field(description="of a takedown")
+    starts_at: Instant
+    ends_at: Instant | None = Field(description="a hold ends by itself here; the hub sends a lift then")
+    contact: OrderContact
+    lifts_order_id: UUID | None = Field(description="of a lift: the order that it undoes")
+    extends_order_id: UUID | None = Field(description="of an extension: the order whose end moves to `ends_at`")
+    reason: str | None = Field(
+        description="of a lift that no officer signed: `end_reached`, `unreviewed`, `withdrawn` or `late_answer`"
+    )
+    deadlines: list[OrderDeadline]
+    answer_url: str = Field(description="POST your acknowledgement here, relative to the hub's address")
+
+
+class StatusBody(Answer):
+    """What became of a request. Members that do not apply are left out."""
+
+    request_id: UUID
+    reference: str
+    case_number: str
+    fact: str = Field(description="the code of the timeline's fact, such as `order.executed`; new ones may come")
+    state: str = Field(description="of the order where there is one, else of the request, after this fact")
+    occurred_at: Instant
+
+
+class OrderStatusBody(StatusBody):
+    """What became of one order of a request."""
+
+    order_id: UUID
+    participant_id: str
+    amount_held: HeldMoney | None = None
+    refusal_code: RefusalCode | None = None
+
+
+class NoticeBody(Answer):
+    """A rung of an escalation ladder calls you. It holds no personal data."""
+
+    reference: str = Field(description="of the request; empty where an endpoint or a task is late, not a request")
+    participant: str = Field(description="the short name of who is late")
+    participant_id: str | None
+    stage: Stage
+    due_at: Instant = Field(description="when the stage was due")
+    rung: Annotated[int, Field(ge=1)]
+    reach: Reach = Field(description="as whom you are called")
+    subject: str = Field(description="one line, Vietnamese")
+    text: str = Field(description="the whole letter, Vietnamese first, then English")
+
+
+class Event(Answer):
+    """The envelope: CloudEvents 1.0 in structured JSON mode. The same message has the same bytes at every attempt."""
+
+    specversion: Literal["1.0"]
+    id: EventId = Field(description="equal to the header `webhook-id`; the same over all attempts")
+    source: str = Field(description="the hub's public address", json_schema_extra={"format": "uri-reference"})
+    subject: str = Field(description="the id of the order or request; of a notice its own")
+    time: Instant
+    sequence: Sequence = Field(description="the CloudEvents extension: ten digits, so that text comparison orders it")
+    datacontenttype: Literal["application/json"]
+
+
+class OrderEvent(Event):
+    """An order to a participant."""
+
+    type: Literal[
+        "vn.hoatoc.order.freeze",
+        "vn.hoatoc.order.lift",
+        "vn.hoatoc.order.extend",
+        "vn.hoatoc.order.takedown",
+        "vn.hoatoc.order.preserve",
+    ]
+    data: OrderBody
+
+
+class RequestStatusEvent(Event):
+    """What became of an agency's request."""
+
+    type: Literal["vn.hoatoc.status.request"]
+    data: StatusBody
+
+
+class OrderStatusEvent(Event):
+    """What became of one order of an agency's request."""
+
+    type: Literal["vn.hoatoc.status.order"]
+    data: OrderStatusBody
+
+
+class NoticeEvent(Event):
+    """A notice to a duty contact."""
+
+    type: Literal["vn.hoatoc.notice.escalation"]
+    data: NoticeBody

@@ -1,0 +1,41 @@
+"""The shapes of tasks: what a person must do, by when, and what came of it."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from service.schemas.common import Answer, Instant, Shape
+from workflows.terms import TaskKind
+
+
+class TaskResolution(Shape):
+    """What the person did; it is sealed, for it may name people."""
+
+    note: (
+        Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2000, pattern=r"^\S[\s\S]*$")] | None
+    ) = None
+
+
+class TaskAnswer(Answer):
+    """One task."""
+
+    id: UUID
+    tenant: str = Field(description="whose request or endpoint it is about")
+    participant_id: str | None
+    kind: TaskKind
+    request_id: UUID | None
+    order_id: UUID | None
+    data: dict[str, Any]
+    opened_at: Instant
+    due_at: Instant
+    resolved_at: Instant | None
+    resolved_by: str | None
+    note: str | None
+
+
+class TaskPage(Answer):
+    """A page of tasks, the earliest due first; ``next`` goes into ``after``."""
+
+    items: list[TaskAnswer]
+    next: str | None

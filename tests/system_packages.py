@@ -1,0 +1,46 @@
+"""Installs what the tests need from the system's packages: a PostgreSQL server and Chromium; or says what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+APT = "apt-get"
+
+
+def missing() -> dict[str, str]:
+    """Return the Debian packages that are needed and not installed, with what they are for."""
+    wanted: dict[str, str] = {}
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and shutil.which("initdb") is None:
+        wanted["postgresql"] = "the tests start their own PostgreSQL server"
+    if shutil.which("chromium") is None:
+        wanted["chromium"] = "the pages are tested in a real browser"
+    return wanted
+
+
+def main() -> int:
+    """Install what is missing; return 0 when everything is there."""
+    wanted = missing()
+    if not wanted:
+        return 0
+    say = sys.stderr.write
+    say("missing: " + ", ".join(f"{name} ({why})" for name, why in wanted.items()) + "\n")
+    root = os.geteuid() == 0
+    can_sudo = shutil.which("sudo") is not None and subprocess.run(["sudo", "-n", "true"], check=False).returncode == 0
+    if shutil.which(APT) is None or not (root or can_sudo):
+        say(f"please install {' and '.join(wanted)} (Debian: {APT} install {' '.join(wanted)}) and run this again\n")
+        return 1
+    prefix = [] if root else ["sudo", "-n"]
+    # Debian's package starts a cluster of its own; the tests never use it.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for step in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *wanted]):
+        done = subprocess.run([*prefix, APT, *step], env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            say(f"{APT} {' '.join(step)} failed; please install {' and '.join(wanted)} and run this again\n")
+            return 1
+    return 1 if missing() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
