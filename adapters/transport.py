@@ -229,7 +229,7 @@ def _came_from_tls(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HubAnswer:
-    """What the hub answered: the status and at most 64 KiB of body."""
+    """What the hub answered: the status and the body, as much of it as the client may read."""
 
     status: int
     body: bytes

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workflows.facts import Fact as Fact
+
 
 class Action(StrEnum):
     """What a request demands."""
@@ -261,52 +263,3 @@ class Actor:
     kind: ActorKind
     id: str
     tenant: str
-
-
-class Fact(StrEnum):
-    """The codes of the facts on a timeline; sentences are made from them per language, never stored."""
-
-    REQUEST_SUBMITTED = "request.submitted"
-    REQUEST_APPROVED = "request.approved"
-    REQUEST_ACTIVATED = "request.activated"
-    REQUEST_REFUSED = "request.refused"
-    REQUEST_WITHDRAWN = "request.withdrawn"
-    REQUEST_LAPSED = "request.lapsed"
-    REQUEST_REVIEWED = "request.reviewed"
-    REQUEST_UNREVIEWED = "request.unreviewed"
-    REQUEST_CLOSED = "request.closed"
-    REQUEST_EXTENDED = "request.extended"
-    HOLD_OVERLAPS = "hold.overlaps"
-    HOLD_ENDING = "hold.ending"
-    ORDER_PLACED = "order.placed"
-    ORDER_DELIVERED = "order.delivered"
-    ORDER_ACKNOWLEDGED = "order.acknowledged"
-    ORDER_ACKNOWLEDGEMENT_EXPIRED = "order.acknowledgement_expired"
-    ORDER_EXECUTED = "order.executed"
-    ORDER_PARTLY_EXECUTED = "order.partly_executed"
-    ORDER_REFUSED = "order.refused"
-    ORDER_REROUTED = "order.rerouted"
-    ORDER_WITHDRAWN = "order.withdrawn"
-    ORDER_LAPSED = "order.lapsed"
-    ORDER_LIFTED = "order.lifted"
-    ORDER_CONTRADICTED = "order.contradicted"
-    DISPATCH_SENT = "dispatch.sent"
-    DISPATCH_FAILED = "dispatch.failed"
-    DISPATCH_DEAD = "dispatch.dead"
-    DISPATCH_PULLED = "dispatch.pulled"
-    DEADLINE_MET = "deadline.met"
-    DEADLINE_MISSED = "deadline.missed"
-    ESCALATION_RAISED = "escalation.raised"
-    ESCALATION_UNREACHABLE = "escalation.unreachable"
-    ENDPOINT_DOWN = "endpoint.down"
-    ENDPOINT_UP = "endpoint.up"
-    TASK_OPENED = "task.opened"
-    TASK_RESOLVED = "task.resolved"
-    AUTHORITY_REFUSED = "authority.refused"
-    TOKEN_ISSUED = "token.issued"
-    TOKEN_REFUSED = "token.refused"
-    SIGN_IN_LINK_MADE = "sign_in_link.made"
-    SIGN_IN_DONE = "sign_in.done"
-    SIGN_IN_REFUSED = "sign_in.refused"
-    REGISTRY_CHANGED = "registry.changed"
-    LATE_ANSWER_LIFTED = "order.late_answer_lifted"

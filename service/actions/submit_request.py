@@ -106,8 +106,10 @@ async def _file(
         original_request_id=str(row["original_id"]) if row["original_id"] else None,
     )
     unreachable: dict[str, UUID | None] = {}
+    recipients = {placement.participant_id for placement in plan.placements}
     if row["state"] is RequestState.ACTIVE:
         placed = await activating.activate(conn, hub, log, actor, found, plan)
+        recipients = {placement.participant_id for placement in placed.orders.values()}
         unreachable.update(placed.unreachable)
         if demand.review_within is not None:
             await activating.start_review(conn, log, found, demand.review_within)
@@ -118,7 +120,7 @@ async def _file(
         await activating.start_approval(conn, log, found, within)
         unreachable.update(dict.fromkeys(await activating.out_of_reach(conn, plan)))
     await log.flush()
-    answer = _answer(found, plan, unreachable)
+    answer = _answer(found, recipients, unreachable)
     await _remember(conn, principal, key, digest, answer, now)
     return answer
 
@@ -244,9 +246,8 @@ def _reference(now: datetime) -> str:
     return f"HT-{now:%y%m%d}-" + "".join(secrets.choice(_LETTERS) for _ in range(6))
 
 
-def _answer(found: dossier.Dossier, plan: activating.Plan, unreachable: dict[str, UUID | None]) -> RequestAccepted:
+def _answer(found: dossier.Dossier, recipients: set[str], unreachable: dict[str, UUID | None]) -> RequestAccepted:
     request = found.request
-    recipients = {placement.participant_id for placement in plan.placements}
     return RequestAccepted(
         id=found.id,
         reference=request["reference"],

@@ -10,6 +10,7 @@ from service.cli import (
     database,
     diagnosis,
     enrolling,
+    filing,
     participants,
     policies,
     running,
@@ -36,6 +37,7 @@ for command in (
     tokens.keygen,
     tokens.token,
     tokens.sign_in_link,
+    filing.submit,
     contracts.openapi,
     diagnosis.doctor,
 ):

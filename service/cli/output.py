@@ -12,23 +12,24 @@ from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="answer with one JSON value")]
 
-_out = Console(highlight=False, markup=False)
-_err = Console(stderr=True, highlight=False, markup=False)
+_out = Console(highlight=False, markup=False, emoji=False)
+_err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def say(text: str) -> None:
     """Print one line of the answer as it is."""
-    _out.print(text, soft_wrap=True)
+    # Neither wrapped nor with its tabs widened: the answer may be read by a program.
+    _out.out(text, highlight=False)
 
 
 def remark(text: str) -> None:
     """Tell a person something besides the answer."""
-    _err.print(text, soft_wrap=True)
+    _err.out(text, highlight=False)
 
 
 def fail(text: str) -> typer.Exit:
     """Print an error and return what ends the command with code 1."""
-    _err.print(f"error: {text}", soft_wrap=True)
+    remark(f"error: {text}")
     return typer.Exit(1)
 
 

@@ -19,7 +19,6 @@ from service.engine.hub import OPERATOR
 from service.schemas.policies import NewSignInLink
 from service.security import compact, keyfile
 from service.security.keyring import SigningKey
-from service.settings import Settings
 from workflows.terms import Role
 
 _VALID_FOR = timedelta(days=365)
@@ -45,10 +44,9 @@ def token(
     as_json: AsJson = False,
 ) -> None:
     """Get an access token of a few minutes from the running hub, by a signed assertion."""
-    chosen = context.settings()
     with context.told():
         private = keyfile.load(key)
-    granted = context.run(_ask_for_token(chosen, hub, _assertion(private, client, chosen.address)))
+    granted = context.run(ask(address(hub), private, client))
     if as_json:
         output.answer(True, granted)
     else:
@@ -86,22 +84,37 @@ def _assertion(private: SigningKey, client: str, issuer: str) -> str:
     return jwt.encode(header, claims, jwk.ECKey.import_key(private.private), algorithms=[compact.ALGORITHM])
 
 
-async def _ask_for_token(chosen: Settings, hub: str | None, assertion: str) -> dict[str, Any]:
+def address(hub: str | None) -> str:
+    """Return where the running hub listens: as named, or as the settings say."""
+    chosen = context.settings()
     host = "127.0.0.1" if chosen.host in ("0.0.0.0", "::") else chosen.host  # noqa: S104 - where to call, not to listen
+    return hub or f"http://{host}:{chosen.port}"
+
+
+async def ask(hub: str, private: SigningKey, client: str) -> dict[str, Any]:
+    """Exchange a signed assertion for an access token at the hub; end the command where it is refused."""
     try:
-        client = HubClient(hub or f"http://{host}:{chosen.port}")
+        caller = HubClient(hub)
     except ValueError:
         raise output.fail("--hub is the http address of a hub on this machine") from None
+    try:
+        # The hub itself says which audience it takes: the address that clients know it by.
+        told = json.loads((await caller.get("/.well-known/oauth-authorization-server", headers={})).body)
+        return await _exchange(caller, _assertion(private, client, str(told["issuer"])))
+    except (ValueError, KeyError):
+        raise output.fail(f"{hub} is no hub") from None
+    finally:
+        await caller.aclose()
+
+
+async def _exchange(caller: HubClient, assertion: str) -> dict[str, Any]:
     form = {
         "grant_type": "client_credentials",
         "client_assertion_type": _ASSERTION_TYPE,
         "client_assertion": assertion,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    try:
-        answer = await client.post("/oauth/token", content=urlencode(form).encode(), headers=headers)
-    finally:
-        await client.aclose()
+    answer = await caller.post("/oauth/token", content=urlencode(form).encode(), headers=headers)
     try:
         granted: dict[str, Any] = json.loads(answer.body)
     except ValueError:

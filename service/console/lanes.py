@@ -82,7 +82,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The request in four numbers: held of asked (in whole ₫, None where it is not about money), answered of all."""
+    """The request in numbers: held now of asked (whole ₫, None where it is not about money), answered of all."""
 
     held: int | None
     asked: int | None
@@ -125,12 +125,16 @@ def overview(detail: RequestDetail) -> Overview:
     counted = [order for order in detail.order_list if order.state not in moved]
     money = [order for order in counted if order.amount is not None]
     return Overview(
-        held=sum(order.amount_held.minor_units for order in money if order.amount_held) if money else None,
+        held=sum(_held(order) for order in money if order.state is OrderState.EXECUTED) if money else None,
         asked=sum(order.amount.minor_units for order in money if order.amount) if money else None,
         answered=sum(order.state not in board.UNANSWERED for order in counted),
         executed=sum(order.state is OrderState.EXECUTED for order in counted),
         orders=len(counted),
     )
+
+
+def _held(order: OrderAnswer) -> int:
+    return order.amount_held.minor_units if order.amount_held else 0
 
 
 def _lane(participant_id: str, views: Sequence[OrderView]) -> Lane:
@@ -158,8 +162,8 @@ def _view(
 ) -> OrderView:
     icon, tone = LOOKS[order.state]
     asked = order.amount.minor_units if order.amount else None
-    held = order.amount_held.minor_units if order.amount_held else None
-    is_partly = order.state is OrderState.EXECUTED and asked is not None and held is not None and held < asked
+    held = _held(order) if order.state is OrderState.EXECUTED else None
+    is_partly = asked is not None and held is not None and held < asked
     if is_partly:
         icon, tone = "half", "warn"
     clocks = _clocks(order, now, lang)

@@ -89,7 +89,7 @@ def _packed(package: Package) -> bytes:
         raise FileNotFoundError("npm is not installed")
     with tempfile.TemporaryDirectory() as folder:
         wanted = f"{package.npm_name}@{package.version}"
-        subprocess.run([npm, "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, check=True, timeout=300)  # noqa: S603 - names and versions stand above
+        subprocess.run([npm, "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - names and versions stand above
         (packed,) = Path(folder).glob("*.tgz")
         return packed.read_bytes()
 

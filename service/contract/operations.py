@@ -58,9 +58,7 @@ OPERATIONS: Mapping[str, Told] = {
         conflicts=("request.not_awaiting_approval", "request.end_has_come"),
         advice="The approving officer is another one than the filing one.",
     ),
-    "reviewRequest": Told(
-        scopes=(Scope.REQUESTS_APPROVE,), authority=True, conflicts=("request.not_awaiting_review",)
-    ),
+    "reviewRequest": Told(scopes=(Scope.REQUESTS_APPROVE,), authority=True, conflicts=("request.not_awaiting_review",)),
     "withdrawRequest": Told(
         scopes=(Scope.REQUESTS_WRITE,),
         conflicts=("request.not_awaiting_approval",),
@@ -93,12 +91,9 @@ OPERATIONS: Mapping[str, Told] = {
         conflicts=("client.taken", "key.taken", "participant.suspended"),
         advice="Only a public key: one with a private part is refused and must not be used any more.",
     ),
-    "enrollOfficer": Told(
-        scopes=_ADMINISTRATORS, conflicts=("officer.needs_agency", "officer.taken"), advice=_OWN
-    ),
+    "enrollOfficer": Told(scopes=_ADMINISTRATORS, conflicts=("officer.needs_agency", "officer.taken"), advice=_OWN),
     "registerEndpoint": Told(
         scopes=(Scope.REGISTRY_WRITE,),
-        conflicts=("participant.suspended",),
         advice="The hub connects to this name, in this network, at this port, over TLS, and to nothing else.",
     ),
     "rotateEndpointSecret": Told(scopes=(Scope.REGISTRY_WRITE,), conflicts=("endpoint.signs_nothing",)),

@@ -4,13 +4,19 @@ import asyncio
 import json
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+from joserfc.jwk import ECKey
+
+from service import clock
 from service.demo import cast, hub_process, network, police
 from service.demo.network import Network
 from service.demo.police import Police
 from service.demo.scene import NotSeen, Scene
 from service.demo.telling import Teller
+from service.security import keyfile
+from service.security.keyring import SigningKey
 from service.settings import Settings
 
 POLICY = "demo-seconds"
@@ -92,9 +98,10 @@ def _invite(settings: Settings, tell: Teller, found: Network, link: str) -> None
     """Print how to look at it, and a ready command that files a request of one's own."""
     key, body = settings.data_dir / "police.jwk", settings.data_dir / "my-request.json"
     if not key.exists():
-        key.touch(mode=0o600)
-        key.write_text(json.dumps(found.police_key))
-        key.chmod(0o400)
+        now = clock.utc_now()
+        private = ECKey.import_key(found.police_key).private_key
+        assert private is not None, "the demo keeps the whole key"
+        keyfile.save(SigningKey.of(private, not_before=now, not_after=now + timedelta(days=365)), key)
     wanted = police.freeze("9990000055555", "Techcombank", amount=20_000_000, legal_basis="emergency")
     body.write_text(json.dumps(wanted, ensure_ascii=False, indent=2))
     hoatoc = Path(sys.executable).with_name("hoatoc")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from service import clock
+from service.i18n import formats
 from workflows import working_hours
 
 # What a sandbox participant reports, in words.
@@ -36,7 +37,8 @@ class Teller:
 
     def say(self, text: str, style: str = "") -> None:
         """Write one line."""
-        self.console.print(f"[dim]{clock.monotonic() - self.began:6.2f} s[/dim]  {escape(text)}", style=style)
+        elapsed = clock.monotonic() - self.began
+        self.console.print(f"[dim]{elapsed:6.2f} s[/dim]  {escape(text)}", style=style, soft_wrap=True)
 
     def step(self, text: str) -> None:
         """Announce a step of the scene."""
@@ -47,7 +49,7 @@ class Teller:
         """Tell what a sandbox participant reports."""
         if kind not in _HAPPENED:
             return
-        amount = f", {int(data['amount_held']):,} ₫".replace(",", ".") if data.get("amount_held") is not None else ""
+        amount = f": {formats.money(data['amount_held'])}" if data.get("amount_held") is not None else ""
         line = _HAPPENED[kind].format_map({"action": "", **data, "amount": amount})
         about = (str(data["participant"]), f"{kind}{data.get('reference', '')}")
         self.seen[about] += 1
@@ -67,9 +69,8 @@ class Teller:
                 if codes[fact["code"]] > 2 * _SELDOM:
                     continue
                 at = datetime.fromisoformat(fact["at"]).astimezone(working_hours.VIETNAM)
-                self.console.print(
-                    f"  {fact['sequence']:>4}  {at:%H:%M:%S.%f}"[:-3] + f"  {escape(fact['text'][language])}"
-                )
+                number = f"  {fact['sequence']:>4}  {at:%H:%M:%S.%f}"[:-3]
+                self.console.print(f"{number}  {escape(fact['text'][language])}", soft_wrap=True)
             for code, count in codes.items():
                 if count > 2 * _SELDOM:
                     self.console.print(f"        … {count} × {code}", style="dim")

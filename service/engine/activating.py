@@ -1,7 +1,7 @@
 """What makes a request active: who must get an order, and the orders, withdrawals and clocks that follow from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,46 +10,73 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
 from service.audit import Log
-from service.engine import closing, dossier, ending, lifting, placing, reach, settling, timers
+from service.engine import closing, dossier, ending, lifting, overlaps, placing, reach, settling, tasks, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import ActionRequest, Order
 from service.queries.registry import Known
 from workflows import routing, states, working_hours
-from workflows.terms import Action, Actor, Event, Fact, OrderState, RequestState, Stage, SubjectKind
+from workflows.terms import Action, Actor, Event, Fact, OrderState, RequestState, Stage, SubjectKind, TaskKind
 
 _REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
 _ORDERS = Order.__table__  # type: ignore[attr-defined]
-_HOLDING = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED, OrderState.EXECUTED)
+
+
+class HoldIsOver(Exception):
+    """What was to be extended does not stand any more, or stands longer already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What activation will touch: the placements, the original of a lift or extension, the holds it overlaps.
+    """What activation will touch, as it looks before the locks.
 
-    ``chains`` are all the audit chains to lock, sorted by ``Log.open``, before anything is changed.
+    A lift or an extension has an ``original`` and ``extensions`` of it that are under way, anything else placements
+    and the holds that it overlaps. ``recipients`` are the participants concerned; ``chains`` are all the audit chains
+    to lock before anything is changed.
     """
 
     placements: tuple[placing.Placement, ...]
     original: Dossier | None
+    extensions: tuple[Dossier, ...]
     overlaps: tuple[Row, ...]
+    recipients: frozenset[str]
     chains: frozenset[str]
 
 
 async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier) -> Plan:
     """Route the targets; raise ``routing.UnknownInstitution`` for one that nobody in the directory can act on."""
-    chains = {found.chain}
-    if found.request["original_id"]:
-        original = (await dossier.load(conn, [found.request["original_id"]]))[found.request["original_id"]]
-        return Plan((), original, (), frozenset({*chains, original.chain}))
+    original_id = found.request["original_id"]
+    if original_id:
+        others = sa.select(_REQUESTS.c.id).where(
+            _REQUESTS.c.original_id == original_id,
+            _REQUESTS.c.action == Action.EXTEND,
+            _REQUESTS.c.state == RequestState.ACTIVE,
+        )
+        loaded = await dossier.load(conn, {original_id, *(await conn.execute(others)).scalars()})
+        original = loaded.pop(original_id)
+        standing = {order["participant_id"] for order in await dossier.orders_of(conn, original_id) if _stands(order)}
+        chains = {found.chain, original.chain, *(extension.chain for extension in loaded.values())}
+        return Plan((), original, tuple(loaded.values()), (), frozenset(standing), frozenset(chains))
     placements = tuple(
         placing.Placement(recipient, target_id)
         for target_id, recipients in route(hub, known, found).items()
         for recipient in recipients
     )
-    overlaps = await _overlaps(conn, hub, found, placements) if found.request["action"] is Action.FREEZE else ()
-    chains |= {audit.request_chain(order["request_id"]) for order in overlaps}
-    return Plan(placements, None, tuple(overlaps), frozenset(chains))
+    holds = await overlaps.find(conn, hub, found, placements)
+    chains = {found.chain, *(audit.request_chain(order["request_id"]) for order in holds)}
+    recipients = {placement.participant_id for placement in placements}
+    return Plan(placements, None, (), holds, frozenset(recipients), frozenset(chains))
+
+
+def _stands(order: Row) -> bool:
+    return order["state"] in overlaps.HOLDING and not order["lift_ordered"]
+
+
+async def check_standing(conn: AsyncConnection, original: Dossier) -> None:
+    """Raise ``HoldIsOver`` unless a participant still holds, or is still asked to hold, what an extension is about."""
+    state = original.request["state"]
+    if state is not RequestState.ACTIVE or not any(map(_stands, await dossier.orders_of(conn, original.id))):
+        raise HoldIsOver
 
 
 def route(hub: Hub, known: Known, found: Dossier) -> dict[UUID, tuple[str, ...]]:
@@ -67,16 +94,21 @@ def route(hub: Hub, known: Known, found: Dossier) -> dict[UUID, tuple[str, ...]]
 async def activate(
     conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, found: Dossier, plan: Plan
 ) -> placing.Placed:
-    """Place what the request demands; its row must already say ``active``, its chains must be locked by ``log``."""
+    """Place what the request demands; its row must already say ``active``, its chains must be locked by ``log``.
+
+    Raises ``HoldIsOver`` for an extension that comes too late.
+    """
+    by_hand: dict[str, UUID] = {}
     log.record(found.chain, Fact.REQUEST_ACTIVATED, actor, found.tenant, request_id=found.id)
     match found.request["action"]:
         case Action.LIFT:
             placements = await _lift(conn, hub, log, actor, found, plan)
+            by_hand = await _lift_by_hand(conn, hub, log, found, plan)
         case Action.EXTEND:
             placements = await _extend(conn, log, actor, found, plan)
         case _:
             placements = list(plan.placements)
-            _record_overlaps(log, hub, found, plan.overlaps)
+            overlaps.record(log, hub, found, plan.overlaps)
     placed = await placing.place(conn, hub, log, actor, found, placements)
     if found.request["action"] in {Action.FREEZE, Action.PRESERVE}:
         await ending.start_request_clocks(conn, log, found)
@@ -84,7 +116,7 @@ async def activate(
         await closing.close_if_done(conn, hub, log, plan.original)
     if not placements:
         await closing.close_if_done(conn, hub, log, found)
-    return placed
+    return placing.Placed(placed.orders, {**by_hand, **placed.unreachable})
 
 
 async def _lift(
@@ -92,22 +124,56 @@ async def _lift(
 ) -> list[placing.Placement]:
     assert plan.original is not None
     orders = await dossier.orders_of(conn, plan.original.id)
-    unexecuted = [order for order in orders if (order["state"], Event.WITHDRAW) in states.MOVES]
+    unexecuted = [order for order in orders if _is_open(order)]
     await lifting.withdraw(conn, hub, log, actor, plan.original, unexecuted, lift=False)
+    for extension in plan.extensions:
+        # What nobody has prolonged yet need not be prolonged any more.
+        asked = [order for order in await dossier.orders_of(conn, extension.id) if _is_open(order)]
+        await lifting.withdraw(conn, hub, log, actor, extension, asked, lift=False)
+        await closing.close_if_done(conn, hub, log, extension)
     held = [
         order
         for order in orders
-        if order["state"] in {OrderState.EXECUTED, OrderState.LAPSED}
-        or (order in unexecuted and lifting.was_delivered(order))
+        if order["state"] is OrderState.EXECUTED
+        or (lifting.was_delivered(order) and (order["state"] is OrderState.LAPSED or order in unexecuted))
     ]
-    return await _about(conn, held, lift=True)
+    return await _about(conn, log, held, lift=True)
+
+
+async def _lift_by_hand(conn: AsyncConnection, hub: Hub, log: Log, found: Dossier, plan: Plan) -> dict[str, UUID]:
+    """Ask for a call to each participant that the original could only reach by hand: it may hold, without an order."""
+    assert plan.original is not None
+    names = await tasks.moot(conn, log, hub.actor, plan.original.id, plan.original.chain)
+    new = [
+        tasks.NewTask(
+            tenant=found.tenant,
+            kind=TaskKind.UNREACHABLE_PARTICIPANT,
+            chain=found.chain,
+            participant_id=name,
+            request_id=found.id,
+            within=tasks.within(found.policy),
+            data={"action": str(Action.LIFT)},
+        )
+        for name in names
+    ]
+    return dict(zip(names, await tasks.open_tasks(conn, log, hub.actor, log.at, new), strict=True))
+
+
+def _is_open(order: Row) -> bool:
+    return (order["state"], Event.WITHDRAW) in states.MOVES
 
 
 async def _extend(conn: AsyncConnection, log: Log, actor: Actor, found: Dossier, plan: Plan) -> list[placing.Placement]:
     assert plan.original is not None
     ends_at = found.request["ends_at"]
-    orders = [order for order in await dossier.orders_of(conn, plan.original.id) if order["state"] in _HOLDING]
+    # Read again under the lock: the hold may have ended, or been extended by another request.
+    original = (await dossier.load(conn, [plan.original.id]))[plan.original.id]
+    await check_standing(conn, original)
+    if not original.request["ends_at"] or not log.at < original.request["ends_at"] < ends_at:
+        raise HoldIsOver
+    orders = [order for order in await dossier.orders_of(conn, plan.original.id) if _stands(order)]
     ids = [order["id"] for order in orders]
+    generations = await timers.next_generations(conn, ids, [Stage.END])
     # The renewal counts from the second signature, however slow a participant is to confirm it.
     await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids)).values(ends_at=ends_at, changed_at=log.at))
     await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == plan.original.id).values(ends_at=ends_at))
@@ -125,11 +191,12 @@ async def _extend(conn: AsyncConnection, log: Log, actor: Actor, found: Dossier,
                 due_at=ends_at,
                 request_id=plan.original.id,
                 participant_id=order["participant_id"],
-                generation=await timers.next_generation(conn, order["id"], Stage.END),
+                generation=generations[order["id"], Stage.END],
             )
             for order in orders
         ],
     )
+    await ending.start_request_clocks(conn, log, replace(original, request={**original.request, "ends_at": ends_at}))
     log.record(
         plan.original.chain,
         Fact.REQUEST_EXTENDED,
@@ -139,14 +206,15 @@ async def _extend(conn: AsyncConnection, log: Log, actor: Actor, found: Dossier,
         by_request_id=str(found.id),
         ends_at=ends_at.isoformat(),
     )
-    return await _about(conn, orders, lift=False)
+    return await _about(conn, log, orders, lift=False)
 
 
-async def _about(conn: AsyncConnection, orders: Sequence[Row], *, lift: bool) -> list[placing.Placement]:
+async def _about(conn: AsyncConnection, log: Log, orders: Sequence[Row], *, lift: bool) -> list[placing.Placement]:
     sequences = await lifting.next_sequences(conn, [order["id"] for order in orders])
     if lift and orders:
         ids = [order["id"] for order in orders]
-        await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids)).values(lift_ordered=True))
+        ordered = sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids))
+        await conn.execute(ordered.values(lift_ordered=True, changed_at=log.at))
     return [
         placing.Placement(
             order["participant_id"], order["target_id"], original=order["id"], sequence=sequences[order["id"]]
@@ -155,50 +223,9 @@ async def _about(conn: AsyncConnection, orders: Sequence[Row], *, lift: bool) ->
     ]
 
 
-async def _overlaps(
-    conn: AsyncConnection, hub: Hub, found: Dossier, placements: Sequence[placing.Placement]
-) -> list[Row]:
-    holds: list[Row] = []
-    for placement in placements:
-        target = found.targets[placement.target_id]
-        value = hub.vault.unseal("targets", target["id"], target["tenant"], target["value_sealed"])
-        query = sa.select(_ORDERS.c.id, _ORDERS.c.request_id, _ORDERS.c.tenant, _ORDERS.c.participant_id).where(
-            _ORDERS.c.participant_id == placement.participant_id,
-            _ORDERS.c.subject_index == hub.vault.blind_index(placement.participant_id, target["kind"], value),
-            _ORDERS.c.action == Action.FREEZE,
-            _ORDERS.c.state.in_(_HOLDING),
-            _ORDERS.c.request_id != found.id,
-        )
-        holds += [dict(row._mapping) for row in (await conn.execute(query)).all()]
-    return holds
-
-
-def _record_overlaps(log: Log, hub: Hub, found: Dossier, overlaps: Sequence[Row]) -> None:
-    # Each agency learns that another hold exists at this participant, and nothing else about it.
-    for hold in overlaps:
-        log.record(
-            found.chain,
-            Fact.HOLD_OVERLAPS,
-            hub.actor,
-            found.tenant,
-            request_id=found.id,
-            participant_id=hold["participant_id"],
-        )
-        log.record(
-            audit.request_chain(hold["request_id"]),
-            Fact.HOLD_OVERLAPS,
-            hub.actor,
-            hold["tenant"],
-            request_id=hold["request_id"],
-            order_id=str(hold["id"]),
-            participant_id=hold["participant_id"],
-        )
-
-
 async def out_of_reach(conn: AsyncConnection, plan: Plan) -> list[str]:
     """Return the participants that this plan would address and that the hub cannot reach now."""
-    wanted = {placement.participant_id for placement in plan.placements}
-    return sorted(wanted - set(await reach.order_endpoints(conn, wanted)))
+    return sorted(plan.recipients - set(await reach.order_endpoints(conn, plan.recipients)))
 
 
 async def start_review(conn: AsyncConnection, log: Log, found: Dossier, within: timedelta) -> None:

@@ -13,6 +13,7 @@ from service.engine.hub import Hub
 from service.models import ActionRequest, Order
 from workflows import deadlines, states
 from workflows.terms import (
+    Action,
     Event,
     Fact,
     OrderState,
@@ -37,6 +38,11 @@ async def end_orders(
             by_request.setdefault(order["request_id"], []).append(order)
     for request_id, lapsing in by_request.items():
         found = about[request_id]
+        if found.request["action"] is Action.EXTEND:
+            # It holds nothing itself, so there is nothing to lift: what it would have prolonged ends on its own.
+            await lifting.withdraw(conn, hub, log, hub.actor, found, lapsing, lift=False)
+            await closing.close_if_done(conn, hub, log, found)
+            continue
         await lifting.lapse(conn, hub, log, found, lapsing, reason)
         news = [
             statuses.News(found, Fact.ORDER_LAPSED, "lapsed", order["id"], order["participant_id"]) for order in lapsing
@@ -101,6 +107,8 @@ async def reopen(
 ) -> None:
     """Start the acknowledge clock anew where "received" was said and nothing followed while it was valid."""
     clocks: list[timers.Timer] = []
+    orders = [row["subject_id"] for row in expired]
+    generations = await timers.next_generations(conn, orders, [Stage.ACKNOWLEDGE])
     for row in expired:
         subject = about[row["subject_id"]]
         order, found = subject.order, subject.dossier
@@ -128,7 +136,7 @@ async def reopen(
                 due_at=row["due_at"] + ladders.within(subject, Stage.ACKNOWLEDGE),
                 request_id=found.id,
                 participant_id=order["participant_id"],
-                generation=await timers.next_generation(conn, order["id"], Stage.ACKNOWLEDGE),
+                generation=generations[order["id"], Stage.ACKNOWLEDGE],
             )
         )
     await timers.start(conn, clocks)
@@ -137,9 +145,11 @@ async def reopen(
 async def start_request_clocks(conn: AsyncConnection, log: Log, found: Dossier) -> None:
     """Set the clocks of an active request itself: the warning before its end."""
     ends_at, starts_at = found.request["ends_at"], found.request["starts_at"]
-    warning = deadlines.end_warning(starts_at, ends_at) if ends_at else None
+    before = found.within(Stage.END_WARNING, deadlines.END_WARNING_BEFORE)
+    warning = deadlines.end_warning(starts_at, ends_at, before) if ends_at else None
     if warning is None or warning <= log.at:
         return
+    generations = await timers.next_generations(conn, [found.id], [Stage.END_WARNING])
     await timers.start(
         conn,
         [
@@ -152,7 +162,7 @@ async def start_request_clocks(conn: AsyncConnection, log: Log, found: Dossier) 
                 started_at=warning,
                 due_at=warning,
                 request_id=found.id,
-                generation=await timers.next_generation(conn, found.id, Stage.END_WARNING),
+                generation=generations[found.id, Stage.END_WARNING],
             )
         ],
     )

@@ -1,5 +1,6 @@
 """Fires what is due: each deadline once, with its fact, its notices and the next rung in one transaction."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel.sql.sqltypes import UTCDateTime
 
-from service import db
+from service import db, log
 from service.audit import Log
 from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
@@ -22,7 +23,7 @@ from workflows.terms import DeadlineState, Fact, Stage, SubjectKind
 BATCH = 200
 
 _DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
-_NOW = sa.func.hub_now(type_=UTCDateTime())
+_log = log.get(__name__)
 # The hub's own clocks: their instant is not somebody's failure, so no "missed" is recorded and nobody is called.
 _OWN = frozenset({Stage.END, Stage.END_WARNING, Stage.ACKNOWLEDGEMENT_END, Stage.REVIEW})
 
@@ -40,31 +41,52 @@ async def fire_once(hub: Hub) -> FireResult:
     """Fire one batch of due deadlines; any node may call it at any time, all the time.
 
     A request whose chain another transaction holds (an answer arriving this instant) is left for the next call:
-    whoever locks the chain first is first, and the other one sees what it did.
+    whoever locks the chain first is first, and the other one sees what it did. Where one deadline breaks the batch,
+    the chains fire one by one, so that it holds up nobody but itself.
     """
+    try:
+        return await hub.writer.run(functools.partial(_fire, hub=hub, only=None))
+    except (OSError, OperationalError, InterfaceError):
+        raise
+    except Exception:
+        _log.exception("firing.broke", node=hub.settings.node)
+    async with hub.database.read() as conn:
+        chains = dict.fromkeys(row.chain for row in await _candidates(conn, await db.now(conn)))
+    fired = 0
+    for chain in chains:
+        try:
+            fired += (await hub.writer.run(functools.partial(_fire, hub=hub, only=chain))).fired
+        except (OSError, OperationalError, InterfaceError):
+            raise
+        except Exception:
+            _log.exception("firing.given_up", chain=chain, node=hub.settings.node)
+    # What broke is due for ever: the caller is not told to come back at once for it.
+    return FireResult(fired, False, None)
 
-    async def unit(conn: AsyncConnection) -> FireResult:
-        now = await db.now(conn)
-        candidates = await _candidates(conn)
-        fired: list[Row] = []
-        if candidates:
-            log = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
-            fired = await _flip(conn, hub, now, [row.id for row in candidates if log.holds(row.chain)])
-            await _consequences(conn, hub, log, fired)
-            await log.flush()
-        # Cleared chains may hold more; locked ones are free in a moment.
-        return FireResult(len(fired), len(candidates) == BATCH, await _next_in(conn, now))
 
-    return await hub.writer.run(unit)
+async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult:
+    now = await db.now(conn)
+    candidates = await _candidates(conn, now, only)
+    fired: list[Row] = []
+    if candidates:
+        facts = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
+        fired = await _flip(conn, hub, now, [row.id for row in candidates if facts.holds(row.chain)])
+        await _consequences(conn, hub, facts, fired)
+        await facts.flush()
+    # Cleared chains may hold more; locked ones are free in a moment.
+    return FireResult(len(fired), len(candidates) == BATCH, await _next_in(conn, now))
 
 
-async def _candidates(conn: AsyncConnection) -> Sequence[sa.Row[Any]]:
+async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = None) -> Sequence[sa.Row[Any]]:
+    # By the instant that the facts will carry: not a moment early.
     query = (
         sa.select(_DEADLINES.c.id, _DEADLINES.c.chain)
-        .where(_DEADLINES.c.state == DeadlineState.PENDING, _DEADLINES.c.due_at <= _NOW)
+        .where(_DEADLINES.c.state == DeadlineState.PENDING, _DEADLINES.c.due_at <= now)
         .order_by(_DEADLINES.c.due_at, _DEADLINES.c.id)
         .limit(BATCH)
     )
+    if only is not None:
+        query = query.where(_DEADLINES.c.chain == only)
     return (await conn.execute(query)).all()
 
 
@@ -81,10 +103,11 @@ async def _flip(conn: AsyncConnection, hub: Hub, at: datetime, ids: Sequence[int
     return sorted(rows, key=lambda row: (row["due_at"], row["id"]))
 
 
-async def _consequences(conn: AsyncConnection, hub: Hub, log: Log, fired: Sequence[Row]) -> None:
+async def _consequences(conn: AsyncConnection, hub: Hub, facts: Log, fired: Sequence[Row]) -> None:
     about = await dossier.load(conn, {row["request_id"] for row in fired if row["request_id"]})
     orders = {row["subject_id"] for row in fired if row["subject_kind"] is SubjectKind.ORDER}
     subjects = await ladders.subjects(conn, about, orders)
+    were_due = await _were_due(conn, [row for row in fired if row["rung"] > 0])
     first: list[timers.Timer] = []
     due: list[escalating.Due] = []
     for row in fired:
@@ -92,20 +115,20 @@ async def _consequences(conn: AsyncConnection, hub: Hub, log: Log, fired: Sequen
         ladder, rules = _ladder(hub, row, found, subjects)
         if row["rung"] > 0:
             rung = next(rung for rung in ladder if rung.number == row["rung"])
-            due.append(escalating.Due(row, _was_due_at(row, subjects), rung, ladder, rules, found))
+            due.append(escalating.Due(row, were_due[_clock(row)], rung, ladder, rules, found))
             continue
         if row["stage"] not in _OWN:
-            _missed(hub, log, row)
+            _missed(hub, facts, row)
         first += escalating.first_rung(row, ladder)
     await timers.start(conn, first)
-    await escalating.raise_all(conn, hub, log, due)
-    await _own_clocks(conn, hub, log, about, subjects, [row for row in fired if row["rung"] == 0])
+    await escalating.raise_all(conn, hub, facts, due)
+    await _own_clocks(conn, hub, facts, about, subjects, [row for row in fired if row["rung"] == 0])
 
 
 async def _own_clocks(
     conn: AsyncConnection,
     hub: Hub,
-    log: Log,
+    facts: Log,
     about: dict[UUID, Dossier],
     subjects: dict[UUID, ladders.Subject],
     fired: Sequence[Row],
@@ -113,11 +136,11 @@ async def _own_clocks(
     def of(stage: Stage, kind: SubjectKind) -> list[Row]:
         return [row for row in fired if row["stage"] is stage and row["subject_kind"] is kind]
 
-    await ending.warn_of_end(conn, hub, log, about, of(Stage.END_WARNING, SubjectKind.REQUEST))
-    await ending.reopen(conn, hub, log, subjects, of(Stage.ACKNOWLEDGEMENT_END, SubjectKind.ORDER))
-    await ending.end_unreviewed(conn, hub, log, about, of(Stage.REVIEW, SubjectKind.REQUEST))
-    await ending.end_orders(conn, hub, log, about, of(Stage.END, SubjectKind.ORDER), "end_reached")
-    await ending.end_requests(conn, hub, log, about, of(Stage.END, SubjectKind.REQUEST))
+    await ending.warn_of_end(conn, hub, facts, about, of(Stage.END_WARNING, SubjectKind.REQUEST))
+    await ending.reopen(conn, hub, facts, subjects, of(Stage.ACKNOWLEDGEMENT_END, SubjectKind.ORDER))
+    await ending.end_unreviewed(conn, hub, facts, about, of(Stage.REVIEW, SubjectKind.REQUEST))
+    await ending.end_orders(conn, hub, facts, about, of(Stage.END, SubjectKind.ORDER), "end_reached")
+    await ending.end_requests(conn, hub, facts, about, of(Stage.END, SubjectKind.REQUEST))
 
 
 def _ladder(
@@ -132,15 +155,20 @@ def _ladder(
     return ladders.of_other(rules, row["stage"]), rules
 
 
-def _was_due_at(row: Row, subjects: dict[UUID, ladders.Subject]) -> datetime:
-    started_at: datetime = row["started_at"]
-    if row["subject_kind"] is not SubjectKind.ORDER:
-        return started_at
-    return started_at + ladders.within(subjects[row["subject_id"]], row["stage"])
+def _clock(row: Row) -> tuple[UUID, Stage, int]:
+    return row["subject_id"], row["stage"], row["generation"]
 
 
-def _missed(hub: Hub, log: Log, row: Row) -> None:
-    log.record(
+async def _were_due(conn: AsyncConnection, rungs: Sequence[Row]) -> dict[tuple[UUID, Stage, int], datetime]:
+    """Read when the deadlines themselves, behind which these rungs stand, were due."""
+    subjects = {row["subject_id"] for row in rungs}
+    query = sa.select(_DEADLINES).where(_DEADLINES.c.subject_id.in_(subjects), _DEADLINES.c.rung == 0)
+    rows = (await conn.execute(query)).all() if subjects else []
+    return {_clock(dict(row._mapping)): row.due_at for row in rows}
+
+
+def _missed(hub: Hub, facts: Log, row: Row) -> None:
+    facts.record(
         row["chain"],
         Fact.DEADLINE_MISSED,
         hub.actor,

@@ -21,6 +21,7 @@ from workflows.terms import (
     Event,
     Fact,
     OrderState,
+    Stage,
     SubjectKind,
     TaskKind,
 )
@@ -100,8 +101,12 @@ async def send_lifts(
     if not orders:
         return
     at = log.at
+    ids = [order["id"] for order in orders]
     endpoints = await reach.order_endpoints(conn, {order["participant_id"] for order in orders})
-    sequences = await next_sequences(conn, [order["id"] for order in orders])
+    sequences = await next_sequences(conn, ids)
+    generations = await timers.next_generations(conn, ids, tuple(Stage))
+    # A lift that is sent once more (a late answer) does not give the participant its time once more.
+    running = await settling.waiting(conn, ids)
     outgoing: list[outbox.Outgoing] = []
     clocks: list[timers.Timer] = []
     lost: list[tasks.NewTask] = []
@@ -121,8 +126,8 @@ async def send_lifts(
                 overrides=dossier.policy.limit_overrides,
             )
         ]
-        for stage, due_at in limits:
-            clocks.append(
+        if order["id"] not in running:
+            clocks += [
                 timers.Timer(
                     tenant=dossier.tenant,
                     subject_kind=SubjectKind.ORDER,
@@ -133,13 +138,12 @@ async def send_lifts(
                     due_at=due_at,
                     request_id=dossier.id,
                     participant_id=order["participant_id"],
-                    generation=await timers.next_generation(conn, order["id"], stage),
+                    generation=generations[order["id"], stage],
                 )
-            )
+                for stage, due_at in limits
+            ]
         outgoing.append(_outgoing(hub, dossier, order, endpoint, sequences[order["id"]], limits, reason))
-    await conn.execute(
-        sa.update(_ORDERS).where(_ORDERS.c.id.in_([order["id"] for order in orders])).values(lift_ordered=True)
-    )
+    await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids)).values(lift_ordered=True, changed_at=at))
     await timers.start(conn, clocks)
     await outbox.enqueue(conn, hub.vault, at, outgoing)
     await tasks.open_tasks(conn, log, hub.actor, at, lost)
@@ -198,7 +202,7 @@ def _outgoing(
         request_id=dossier.id,
         order_id=order["id"],
         urgent=True,
-        order_key=reach.order_key(dossier.request["case_id"], target["value_index"], endpoint.id),
+        order_key=reach.order_key(dossier.hold_case_id, target["value_index"], endpoint.id),
         deadline_at=max((due for _, due in limits), default=None),
     )
 

@@ -96,7 +96,12 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
         return
     cancelled = (
         sa.update(_DISPATCHES)
-        .where(_DISPATCHES.c.order_id.in_(order_ids), _DISPATCHES.c.state == DispatchState.PENDING)
+        .where(
+            _DISPATCHES.c.order_id.in_(order_ids),
+            # What the agency is told about an order stays true.
+            _DISPATCHES.c.kind == DispatchKind.ORDER,
+            _DISPATCHES.c.state == DispatchState.PENDING,
+        )
         .values(state=DispatchState.CANCELLED, settled_at=at)
         .returning(_DISPATCHES.c.id)
     )
@@ -106,18 +111,17 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
 
 
 async def _inbox_positions(conn: AsyncConnection, items: Sequence[Outgoing]) -> dict[UUID, list[int]]:
-    # The row lock is held to the commit, so positions become visible in their order and no cursor passes one by.
-    wanted = Counter(item.endpoint_id for item in items if item.channel is Channel.PULL)
+    # A participant comes with one cursor, so all its inboxes, one after the other or side by side, share one count.
+    # The row locks are held to the commit: positions become visible in their order and no cursor passes one by.
+    wanted = Counter((item.participant_id, item.endpoint_id) for item in items if item.channel is Channel.PULL)
     positions: dict[UUID, list[int]] = {}
-    for endpoint_id, count in sorted(wanted.items()):
-        raised = (
-            sa.update(_ENDPOINTS)
-            .where(_ENDPOINTS.c.id == endpoint_id)
-            .values(inbox_position=_ENDPOINTS.c.inbox_position + count)
-            .returning(_ENDPOINTS.c.inbox_position)
-        )
-        last = (await conn.execute(raised)).scalar_one()
-        positions[endpoint_id] = list(range(last - count + 1, last + 1))
+    for (participant_id, endpoint_id), count in sorted(wanted.items()):
+        theirs = sa.select(_ENDPOINTS.c.inbox_position).where(_ENDPOINTS.c.tenant == participant_id)
+        locked = theirs.order_by(_ENDPOINTS.c.id).with_for_update(key_share=True)
+        last = max((await conn.execute(locked)).scalars())
+        positions[endpoint_id] = list(range(last + 1, last + count + 1))
+        raised = sa.update(_ENDPOINTS).where(_ENDPOINTS.c.id == endpoint_id)
+        await conn.execute(raised.values(inbox_position=last + count))
     return positions
 
 

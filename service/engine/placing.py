@@ -182,8 +182,8 @@ def _order_clocks(
         )
 
     clocks = [timer(stage, due_at) for stage, due_at in limits]
-    # A lift has no end, and an extension moves that of the order it extends.
-    if dossier.request["ends_at"] and dossier.request["action"] not in {Action.LIFT, Action.EXTEND}:
+    # That of an extension keeps it from asking for longer than what it would have prolonged.
+    if dossier.request["ends_at"]:
         clocks.append(timer(Stage.END, dossier.request["ends_at"]))
     return clocks
 
@@ -230,7 +230,7 @@ def _outgoing(
         request_id=dossier.id,
         order_id=order_id,
         urgent=is_urgent(action, request["urgency"]),
-        order_key=reach.order_key(request["case_id"], target["value_index"], endpoint.id),
+        order_key=reach.order_key(dossier.hold_case_id, target["value_index"], endpoint.id),
         deadline_at=max((due for _, due in limits), default=None),
     )
 

@@ -1,5 +1,6 @@
 """Who can be reached where: the endpoints of participants, and the contacts that are on duty now."""
 
+import hashlib
 from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -107,5 +108,5 @@ async def sectors(conn: AsyncConnection, participants: Collection[str]) -> dict[
 
 def order_key(case_id: UUID, value_index: bytes, endpoint_id: UUID) -> int:
     """Return the 63-bit key under which dispatches about one case, target and endpoint keep their order."""
-    mixed = case_id.int ^ int.from_bytes(value_index[:16], "big") ^ endpoint_id.int
-    return (mixed ^ (mixed >> 64)) & ((1 << 63) - 1)
+    mixed = hashlib.blake2b(case_id.bytes + value_index + endpoint_id.bytes, digest_size=8).digest()
+    return int.from_bytes(mixed, "big") >> 1

@@ -13,6 +13,8 @@ from workflows.terms import Actor, DeadlineState, Fact, Stage
 
 _DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
 
+PARTICIPANT_STAGES = (Stage.RECEIPT, Stage.ACKNOWLEDGE, Stage.EXECUTE)
+
 
 async def meet(conn: AsyncConnection, log: Log, actor: Actor, subjects: Collection[UUID], stage: Stage) -> None:
     """Mark the pending deadlines of one stage met, cancel the rungs behind them, and record each deadline met.
@@ -41,6 +43,16 @@ async def cancel(
     """Cancel what is pending, deadlines and rungs, of the given stages."""
     for rungs in (False, True):
         await _settle(conn, at, subjects, stages, rungs=rungs, state=DeadlineState.CANCELLED)
+
+
+async def waiting(conn: AsyncConnection, orders: Collection[UUID]) -> set[UUID]:
+    """Return those of the orders that their participant still has a clock running for, be it on a rung already."""
+    pending = sa.select(_DEADLINES.c.subject_id).where(
+        _DEADLINES.c.subject_id.in_(orders),
+        _DEADLINES.c.stage.in_(PARTICIPANT_STAGES),
+        _DEADLINES.c.state == DeadlineState.PENDING,
+    )
+    return set((await conn.execute(pending)).scalars())
 
 
 async def _settle(

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.audit import Log
-from service.engine import timers
+from service.engine import settling, timers
 from service.models import Task
 from workflows import deadlines, policy
 from workflows.terms import Actor, Fact, Stage, SubjectKind, TaskKind
@@ -35,6 +36,37 @@ class NewTask:
 def within(rules: policy.Policy) -> timedelta:
     """Return the time that a task of a request has, by the policy that the request was filed under."""
     return deadlines.within(Stage.TASK, deadlines.TASK_WITHIN, overrides=rules.limit_overrides)
+
+
+async def moot(conn: AsyncConnection, log: Log, actor: Actor, request_id: UUID, chain: str) -> list[str]:
+    """Resolve what a request that is lifted still asks a person to bring to participants out of reach.
+
+    Return the participants that such a task is or was about, so that somebody tells them of the lift.
+    """
+    about = sa.select(_TASKS).where(
+        _TASKS.c.request_id == request_id,
+        _TASKS.c.kind == TaskKind.UNREACHABLE_PARTICIPANT,
+        _TASKS.c.order_id.is_(None),
+    )
+    rows = (await conn.execute(about)).all()
+    pending = [row for row in rows if row.resolved_at is None]
+    ids = [row.id for row in pending]
+    done = sa.update(_TASKS).where(_TASKS.c.id.in_(ids)).values(resolved_at=log.at, resolved_by=actor.id)
+    if ids:
+        await conn.execute(done)
+        await settling.cancel(conn, log.at, ids, [Stage.TASK])
+    for row in pending:
+        log.record(
+            chain,
+            Fact.TASK_RESOLVED,
+            actor,
+            row.tenant,
+            request_id=request_id,
+            task_id=str(row.id),
+            kind=str(row.kind),
+            participant_id=row.participant_id,
+        )
+    return sorted({row.participant_id for row in rows})
 
 
 async def open_tasks(conn: AsyncConnection, log: Log, actor: Actor, at: datetime, new: Iterable[NewTask]) -> list[UUID]:

@@ -1,6 +1,7 @@
 """How deadlines are written: one row a stage, each waiting for its instant on the database's clock."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,9 +56,14 @@ async def start(conn: AsyncConnection, timers: Iterable[Timer]) -> None:
     await db.insert_rows(conn, _DEADLINES, rows)
 
 
-async def next_generation(conn: AsyncConnection, subject_id: UUID, stage: Stage) -> int:
-    """Return the generation for setting a stage's clock anew (a moved end, an acknowledgement that expired)."""
-    query = sa.select(sa.func.coalesce(sa.func.max(_DEADLINES.c.generation), -1) + 1).where(
-        _DEADLINES.c.subject_id == subject_id, _DEADLINES.c.stage == stage
+async def next_generations(
+    conn: AsyncConnection, subjects: Collection[UUID], stages: Collection[Stage]
+) -> Mapping[tuple[UUID, Stage], int]:
+    """Return the generations for setting clocks anew (a moved end, an acknowledgement that expired): 0 for a first."""
+    query = (
+        sa.select(_DEADLINES.c.subject_id, _DEADLINES.c.stage, sa.func.max(_DEADLINES.c.generation))
+        .where(_DEADLINES.c.subject_id.in_(subjects), _DEADLINES.c.stage.in_(stages))
+        .group_by(_DEADLINES.c.subject_id, _DEADLINES.c.stage)
     )
-    return int((await conn.execute(query)).scalar_one())
+    rows = (await conn.execute(query)).all() if subjects else []
+    return defaultdict(int, {(subject, stage): last + 1 for subject, stage, last in rows})

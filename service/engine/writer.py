@@ -1,7 +1,7 @@
 """Every change goes through here: single-use identifiers are spent and the unit's rows written in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
+from service.audit import Log
 from service.db import Database, Unit
 from service.models import SpentIdentifier
 
@@ -50,6 +52,17 @@ class Writer:
         result = await self._database.write(whole)
         self.wake.set()
         return result
+
+
+async def lock(conn: AsyncConnection, chains: Collection[str]) -> Log:
+    """Lock the chains and return the log of this transaction.
+
+    Its instant is read after the wait: facts of one chain never run backwards, and whoever came second sees that a
+    term was over although it had not been when the waiting began.
+    """
+    log = await Log.open(conn, await db.now(conn), chains)
+    log.at = await db.now(conn)
+    return log
 
 
 async def _spend(conn: AsyncConnection, identifiers: Sequence[SingleUse]) -> None:

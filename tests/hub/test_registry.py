@@ -6,7 +6,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+import registry_forms as forms
 import sqlalchemy as sa
+from builders import Builder
+from conftest import FastForward
+from registry_forms import ADMIN
 
 from service import audit, directory, errors
 from service.actions import (
@@ -46,10 +50,6 @@ from service.schemas.endpoints import NewPullInbox
 from service.schemas.policies import DayKind, NewCalendarDay, NewPolicy, NewTimeLimit
 from service.schemas.registry import NewParticipant, SuspendedKind
 from service.security.principals import Principal, ScopeMissing, of_person
-from tests.hub import registry_forms as forms
-from tests.hub.builders import Builder
-from tests.hub.conftest import FastForward
-from tests.hub.registry_forms import ADMIN
 from workflows.terms import Channel, Fact, Purpose, Role, Sector, Stage
 
 

@@ -346,19 +346,21 @@ async def test_two_holds_on_one_account_never_hold_the_same_money(play: Play) ->
 
 
 async def test_money_that_comes_in_fills_the_oldest_hold_first_and_is_counted_once(play: Play) -> None:
-    scene = await play(Prompt(), balances={ACCOUNT: 100_000_000})
-    await scene.send(order())
-    await scene.events.until("answered")
-    await scene.sandbox.top_up(ACCOUNT, 70_000_000)
-    await scene.send(order("order-2", number=2, sequence=2))
-    await scene.events.until("answered", 3)
-    await scene.send(order("order-3", number=3, sequence=3))
-    await scene.sandbox.top_up(ACCOUNT, 140_000_000)
-    assert {order_id: hold.held for order_id, hold in scene.sandbox.ledger.holds.items()} == {
-        "order-1": 150_000_000,
-        "order-2": 150_000_000,
-    }
-    assert scene.sandbox.ledger.held(ACCOUNT) <= scene.sandbox.ledger.balances[ACCOUNT] == 310_000_000
+    scene = await play(Prompt(), balances={ACCOUNT: 100})
+    for number, message in enumerate(
+        [
+            order("order-1", amount={"value": "60", "currency": "VND"}),
+            order("order-2", number=2, sequence=2, amount={"value": "150", "currency": "VND"}),
+            lift("order-3", "order-1", number=3, sequence=3),
+            order("order-4", number=4, sequence=4, amount={"value": "150", "currency": "VND"}),
+        ],
+        start=1,
+    ):
+        await scene.send(message)
+        await scene.events.until("answered", number)
+    await scene.sandbox.top_up(ACCOUNT, 120)
+    held = {order_id: hold.held for order_id, hold in scene.sandbox.ledger.holds.items()}
+    assert held == {"order-2": 150, "order-4": 70}
 
 
 async def test_an_extension_moves_the_end_and_an_older_one_does_not_move_it_back(play: Play) -> None:

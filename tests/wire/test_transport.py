@@ -39,7 +39,9 @@ async def transport() -> AsyncIterator[Transport]:
 
 
 async def post(transport: Transport, to: Endpoint, content: bytes = b"{}") -> Receipt:
-    return await transport.post(to.url, content=content, headers={"Content-Type": "application/json"}, endpoint=to)
+    # A broken deadline must turn a test red, not hang it.
+    async with asyncio.timeout(10):
+        return await transport.post(to.url, content=content, headers={"Content-Type": "application/json"}, endpoint=to)
 
 
 async def failure(transport: Transport, to: Endpoint) -> DeliveryFailed:
@@ -130,7 +132,8 @@ async def test_a_changed_endpoint_does_not_cut_a_call_that_is_under_way(
         serving(says("200 OK"), authority.issue("b.example")) as b,
     ):
         under_way = asyncio.create_task(post(transport, bank(heard, authority)))
-        await arrived.wait()
+        async with asyncio.timeout(5):
+            await arrived.wait()
         await post(transport, endpoint(f"https://b.example:{b.port}/", ca_pem=authority.pem))
         go.set()
         assert (await under_way).status == 200
@@ -376,6 +379,7 @@ async def test_a_missing_client_certificate_is_told_apart_where_the_server_says_
     context.verify_mode = ssl.CERT_REQUIRED
 
     def refuse_one(listener: socket.socket) -> None:
+        listener.settimeout(5)
         connection, _ = listener.accept()
         with connection:
             connection.settimeout(5)
@@ -387,7 +391,8 @@ async def test_a_missing_client_certificate_is_told_apart_where_the_server_says_
                         session.do_handshake()
                     except ssl.SSLWantReadError:
                         connection.sendall(outgoing.read())
-                        incoming.write(connection.recv(65536))
+                        if not incoming.write(connection.recv(65536)):
+                            break
             # The alert leaves before the connection is closed in good order: no reset overtakes it.
             connection.sendall(outgoing.read())
             connection.shutdown(socket.SHUT_WR)

@@ -1,0 +1,255 @@
+"""The command line: plain or JSON answers, one clear line for an expected error, and never a second writer."""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from service import cli, contract
+from service.engine import node
+
+Run = Callable[..., Result]
+_SERVE = "from service import cli; cli.main()"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A data folder of one's own, and logging as it was before."""
+    monkeypatch.setenv("HOATOC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("HOATOC_DATABASE_URL", raising=False)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run one command; an exception that is no exit is a bug and passes."""
+    runner = CliRunner()
+
+    def invoke(*arguments: str, **more: Any) -> Result:
+        return runner.invoke(cli.app, list(arguments), catch_exceptions=False, **more)
+
+    return invoke
+
+
+@pytest.fixture
+def ready(run: Run) -> Run:
+    """The same, on a database with the shipped directory."""
+    assert run("db", "upgrade").exit_code == 0
+    assert run("db", "load").exit_code == 0
+    return run
+
+
+def new_key(run: Run, folder: Path, name: str = "client") -> tuple[Path, Path]:
+    private, public = folder / f"{name}.jwk", folder / f"{name}.pub.json"
+    public.write_text(run("keygen", str(private)).stdout)
+    return private, public
+
+
+def clean(result: Result, code: int = 1) -> str:
+    """Assert that a command failed with one line on the standard error and nothing else; return it."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Path) -> None:
+    _, public = new_key(ready, tmp_path)
+    assert ready("enroll", "agency", "pc02-79").exit_code == 0
+    officer = ("--rank", "thuong_ta", "--number", "SH-1", "--power", "order", "--power", "approve")
+    assert ready("enroll", "officer", "pc02-79", "can-bo-1", *officer, input="Nguyễn Văn Thử\n").exit_code == 0
+    roles = ("--role", "maker", "--role", "approver")
+    made = ready("enroll", "client", "pc02-79", "pc02-79-core", *roles, "--key", str(public), "--json")
+    assert json.loads(made.stdout)["roles"] == ["approver", "maker"]
+    shown = json.loads(ready("participant", "show", "pc02-79", "--json").stdout)
+    assert (shown["status"], shown["to_be_confirmed"]) == ("active", False)
+    assert [each["id"] for each in shown["clients"]] == ["pc02-79-core"]
+    assert [each["rank"] for each in shown["officers"]] == ["thuong_ta"]
+    assert "Nguyễn" not in json.dumps(shown, ensure_ascii=False)
+    assert ready("audit", "verify").exit_code == 0
+
+
+def test_a_supervisor_a_bank_and_what_they_receive_are_registered(ready: Run) -> None:
+    bank = ("enroll", "participant", "bank-z", "--sector", "bank", "--name-vi", "Ngân hàng Z", "--name-en", "Bank Z")
+    assert json.loads(ready(*bank, "--alias", "bin=999999", "--json").stdout)["created"]
+    assert ready("enroll", "supervisor", "sbv").exit_code == 0
+    hook = ("--webhook", "https://orders.bank.example/x", "--network", "203.0.113.0/24")
+    made = json.loads(ready("participant", "endpoint", "bank-z", *hook, "--json").stdout)
+    assert made["secret"].startswith("whsec_")
+    turned = json.loads(ready("participant", "rotate-secret", "bank-z", made["id"], "--json").stdout)
+    assert turned["secret"] not in (None, made["secret"])
+    duty = ("--name", "Trực ban", "--email", "truc@bank.example", "--hours", "22:00-06:00")
+    contact = json.loads(ready("participant", "contact", "bank-z", *duty, "--json").stdout)
+    assert ready("participant", "remove-contact", "bank-z", contact["id"]).exit_code == 0
+    for command, status in (("suspend", "suspended"), ("resume", "active")):
+        assert ready("participant", command, "bank-z").exit_code == 0
+        assert json.loads(ready("participant", "show", "bank-z", "--json").stdout)["status"] == status
+    found = json.loads(ready("participant", "list", "--sector", "bank", "-q", "bank-z", "--json").stdout)
+    assert [(each["id"], each["supervisor_id"]) for each in found] == [("bank-z", "sbv")]
+
+
+def test_without_a_terminal_a_list_is_one_plain_line_each(ready: Run) -> None:
+    lines = ready("participant", "list", "--sector", "supervisor").stdout.splitlines()
+    assert [line.split("\t")[:3] for line in lines if line.startswith("sbv")] == [["sbv", "supervisor", "active"]]
+    assert not re.search("[\x1b│┃─]", "".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("participant", "show", "nobody"), "not_found"),
+        (("enroll", "agency", "No Slug"), "id: "),
+        (("enroll", "participant", "bank-z", "--sector", "bank"), "/name_vi"),
+        (("participant", "endpoint", "sbv"), "exactly one of"),
+        (("participant", "contact", "sbv", "--name", "x", "--email", "a@b.example", "--hours", "noon"), "HH:MM"),
+        (("policy", "show", "no-such"), "not_found"),
+        (("policy", "set", "missing.toml"), "missing.toml"),
+        (("token", "nobody", "--key", "missing.jwk"), "missing.jwk"),
+        (("sign-in-link", "somebody", "--role", "maker"), "role.not_for_sector"),
+    ],
+)
+def test_an_expected_error_is_one_line_and_a_code(ready: Run, arguments: tuple[str, ...], says: str) -> None:
+    assert says in clean(ready(*arguments))
+
+
+def test_a_wrong_setting_is_named_and_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOATOC_PORT", "s3cret")
+    line = clean(run("participant", "list"))
+    assert "port" in line
+    assert "s3cret" not in line
+
+
+def test_a_database_of_another_schema_is_not_worked_on(run: Run) -> None:
+    assert "hoatoc db upgrade" in clean(run("participant", "list"))
+
+
+def test_a_private_key_is_readable_by_its_owner_alone_and_never_enrolled(ready: Run, tmp_path: Path) -> None:
+    private, public = new_key(ready, tmp_path)
+    assert private.stat().st_mode & 0o777 == 0o400
+    assert "d" not in json.loads(public.read_text())
+    clean(ready("keygen", str(private)))
+    enroll = ("enroll", "client", "sbv", "sbv-core", "--role", "supervisor", "--key")
+    assert "private key" in clean(ready(*enroll, str(private)))
+    private.chmod(0o440)
+    assert "key.file_mode" in clean(ready("token", "sbv-core", "--key", str(private)))
+
+
+def test_what_writes_is_refused_while_a_hub_holds_the_embedded_database(ready: Run, tmp_path: Path) -> None:
+    with node.lock(tmp_path / "data" / "hoatoc.sqlite3.lock"):
+        for command in (("db", "upgrade"), ("db", "load"), ("sign-in-link", "a"), ("participant", "suspend", "sbv")):
+            assert "another process holds" in clean(ready(*command))
+        assert "another process holds" in clean(ready("serve"))
+        assert ready("participant", "show", "sbv").exit_code == 0
+    assert ready("participant", "suspend", "sbv").exit_code == 0
+
+
+def test_a_policy_is_shown_and_a_newer_one_set(ready: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    shown = ready("policy", "show", "vn-default").stdout
+    file.write_text(shown)
+    assert "policy.version" in clean(ready("policy", "set", str(file)))
+    file.write_text(shown.replace("version = 1", "version = 7"))
+    assert json.loads(ready("policy", "set", str(file), "--json").stdout)["version"] == 7
+    assert json.loads(ready("policy", "show", "--json").stdout)["version"] == 7
+    file.write_text("name = 1")
+    assert "name: a text" in clean(ready("policy", "set", str(file)))
+
+
+def test_the_audit_names_what_was_edited_and_exits_with_1(ready: Run, tmp_path: Path) -> None:
+    ready("enroll", "agency", "pc02-79")
+    good = ready("audit", "verify", "--json")
+    assert json.loads(good.stdout)["findings"] == []
+    with sqlite3.connect(tmp_path / "data" / "hoatoc.sqlite3") as base:
+        base.execute("UPDATE audit_entries SET actor_id = 'nobody' WHERE chain = 'tenant:pc02-79'")
+    base.close()
+    bad = ready("audit", "verify")
+    assert bad.exit_code == 1
+    assert bad.stdout.splitlines()[0] == "edited\ttenant:pc02-79\t1"
+
+
+def test_the_doctor_names_what_must_be_put_right(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def states() -> tuple[int, dict[str, str]]:
+        result = run("doctor", "--json")
+        found = json.loads(result.stdout)
+        worst = sorted(found, key=lambda check: ["ok", "warning", "failed"].index(check["state"]))
+        return result.exit_code, {check["name"]: check["state"] for check in worst}
+
+    assert states() == (1, {**states()[1], "database": "failed", "keys": "warning"})
+    run("db", "upgrade")
+    code, found = states()
+    assert (code, found["schema"], found["directory"], found["calendar"]) == (1, "ok", "failed", "failed")
+    run("db", "load")
+    monkeypatch.setenv("HOATOC_SMTP_HOST", "relay.example")
+    code, found = states()
+    assert (code, set(found.values())) == (0, {"ok"})
+    assert {"token.backend", "keys.mode", "keys.token", "schema", "clock", "directory", "calendar", "mail"} <= set(
+        found
+    )
+    (tmp_path / "data" / "keys" / "vault.key").chmod(0o444)
+    monkeypatch.setenv("HOATOC_PROFILE", "demo")
+    code, found = states()
+    assert (code, found["keys.mode"], found["profile"]) == (1, "failed", "warning")
+
+
+def test_the_contract_is_written_and_a_difference_found(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "documents", lambda: {"hub.v1.json": {"info": "Hỏa Tốc"}})
+    folder = str(tmp_path / "openapi")
+    assert run("openapi", folder, "--check").exit_code == 1
+    assert not (tmp_path / "openapi").exists()
+    assert run("openapi", folder).exit_code == 0
+    assert run("openapi", folder, "--check").exit_code == 0
+    (tmp_path / "openapi" / "hub.v1.json").write_text("{}")
+    assert run("openapi", folder, "--check").exit_code == 1
+
+
+def test_an_embedded_database_takes_no_worker_of_its_own(run: Run) -> None:
+    assert "one process" in clean(run("worker"))
+    assert "one process" in clean(run("serve", "--no-worker"))
+
+
+def test_a_served_hub_gives_tokens_keeps_writers_out_and_stops_cleanly(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = new_key(run, tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HOATOC_PORT", str(probe.getsockname()[1]))
+    token = ("token", "sbv-core", "--key", str(private))
+    assert run("db", "upgrade").exit_code == run("db", "load").exit_code == 0
+    enrolled = run("enroll", "client", "sbv", "sbv-core", "--role", "supervisor", "--key", str(public))
+    assert enrolled.exit_code == 0, enrolled.stderr
+    assert "connect.failed" in clean(run(*token))
+    with subprocess.Popen([sys.executable, "-c", _SERVE, "serve"], stderr=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stderr is not None
+            assert any("running on" in line for line in served.stderr), "the hub did not start"
+            granted = json.loads(run(*token, "--json").stdout)
+            assert granted["access_token"].count(".") == 2
+            assert run(*token).stdout.count(".") == 2
+            assert "refuses the client: 401" in clean(run("token", "nobody", "--key", str(private)))
+            assert "another process holds" in clean(run("participant", "suspend", "sbv"))
+        finally:
+            os.kill(served.pid, signal.SIGINT)
+            rest = served.communicate(timeout=30)[1]
+    assert served.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert run("participant", "suspend", "sbv").exit_code == 0
