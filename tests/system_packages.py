@@ -1,4 +1,4 @@
-"""Installs what the tests need from the system's packages: a PostgreSQL server and Chromium; or says what is missing."""
+"""Installs what the tests need from the system's packages, PostgreSQL and Chromium, or says what is missing."""
 
 import os
 import shutil

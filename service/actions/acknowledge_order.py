@@ -1,27 +1,24 @@
 """A participant answers an order: the order moves, its clocks stop, and what follows is written with it."""
 
 import hashlib
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, db, errors
+from service import audit, clock, db, errors
 from service.actions import answers
-from service.actions.answering import Answering, Verdict
-from service.audit import Log
-from service.engine import dossier
+from service.actions.answering import Answering, Onward, Verdict
+from service.engine import dossier, messages, overlaps, placing, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
 from service.models import Acknowledgement, Dispatch, Order
-from service.queries.registry import Known
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import routing, working_hours
-from workflows.terms import Channel, DispatchState, Outcome
+from workflows.terms import Action, Channel, DispatchState, Outcome
 
 _ORDERS = Order.__table__  # type: ignore[attr-defined]
 _ACKNOWLEDGEMENTS = Acknowledgement.__table__  # type: ignore[attr-defined]
@@ -33,22 +30,24 @@ async def acknowledge(
 ) -> AcknowledgementAccepted:
     """Take a participant's answer; another's order is as unknown as one that does not exist.
 
-    The same answer again changes nothing and is answered as the first. An answer that contradicts a final one changes
-    nothing either: a coordinator gets a task. Raises ``NotFound`` and ``InvalidInput``.
+    The same answer again changes nothing and is answered as the first, unless it means something new by now (see
+    ``answers.means_something_new``). An answer that contradicts a final one changes nothing either: a coordinator gets
+    a task. Raises ``NotFound`` and ``InvalidInput``.
     """
     principal.require(Scope.ORDERS_ANSWER)
+    digest = hashlib.sha256(raw).hexdigest()
 
     async def unit(conn: AsyncConnection) -> AcknowledgementAccepted:
         order = await _order(conn, principal, order_id)
         original = await _order_of(conn, order["original_id"]) if order["original_id"] else None
-        requests = {order["request_id"], *([original["request_id"]] if original else [])}
-        about = await dossier.load(conn, requests)
-        known = await hub.registry.known(conn)
-        target = about[order["request_id"]].targets[order["target_id"]]
-        ported_to = _ported_to(known, body, target, await db.now(conn))
-        log = await Log.open(conn, await db.now(conn), [found.chain for found in about.values()])
-        # Read again under the lock: an answer, a lapse or a withdrawal may have come between.
+        requests = [order["request_id"], *([original["request_id"]] if original else [])]
+        onward = await _onward(conn, hub, body, order)
+        chains = {audit.request_chain(request_id) for request_id in requests}
+        chains |= {audit.request_chain(hold["request_id"]) for hold in onward.overlaps}
+        log = await writer.lock(conn, chains)
+        # Read under the lock: an answer, a lapse, an extension or a withdrawal may have come between.
         order = await _order(conn, principal, order_id)
+        about = await dossier.load(conn, requests)
         given = Answering(
             conn=conn,
             hub=hub,
@@ -59,16 +58,15 @@ async def acknowledge(
             dossier=about[order["request_id"]],
             original=await _order_of(conn, original["id"]) if original else None,
             original_dossier=about[original["request_id"]] if original else None,
-            ported_to=ported_to,
+            onward=onward,
         )
-        digest = hashlib.sha256(raw).hexdigest()
         earlier = await _earlier(conn, order, digest)
-        if earlier is not None and not answers.renews(given):
-            return earlier
+        if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
+            return _again(order, earlier)
+        await _pulled(conn, given)
         verdict = await answers.take(given)
         row = _row(hub, principal, given, raw, digest, verdict)
         await db.insert_rows(conn, _ACKNOWLEDGEMENTS, [row])
-        await _pulled(conn, order, log)
         await log.flush()
         return AcknowledgementAccepted(
             id=row["id"],
@@ -93,29 +91,35 @@ async def _order_of(conn: AsyncConnection, order_id: UUID) -> Row:
     return dict((await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id == order_id))).one()._mapping)
 
 
-async def _earlier(conn: AsyncConnection, order: Row, digest: str) -> AcknowledgementAccepted | None:
+async def _earlier(conn: AsyncConnection, order: Row, digest: str) -> sa.Row[Any] | None:
     query = (
-        sa.select(_ACKNOWLEDGEMENTS.c.id, _ACKNOWLEDGEMENTS.c.body_sha256, _ACKNOWLEDGEMENTS.c.contradicts)
+        sa.select(_ACKNOWLEDGEMENTS.c.id, _ACKNOWLEDGEMENTS.c.contradicts, _ACKNOWLEDGEMENTS.c.received_at.label("at"))
         .where(_ACKNOWLEDGEMENTS.c.order_id == order["id"], _ACKNOWLEDGEMENTS.c.body_sha256 == digest)
         .order_by(_ACKNOWLEDGEMENTS.c.received_at.desc(), _ACKNOWLEDGEMENTS.c.id.desc())
         .limit(1)
     )
-    row = (await conn.execute(query)).one_or_none()
-    if row is None:
-        return None
+    return (await conn.execute(query)).one_or_none()
+
+
+def _again(order: Row, earlier: sa.Row[Any]) -> AcknowledgementAccepted:
     return AcknowledgementAccepted(
-        id=row.id, order_id=order["id"], state=order["state"], repeated=True, contradicts=row.contradicts
+        id=earlier.id, order_id=order["id"], state=order["state"], repeated=True, contradicts=earlier.contradicts
     )
 
 
-def _ported_to(known: Known, body: AcknowledgementBody, target: Row, now: datetime) -> str | None:
+async def _onward(conn: AsyncConnection, hub: Hub, body: AcknowledgementBody, order: Row) -> Onward:
     if body.outcome is not Outcome.NOT_MINE or body.ported_to is None:
-        return None
-    today = now.astimezone(working_hours.VIETNAM).date()
+        return Onward(None, ())
+    found = (await dossier.load(conn, [order["request_id"]]))[order["request_id"]]
+    known = await hub.registry.known(conn)
+    today = (await db.now(conn)).astimezone(working_hours.VIETNAM).date()
+    kind = found.targets[order["target_id"]]["kind"]
     try:
-        return routing.ported_to(body.ported_to, target["kind"], known.directory, today).participant_id
+        name = routing.ported_to(body.ported_to, kind, known.directory, today).participant_id
     except routing.UnknownInstitution as unknown:
         raise errors.InvalidInput.of("/ported_to", "institution.unknown", value=unknown.value) from None
+    placement = placing.Placement(name, order["target_id"], rerouted_from=order["id"])
+    return Onward(placement, await overlaps.find(conn, hub, found, [placement]))
 
 
 def _row(hub: Hub, principal: Principal, given: Answering, raw: bytes, digest: str, verdict: Verdict) -> dict[str, Any]:
@@ -128,7 +132,7 @@ def _row(hub: Hub, principal: Principal, given: Answering, raw: bytes, digest: s
         "order_id": given.order["id"],
         "outcome": body.outcome,
         "amount_held": body.amount_held.minor_units if body.amount_held else None,
-        "refusal_code": verdict.refusal_code,
+        "refusal_code": body.refusal_code or verdict.refusal_code,
         "ported_to": given.ported_to,
         "body_sealed": hub.vault.seal("acknowledgements", acknowledgement_id, tenant, raw.decode()),
         "body_sha256": digest,
@@ -138,14 +142,19 @@ def _row(hub: Hub, principal: Principal, given: Answering, raw: bytes, digest: s
     }
 
 
-async def _pulled(conn: AsyncConnection, order: Row, log: Log) -> None:
-    # Whoever answers has it: an inbox need not hand it out again.
+async def _pulled(conn: AsyncConnection, given: Answering) -> None:
+    # Whoever answers has what it answers: an inbox need not hand that out again. A lift that waits there for an order
+    # that has ended is another message, which only "lifted" is an answer to.
+    answered = [messages.order_type(given.order["action"])]
+    if given.body.outcome is Outcome.LIFTED:
+        answered.append(messages.order_type(Action.LIFT))
     await conn.execute(
         sa.update(_DISPATCHES)
         .where(
-            _DISPATCHES.c.order_id == order["id"],
+            _DISPATCHES.c.order_id == given.order["id"],
+            _DISPATCHES.c.message_type.in_(answered),
             _DISPATCHES.c.channel == Channel.PULL,
             _DISPATCHES.c.state == DispatchState.PENDING,
         )
-        .values(state=DispatchState.DELIVERED, delivered_at=log.at, settled_at=log.at)
+        .values(state=DispatchState.DELIVERED, delivered_at=given.log.at, settled_at=given.log.at)
     )

@@ -8,15 +8,23 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import settling, statuses, tasks
+from service.engine import placing, settling, statuses, tasks
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import Order
+from service.models import Order, Task
 from service.schemas.orders import AcknowledgementBody
 from workflows.terms import Actor, Fact, OrderState, RefusalCode, Stage, TaskKind
 
 _ORDERS = Order.__table__  # type: ignore[attr-defined]
-PARTICIPANT_STAGES = (Stage.RECEIPT, Stage.ACKNOWLEDGE, Stage.EXECUTE)
+_TASKS = Task.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where "not mine, ported to X" sends an order, and the holds that it meets there."""
+
+    placement: placing.Placement | None
+    overlaps: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,12 @@ class Answering:
     dossier: Dossier
     original: Row | None
     original_dossier: Dossier | None
-    ported_to: str | None
+    onward: Onward
+
+    @property
+    def ported_to(self) -> str | None:
+        """The participant that is named as having the target now."""
+        return self.onward.placement.participant_id if self.onward.placement else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +65,13 @@ async def contradicted(answering: Answering, code: RefusalCode | None = None) ->
 
 
 async def open_task(answering: Answering, kind: TaskKind) -> None:
-    """Open a task about this order."""
+    """Open a task about this order, unless one of the same kind still waits for somebody."""
     order = answering.order
+    same = sa.select(_TASKS.c.id).where(
+        _TASKS.c.order_id == order["id"], _TASKS.c.kind == kind, _TASKS.c.resolved_at.is_(None)
+    )
+    if (await answering.conn.execute(same)).first() is not None:
+        return
     task = tasks.NewTask(
         tenant=order["tenant"],
         kind=kind,
@@ -87,7 +105,7 @@ async def meet(answering: Answering, stages: Collection[Stage]) -> None:
 
 async def finish(answering: Answering) -> None:
     """Meet all of a participant's stages and cancel whatever else waits for this order."""
-    await meet(answering, PARTICIPANT_STAGES)
+    await meet(answering, settling.PARTICIPANT_STAGES)
     await settling.cancel(answering.conn, answering.log.at, [answering.order["id"]])
 
 

@@ -1,11 +1,13 @@
 """What each kind of answer does to an order, its clocks and its request; decided by ``workflows.states``."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from service import errors
 from service.actions import answering, lift_answers
 from service.actions.answering import Answering, Verdict
-from service.engine import closing, lifting, placing, settling, timers
+from service.engine import closing, lifting, overlaps, placing, settling, timers
 from service.models import Order
 from workflows import deadlines, states
 from workflows.terms import Action, Event, Fact, OrderState, Outcome, RefusalCode, Stage, SubjectKind, TaskKind
@@ -14,21 +16,31 @@ _ORDERS = Order.__table__  # type: ignore[attr-defined]
 _GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
 
 
-def renews(given: Answering) -> bool:
-    """Tell whether an answer that was given before means something anew: "received", said again after it expired."""
-    return given.body.outcome is Outcome.RECEIVED and given.order["state"] is OrderState.ACKNOWLEDGED
+async def means_something_new(given: Answering, contradicted: bool, said_at: datetime) -> bool:
+    """Tell whether an answer whose very words were said before, at ``said_at``, is more than a repetition.
+
+    "Received" is after the first one expired. Anything else is when the order has moved since: "lifted", said too
+    early, contradicted; said again once the hold has ended it confirms the lift. An execution that was taken is never:
+    a repetition that comes late must not look like one more.
+    """
+    order, outcome = given.order, given.body.outcome
+    if outcome is Outcome.RECEIVED and order["state"] is OrderState.ACKNOWLEDGED:
+        return not await settling.is_pending(given.conn, order["id"], Stage.ACKNOWLEDGEMENT_END)
+    moved: bool = order["changed_at"] > said_at
+    return moved and (contradicted or outcome is not Outcome.EXECUTED)
 
 
 async def take(given: Answering) -> Verdict:
-    """Apply the answer and return the order's new state."""
+    """Apply the answer and return the order's new state; raise ``InvalidInput`` for an amount that cannot be."""
     outcome = given.body.outcome
+    held = _held(given) if outcome is Outcome.EXECUTED else None
     if outcome is Outcome.RECEIVED:
         return await _received(given)
     if given.order["action"] is Action.LIFT:
         return await lift_answers.about_a_lift(given)
     match outcome:
         case Outcome.EXECUTED:
-            return await _executed(given)
+            return await _executed(given, held)
         case Outcome.REFUSED:
             return await lift_answers.refused(given, given.body.refusal_code or RefusalCode.OTHER)
         case Outcome.NOT_MINE:
@@ -39,20 +51,20 @@ async def take(given: Answering) -> Verdict:
 
 async def _received(given: Answering) -> Verdict:
     order, log = given.order, given.log
+    if order["state"] in _GONE and await settling.waiting(given.conn, [order["id"]]):
+        # It has the lift; until it confirms that nothing is held any more the execute clock goes on.
+        await answering.move(given, order["state"])
+        await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE))
+        return await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, order["state"])
     if (order["state"], Event.ACKNOWLEDGE) in states.MOVES:
         await answering.move(given, states.advance(order["state"], Event.ACKNOWLEDGE))
     elif order["state"] is not OrderState.ACKNOWLEDGED:
         return Verdict(order["state"])  # late, and harmless: a final answer has overtaken it
     await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE))
     await settling.cancel(given.conn, log.at, [order["id"]], (Stage.ACKNOWLEDGEMENT_END,))
-    within = deadlines.within(
-        Stage.ACKNOWLEDGEMENT_END,
-        deadlines.ACKNOWLEDGEMENT_VALID_FOR[order["action"]],
-        action=order["action"],
-        participant_id=order["participant_id"],
-        legal_basis=given.dossier.request["legal_basis"],
-        overrides=given.dossier.policy.limit_overrides,
-    )
+    valid_for = deadlines.ACKNOWLEDGEMENT_VALID_FOR[order["action"]]
+    within = given.dossier.within(Stage.ACKNOWLEDGEMENT_END, valid_for, order["participant_id"])
+    generations = await timers.next_generations(given.conn, [order["id"]], [Stage.ACKNOWLEDGEMENT_END])
     await timers.start(
         given.conn,
         [
@@ -66,25 +78,25 @@ async def _received(given: Answering) -> Verdict:
                 due_at=log.at + within,
                 request_id=order["request_id"],
                 participant_id=order["participant_id"],
-                generation=await timers.next_generation(given.conn, order["id"], Stage.ACKNOWLEDGEMENT_END),
+                generation=generations[order["id"], Stage.ACKNOWLEDGEMENT_END],
             )
         ],
     )
     return await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, OrderState.ACKNOWLEDGED)
 
 
-async def _executed(given: Answering) -> Verdict:
+async def _executed(given: Answering, held: int | None) -> Verdict:
     order, state = given.order, given.order["state"]
-    held, asked = _held(given), order["amount"]
+    asked = order["amount"]
     if state in _GONE:
-        return await _too_late(given)
-    if state is OrderState.EXECUTED and held is not None and held == order["amount_held"]:
+        return await _too_late(given, held)
+    if state is OrderState.EXECUTED and held == order["amount_held"]:
         return Verdict(state)
     smaller = state is OrderState.EXECUTED and (held is None or held < (order["amount_held"] or 0))
     if smaller or (state, Event.EXECUTE) not in states.MOVES:
         return await answering.contradicted(given)
     await answering.move(given, states.advance(state, Event.EXECUTE), amount_held=held)
-    await answering.meet(given, answering.PARTICIPANT_STAGES)
+    await answering.meet(given, settling.PARTICIPANT_STAGES)
     partly = asked is not None and held is not None and held < asked
     verdict = await answering.tell(
         given,
@@ -115,33 +127,35 @@ def _held(given: Answering) -> int | None:
     return amount.minor_units
 
 
-async def _too_late(given: Answering) -> Verdict:
+async def _too_late(given: Answering, held: int | None) -> Verdict:
     """Undo what a participant did after the order was gone: the person must not stay frozen."""
     order = given.order
-    await answering.move(given, order["state"], amount_held=_held(given))
+    if order["action"] is Action.EXTEND:
+        return Verdict(order["state"])  # it moved the end of a hold, which the hub lifts at its own end
+    await answering.move(given, order["state"], amount_held=held)
     answering.record(given, Fact.LATE_ANSWER_LIFTED)
-    if order["action"] is Action.FREEZE or order["ends_at"] is not None:
-        answered = {**order, "answered_at": given.log.at}
-        await lifting.send_lifts(given.conn, given.hub, given.log, given.dossier, [answered], "late_answer")
+    await lifting.send_lifts(given.conn, given.hub, given.log, given.dossier, [order], "late_answer")
     return Verdict(order["state"])
 
 
 async def _not_mine(given: Answering) -> Verdict:
-    order, state = given.order, given.order["state"]
-    if given.ported_to is None or await _was_there(given):
+    state, placement = given.order["state"], given.onward.placement
+    if state is OrderState.REROUTED and await _went_there(given):
+        return Verdict(state)
+    # Only a hold or a measure can go on; what stands at this participant is not prolonged at another one.
+    stays = placement is None or given.order["action"] is Action.EXTEND or await _was_there(given)
+    if placement is None or stays or state in _GONE:
         verdict = await lift_answers.refused(given, RefusalCode.NOT_MINE)
         if state is not OrderState.REFUSED and verdict.state is OrderState.REFUSED:
             await answering.open_task(given, TaskKind.NOT_MINE)
         return verdict
-    if state is OrderState.REROUTED:
-        return Verdict(state)
     if (state, Event.REROUTE) not in states.MOVES:
         return await answering.contradicted(given)
     await answering.move(given, states.advance(state, Event.REROUTE))
     await answering.finish(given)
     verdict = await answering.tell(given, Fact.ORDER_REROUTED, OrderState.REROUTED)
-    onward = placing.Placement(given.ported_to, order["target_id"], rerouted_from=order["id"])
-    await placing.place(given.conn, given.hub, given.log, given.actor, given.dossier, [onward])
+    overlaps.record(given.log, given.hub, given.dossier, given.onward.overlaps)
+    await placing.place(given.conn, given.hub, given.log, given.actor, given.dossier, [placement])
     return verdict
 
 
@@ -153,3 +167,11 @@ async def _was_there(given: Answering) -> bool:
         _ORDERS.c.participant_id == given.ported_to,
     )
     return (await given.conn.execute(query)).first() is not None
+
+
+async def _went_there(given: Answering) -> bool:
+    """Tell whether "not mine" says nothing new of an order that went on: no destination, or the same one."""
+    if given.ported_to is None:
+        return True
+    query = sa.select(_ORDERS.c.participant_id).where(_ORDERS.c.rerouted_from_id == given.order["id"])
+    return (await given.conn.execute(query)).scalar_one_or_none() == given.ported_to

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, clock, db, errors
 from service.actions import demands
 from service.audit import Log
-from service.engine import activating, dossier, settling, statuses
+from service.engine import activating, dossier, settling, statuses, writer
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval
@@ -33,9 +33,11 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
     """
 
     async def unit(conn: AsyncConnection) -> None:
-        found, plan, log = await _locked(conn, hub, principal, request_id)
-        if found.request["state"] is not RequestState.AWAITING_APPROVAL:
-            raise errors.Conflict("request.not_awaiting_approval", state=str(found.request["state"]))
+        plan = await _plan(conn, hub, principal, request_id)
+        log = await writer.lock(conn, plan.chains)
+        # Read again under the lock: of two approvals at once, the second finds it active.
+        found = await _visible(conn, principal, request_id)
+        _must_await(found)
         if found.request["ends_at"] is not None and found.request["ends_at"] <= log.at:
             raise errors.Conflict("request.end_has_come")
         await _check(conn, found, officer_id, log)
@@ -45,7 +47,10 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
         await settling.cancel(conn, log.at, [found.id])
         await _write(conn, log, principal, found, officer_id, "approval", Fact.REQUEST_APPROVED)
         active = replace(found, request={**found.request, "state": state, "activated_at": log.at})
-        await activating.activate(conn, hub, log, principal.actor(), active, plan)
+        try:
+            await activating.activate(conn, hub, log, principal.actor(), active, plan)
+        except activating.HoldIsOver:
+            raise errors.Conflict("request.end_has_come") from None
         await statuses.tell(conn, hub, log.at, [statuses.News(active, Fact.REQUEST_ACTIVATED, str(state))])
         await log.flush()
 
@@ -56,7 +61,8 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
     """Confirm an emergency hold within its review time; without it, the hold lifts itself. Raises as ``approve``."""
 
     async def unit(conn: AsyncConnection) -> None:
-        found, _, log = await _locked(conn, hub, principal, request_id)
+        log = await writer.lock(conn, [audit.request_chain(request_id)])
+        found = await _visible(conn, principal, request_id)
         waits = found.request["review_by"] is not None and found.request["reviewed_at"] is None
         if not waits or found.request["state"] is not RequestState.ACTIVE or found.request["review_by"] <= log.at:
             raise errors.Conflict("request.not_awaiting_review", state=str(found.request["state"]))
@@ -69,14 +75,19 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
     await _run(hub, principal, request_id, officer_id, unit)
 
 
-async def _locked(
-    conn: AsyncConnection, hub: Hub, principal: Principal, request_id: UUID
-) -> tuple[Dossier, activating.Plan, Log]:
+def _must_await(found: Dossier) -> None:
+    if found.request["state"] is not RequestState.AWAITING_APPROVAL:
+        raise errors.Conflict("request.not_awaiting_approval", state=str(found.request["state"]))
+
+
+async def _plan(conn: AsyncConnection, hub: Hub, principal: Principal, request_id: UUID) -> activating.Plan:
     found = await _visible(conn, principal, request_id)
-    plan = await activating.prepare(conn, hub, await hub.registry.known(conn), found)
-    log = await Log.open(conn, await db.now(conn), plan.chains)
-    # Read again under the lock: of two approvals at once, the second finds it active.
-    return await _visible(conn, principal, request_id), plan, log
+    _must_await(found)
+    try:
+        return await activating.prepare(conn, hub, await hub.registry.known(conn), found)
+    except activating.Unroutable as unroutable:
+        # The directory has changed since the request was filed.
+        raise errors.InvalidInput.of("/targets", "institution.unknown", value=unroutable.why.value) from None
 
 
 async def _visible(conn: AsyncConnection, principal: Principal, request_id: UUID) -> Dossier:
@@ -90,6 +101,10 @@ async def _check(conn: AsyncConnection, found: Dossier, officer_id: str, log: Lo
     person = await demands.officer(conn, found.tenant, officer_id)
     if person.id == found.request["officer_id"]:
         raise authority.AuthorityRefused("same_officer", {})
+    maker = await demands.officer(conn, found.tenant, found.request["officer_id"])
+    if not maker.active:
+        # Whoever signed first has been suspended since: a second signature does not make it two.
+        raise authority.AuthorityRefused("officer_inactive", {})
     authority.check_approver(
         found.request["legal_basis"],
         rank=Rank(person.rank),
@@ -139,7 +154,7 @@ async def _record_refusal(
     chain = audit.request_chain(request_id)
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [chain])
+        log = await writer.lock(conn, [chain])
         log.record(
             chain,
             Fact.AUTHORITY_REFUSED,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors
-from service.engine import dossier
+from service.engine import activating, dossier
 from service.engine.dossier import Dossier
 from service.models import Officer, Participant
 from service.queries.registry import Known
@@ -22,7 +22,7 @@ from service.schemas.requests import (
     SubmitRequest,
     TakedownRequest,
 )
-from workflows import authority, deadlines, routing, takedown, working_hours
+from workflows import authority, deadlines, takedown, working_hours
 from workflows.authority_rules import AgencyLevel, Power, Rank
 from workflows.terms import Action, RequestState, Stage, TargetKind
 
@@ -82,13 +82,15 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
         raise errors.InvalidInput.of("/ends_at", "calendar.unknown", day=beyond.day.isoformat()) from None
     review_within = granted.review_within
     if review_within is not None:
-        review_within = deadlines.within(
+        chosen = deadlines.within(
             Stage.REVIEW,
             review_within,
             action=body.action,
             legal_basis=body.legal_basis,
             overrides=known.policy.limit_overrides,
         )
+        # An operator may ask for more care than the rule does, never for less.
+        review_within = min(chosen, review_within)
     return Weighed(granted, starts_at, ends_at, original.id if original else None, review_within)
 
 
@@ -110,17 +112,13 @@ def targets(body: SubmitRequest) -> Sequence[Any]:
     return []
 
 
-def unknown_institution(body: SubmitRequest, unknown: routing.UnknownInstitution) -> errors.InvalidInput:
+def unknown_institution(body: SubmitRequest, unroutable: activating.Unroutable) -> errors.InvalidInput:
     """Turn "nobody is known as …" into the error of the field that says so."""
-    if isinstance(body, FreezeRequest):
-        return errors.InvalidInput.of(f"/target/{unknown.field}", "institution.unknown", value=unknown.value)
-    for position, target in enumerate(targets(body)):
-        said = getattr(target, unknown.field, None)
-        if said is not None and (said == unknown.value or unknown.value in str(said)):
-            return errors.InvalidInput.of(
-                f"/targets/{position}/{unknown.field}", "institution.unknown", value=unknown.value
-            )
-    return errors.InvalidInput.of("/targets", "institution.unknown", value=unknown.value)
+    at = "/target" if isinstance(body, FreezeRequest) else f"/targets/{unroutable.position}"
+    said = targets(body)[unroutable.position]
+    # A platform may have been looked for by the host of an address.
+    field = unroutable.why.field if getattr(said, unroutable.why.field, None) is not None else "value"
+    return errors.InvalidInput.of(f"{at}/{field}", "institution.unknown", value=unroutable.why.value)
 
 
 async def _original(conn: AsyncConnection, tenant: str, body: SubmitRequest) -> Dossier | None:
@@ -134,6 +132,11 @@ async def _original(conn: AsyncConnection, tenant: str, body: SubmitRequest) -> 
         allowed.add(Action.TAKEDOWN)
     if found.request["action"] not in allowed or found.request["state"] is not RequestState.ACTIVE:
         raise errors.InvalidInput.of("/original_request_id", "request.not_active")
+    if isinstance(body, ExtendRequest):
+        try:
+            await activating.check_standing(conn, found)
+        except activating.HoldIsOver:
+            raise errors.InvalidInput.of("/original_request_id", "request.not_active") from None
     return found
 
 

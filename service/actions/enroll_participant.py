@@ -47,7 +47,7 @@ async def _create(change: Change, body: NewParticipant) -> Sector:
     sector = body.sector
     # There is one operator: the directory's.
     if sector is None or sector is Sector.HUB:
-        raise errors.InvalidInput.of("/sector", "field.missing" if sector is None else "participant.sector")
+        raise errors.InvalidInput.of("/sector", "field.missing" if sector is None else "field.not_in_list")
     for field in ("name_vi", "name_en", *(("level",) if sector is Sector.AGENCY else ())):
         if getattr(body, field) is None:
             raise errors.InvalidInput.of(f"/{field}", "field.missing")

@@ -47,6 +47,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
         async with hub.database.read() as conn:
             client = await clients.find(conn, claim.client_id)
         if client is None:
+            await record_refusal(hub, "client.not_in_force")
             raise errors.Unauthenticated("token.refused")
         granted = scopes.scopes_of(client.roles, client.sector)
         signing = keyring.current(hub.signing, now)

@@ -18,9 +18,16 @@ async def lifted(given: Answering) -> Verdict:
     order, state = given.order, given.order["state"]
     if state is OrderState.LIFTED:
         return Verdict(state)
+    if state is OrderState.WITHDRAWN and order["lift_ordered"] and not await _is_awaited(given):
+        return Verdict(state)
     if not order["lift_ordered"]:
         return await answering.contradicted(given)
     return await gone(given)
+
+
+async def _is_awaited(given: Answering) -> bool:
+    """Tell whether the hub waits to hear that what was done after a withdrawal is undone."""
+    return bool(await settling.waiting(given.conn, [given.order["id"]]))
 
 
 async def gone(given: Answering) -> Verdict:
@@ -42,6 +49,8 @@ async def refused(given: Answering, code: RefusalCode) -> Verdict:
     state = given.order["state"]
     if state is OrderState.LAPSED:
         return await gone(given)  # it holds nothing, which is all that a lapsed order still wants to hear
+    if state is OrderState.WITHDRAWN and await _is_awaited(given):
+        return await gone(given)
     if state in {OrderState.REFUSED, OrderState.WITHDRAWN}:
         return Verdict(state, refusal_code=code)
     if (state, Event.REFUSE) not in states.MOVES:

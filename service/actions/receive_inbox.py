@@ -5,11 +5,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db
+from service import audit, errors
 from service.audit import Log
-from service.engine import settling
+from service.engine import settling, writer
 from service.engine.hub import Hub
-from service.models import Dispatch, Order
+from service.models import Dispatch, Endpoint, Order
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import states
@@ -17,11 +17,18 @@ from workflows.terms import Channel, DispatchState, Event, Fact, OrderState, Sta
 
 _DISPATCHES: sa.Table = Dispatch.__table__  # type: ignore[attr-defined]
 _ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
+_ENDPOINTS: sa.Table = Endpoint.__table__  # type: ignore[attr-defined]
 
 
 async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
-    """Mark the caller's pull dispatches up to the cursor delivered and meet their receipt deadlines."""
+    """Mark the caller's pull dispatches up to the cursor delivered and meet their receipt deadlines.
+
+    Raises ``InvalidInput`` for a cursor beyond what was ever laid into the inbox (of another hub, or of before a
+    restore): it would confirm what is still to come, unseen.
+    """
     principal.require(Scope.ORDERS_READ)
+    if up_to <= 0:
+        return
     waiting = (
         sa.select(_DISPATCHES.c.id, _DISPATCHES.c.order_id, _DISPATCHES.c.request_id, _DISPATCHES.c.tenant)
         .where(
@@ -33,13 +40,16 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
         .order_by(_DISPATCHES.c.position)
     )
     async with hub.database.read() as conn:
-        if up_to <= 0 or (await conn.execute(waiting.limit(1))).first() is None:
+        newest = sa.select(sa.func.max(_ENDPOINTS.c.inbox_position)).where(_ENDPOINTS.c.tenant == principal.tenant)
+        if up_to > ((await conn.execute(newest)).scalar_one() or 0):
+            raise errors.InvalidInput.of("after", "cursor.invalid")
+        if (await conn.execute(waiting.limit(1))).first() is None:
             return
 
     async def unit(conn: AsyncConnection) -> None:
         candidates = (await conn.execute(waiting)).all()
         chains = {audit.request_chain(row.request_id) for row in candidates}
-        log = await Log.open(conn, await db.now(conn), chains)
+        log = await writer.lock(conn, chains)
         taken = await conn.execute(
             sa.update(_DISPATCHES)
             .where(
@@ -62,13 +72,11 @@ async def _deliver(
     conn: AsyncConnection, log: Log, principal: Principal, order_id: UUID, request_id: UUID, tenant: str
 ) -> None:
     state: OrderState = (await conn.execute(sa.select(_ORDERS.c.state).where(_ORDERS.c.id == order_id))).scalar_one()
+    mine = sa.update(_ORDERS).where(_ORDERS.c.id == order_id)
     if (state, Event.DELIVER) in states.MOVES:
         state = states.advance(state, Event.DELIVER)
-    await conn.execute(
-        sa.update(_ORDERS)
-        .where(_ORDERS.c.id == order_id)
-        .values(state=state, delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at), changed_at=log.at)
-    )
+        await conn.execute(mine.values(state=state, changed_at=log.at))
+    await conn.execute(mine.values(delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at)))
     await settling.meet(conn, log, principal.actor(), [order_id], Stage.RECEIPT)
     log.record(
         audit.request_chain(request_id),

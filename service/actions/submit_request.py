@@ -14,14 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, clock, db, errors
 from service.actions import demands
 from service.audit import Log
-from service.engine import activating, dossier
+from service.engine import activating, dossier, writer
 from service.engine.hub import Hub
 from service.models import ActionRequest, Case, IdempotencyKey, Target
 from service.queries.registry import Known
 from service.schemas.requests import FreezeRequest, RequestAccepted, SubmitRequest, TakedownRequest, Unreachable
 from service.security.principals import Principal
 from service.security.scopes import Scope
-from workflows import authority, deadlines, policy, routing
+from workflows import authority, deadlines, policy, working_hours
 from workflows.terms import Fact, RequestState, Stage
 
 _REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
@@ -79,14 +79,15 @@ async def _file(
     request_id = clock.new_id()
     row = _request_row(hub, known, principal, body, demand, request_id, now, raw, digest)
     row["case_id"] = await _case(conn, principal.tenant, body.case_number, now)
+    row["reference"] = await _reference(conn, now)
     await db.insert_rows(conn, _REQUESTS, [row])
     await db.insert_rows(conn, _TARGETS, _target_rows(hub, principal.tenant, request_id, body))
     found = (await dossier.load(conn, [request_id]))[request_id]
     try:
         plan = await activating.prepare(conn, hub, known, found)
-    except routing.UnknownInstitution as unknown:
-        raise demands.unknown_institution(body, unknown) from None
-    log = await Log.open(conn, now, plan.chains)
+    except activating.Unroutable as unroutable:
+        raise demands.unknown_institution(body, unroutable) from None
+    log = await writer.lock(conn, plan.chains)
     actor = principal.actor()
     log.record(
         found.chain,
@@ -106,7 +107,7 @@ async def _file(
         original_request_id=str(row["original_id"]) if row["original_id"] else None,
     )
     unreachable: dict[str, UUID | None] = {}
-    recipients = {placement.participant_id for placement in plan.placements}
+    recipients = set(plan.recipients)
     if row["state"] is RequestState.ACTIVE:
         placed = await activating.activate(conn, hub, log, actor, found, plan)
         recipients = {placement.participant_id for placement in placed.orders.values()}
@@ -187,7 +188,7 @@ def _request_row(
         "id": request_id,
         "tenant": tenant,
         "case_id": None,
-        "reference": _reference(now),
+        "reference": None,
         "action": body.action,
         "state": RequestState.ACTIVE if active else RequestState.AWAITING_APPROVAL,
         "urgency": body.urgency,
@@ -242,8 +243,14 @@ def _target_rows(hub: Hub, tenant: str, request_id: UUID, body: SubmitRequest) -
     return rows
 
 
-def _reference(now: datetime) -> str:
-    return f"HT-{now:%y%m%d}-" + "".join(secrets.choice(_LETTERS) for _ in range(6))
+async def _reference(conn: AsyncConnection, now: datetime) -> str:
+    # Six letters meet each other on a day of a surge: what is taken is not drawn again.
+    while True:
+        letters = "".join(secrets.choice(_LETTERS) for _ in range(6))
+        drawn = f"HT-{now.astimezone(working_hours.VIETNAM):%y%m%d}-{letters}"
+        taken = sa.select(_REQUESTS.c.id).where(_REQUESTS.c.reference == drawn)
+        if (await conn.execute(taken)).first() is None:
+            return drawn
 
 
 def _answer(found: dossier.Dossier, recipients: set[str], unreachable: dict[str, UUID | None]) -> RequestAccepted:

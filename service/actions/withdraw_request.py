@@ -5,10 +5,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db, errors
+from service import audit, errors
 from service.actions import demands
-from service.audit import Log
-from service.engine import dossier, settling, statuses
+from service.engine import dossier, settling, statuses, writer
 from service.engine.hub import Hub
 from service.models import ActionRequest
 from service.queries import visibility
@@ -21,15 +20,20 @@ _REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
 
 
 async def withdraw(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
-    """Withdraw an awaiting request. Raises ``NotFound``, ``InvalidInput`` (officer), ``Conflict`` when it is active."""
+    """Withdraw an awaiting request.
+
+    Raises ``NotFound``, ``InvalidInput`` or ``Forbidden`` (officer), ``Conflict`` when it awaits nobody.
+    """
     principal.require(Scope.REQUESTS_WRITE)
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [audit.request_chain(request_id)])
+        log = await writer.lock(conn, [audit.request_chain(request_id)])
         found = (await dossier.load(conn, [request_id])).get(request_id)
         if found is None or not visibility.owns(principal, found.tenant):
             raise errors.NotFound
-        await demands.officer(conn, found.tenant, officer_id)
+        person = await demands.officer(conn, found.tenant, officer_id)
+        if not person.active:
+            raise errors.Forbidden("authority.officer_inactive")
         try:
             state = states.advance_request(found.request["state"], RequestEvent.WITHDRAW)
         except states.IllegalMove as illegal:

@@ -1,6 +1,5 @@
-"""The command for the contract: write the OpenAPI documents, or tell whether the written ones are still true."""
+"""The command for the contract: write the OpenAPI documents, or tell whether the committed ones are still true."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,25 +12,20 @@ from service.cli.output import AsJson
 
 def openapi(
     folder: Annotated[Path, typer.Argument(help="where the documents are")] = Path("openapi"),
-    check: Annotated[bool, typer.Option("--check", help="write nothing; exit 1 where a file differs")] = False,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; exit 1 and name each difference")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the OpenAPI documents of this build."""
-    differing = []
-    for name, document in contract.documents().items():
-        path = folder / (name if name.endswith(".json") else f"{name}.json")
-        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-        with context.told():
-            if path.exists() and path.read_text(encoding="utf-8") == text:
-                continue
-            differing.append(str(path))
-            if not check:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+    with context.told():
+        if check:
+            found = contract.drift(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            found = [str(path) for path in contract.write(folder)]
     if as_json:
-        output.answer(True, {"differing" if check else "written": differing})
+        output.answer(True, {"differing" if check else "written": found})
     else:
-        for each in differing:
+        for each in found:
             output.say(each)
-    if check and differing:
-        raise output.fail("these documents are not what this build does: hoatoc openapi")
+    if check and found:
+        raise output.fail("the documents are not what this build does: hoatoc openapi")

@@ -17,9 +17,9 @@ _err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """Print one line of the answer as it is."""
-    # Neither wrapped nor with its tabs widened: the answer may be read by a program.
-    _out.out(text, highlight=False)
+    """Print one line of the answer."""
+    # As it is, neither wrapped nor with its tabs widened: a program may read it.
+    _out.file.write(f"{text}\n")
 
 
 def remark(text: str) -> None:

@@ -63,6 +63,11 @@ def target(kind: TargetKind, value: str, *, whole: bool) -> str:
     return f"{_DOTS} {value[-_SHOWN_DIGITS:]}" if len(value) > 2 * _SHOWN_DIGITS else _DOTS
 
 
+def joined(sentence: str) -> str:
+    """Keep each amount and its ₫ on one line."""
+    return sentence.replace(" ₫", "\N{NO-BREAK SPACE}₫")
+
+
 def needs_secure_cookie(address: str) -> bool:
     """Tell whether cookies of the hub at ``address`` travel over TLS alone: always, but for http on loopback."""
     parts = urlsplit(address)

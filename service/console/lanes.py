@@ -99,7 +99,7 @@ class Overview:
 
 
 def lanes(detail: RequestDetail, behind: Background, now: datetime, lang: str) -> list[Lane]:
-    """Return a card for each participant that got an order, in the order of the first one placed."""
+    """Return a card for each participant that got an order: the overdue ones first, then as they were placed."""
     targets = {target.position: target for target in detail.targets}
     by_id = {order.id: order for order in detail.order_list}
     onward = {order.rerouted_from_id: order.participant_id for order in detail.order_list if order.rerouted_from_id}
@@ -116,7 +116,8 @@ def lanes(detail: RequestDetail, behind: Background, now: datetime, lang: str) -
             came_from=came_from.participant_id if came_from else None,
         )
         grouped.setdefault(order.participant_id, []).append(view)
-    return [_lane(participant_id, views) for participant_id, views in grouped.items()]
+    made = [_lane(participant_id, views) for participant_id, views in grouped.items()]
+    return sorted(made, key=lambda lane: not lane.is_overdue)
 
 
 def overview(detail: RequestDetail) -> Overview:

@@ -1,6 +1,6 @@
 """The pages: the requests newest first, and the timeline of one of them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from service import errors
 from service.console import doors, lanes, rendering, telling
 from service.queries import board, requests, timeline
+from service.queries.sessions import Seat
 from service.schemas.requests import RequestDetail, TimelineAnswer
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
@@ -87,9 +88,11 @@ def _mentioned(detail: RequestDetail, told: TimelineAnswer) -> set[str]:
     ids = {order.participant_id for order in detail.order_list}
     ids |= {missing.participant_id for missing in detail.unreachable}
     ids |= {fact.actor["tenant"] for fact in told.facts}
-    return ids | {str(fact.data[name]) for fact in told.facts for name in ("participant_id", "ported_to") if name in fact.data}
+    return ids | {
+        str(fact.data[name]) for fact in told.facts for name in ("participant_id", "ported_to") if name in fact.data
+    }
 
 
-def _may_see(seat: doors.Seat) -> dict[str, bool]:
+def _may_see(seat: Seat) -> dict[str, Any]:
     scopes = seat.principal.scopes
     return {"sees_tasks": Scope.TASKS_READ in scopes, "sees_escalations": Scope.ESCALATIONS_READ in scopes}

@@ -42,7 +42,14 @@ _ENVIRONMENT.globals.update(
     csrf_token=None,
     seat=None,
 )
-_ENVIRONMENT.filters.update(money=formats.money, moment=forms.moment, clock=forms.clock_time, day=forms.day, utc=forms.utc)
+_ENVIRONMENT.filters.update(
+    money=lambda amount: forms.joined(formats.money(amount)),
+    joined=forms.joined,
+    moment=forms.moment,
+    clock=forms.clock_time,
+    day=forms.day,
+    utc=forms.utc,
+)
 
 
 def language(request: Request) -> str:
@@ -53,7 +60,9 @@ def language(request: Request) -> str:
     return i18n.LANGUAGES[0]
 
 
-def page(request: Request, template: str, *, status: int = 200, here: str | None = None, **context: Any) -> HTMLResponse:
+def page(
+    request: Request, template: str, *, status: int = 200, here: str | None = None, **context: Any
+) -> HTMLResponse:
     """Render a page in the reader's language, and remember a language that was chosen by a link.
 
     ``here`` is the address that the language links keep; default: the page's own.

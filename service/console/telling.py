@@ -116,9 +116,7 @@ def _gathered(facts: Sequence[FactAnswer]) -> Iterator[list[FactAnswer]]:
     yield from sorted(shown, key=lambda part: part[0].sequence)
 
 
-def _common_text(
-    facts: Sequence[FactAnswer], orders: Mapping[str, OrderAnswer], behind: Background, lang: str
-) -> str:
+def _common_text(facts: Sequence[FactAnswer], orders: Mapping[str, OrderAnswer], behind: Background, lang: str) -> str:
     """Tell many facts in one sentence: what differs between them is left out of it."""
     told = [_with_order(fact.data, orders) for fact in facts]
     common: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Fetches the third-party files of the pages anew: ``python -m service.console.vendoring`` (for developers, needs npm)."""
+"""Fetches the third-party files of the pages anew: ``python -m service.console.vendoring``, for developers with npm."""
 
 import hashlib
 import io
@@ -89,7 +89,8 @@ def _packed(package: Package) -> bytes:
         raise FileNotFoundError("npm is not installed")
     with tempfile.TemporaryDirectory() as folder:
         wanted = f"{package.npm_name}@{package.version}"
-        subprocess.run([npm, "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - names and versions stand above
+        command = [npm, "pack", "--silent", "--ignore-scripts", wanted]
+        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - all of it stands above
         (packed,) = Path(folder).glob("*.tgz")
         return packed.read_bytes()
 

@@ -108,7 +108,7 @@ def _operation(operation: dict[str, Any], path: str, method: str, told: Told, ex
     name: str = operation["operationId"]
     made: dict[str, Any] = {
         "operationId": name,
-        "tags": operation["tags"],
+        "tags": operation["tags"][-1:],  # a route's own comes after its router's
         "summary": re.sub(r"(?<=[a-z])([A-Z])", lambda found: f" {found[1].lower()}", name).capitalize(),
         "description": " ".join(part for part in (operation["description"], told.advice) if part),
         "security": _security(told.scopes),
@@ -128,6 +128,8 @@ def _operation(operation: dict[str, Any], path: str, method: str, told: Told, ex
     }
     for status, answer in problems.of(made, path, method, told).items():
         responses.setdefault(status, answer)
+        if status in example.responses:
+            responses[status] = _shown(answer, {name: example.responses[status]})
     made["responses"] = dict(sorted(responses.items()))
     return made
 
@@ -156,6 +158,13 @@ def _parameter(parameter: dict[str, Any], example: Example) -> dict[str, Any]:
 
 def _without(schema: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in schema.items() if name not in names}
+
+
+def _shown(reference: Mapping[str, Any], bodies: Mapping[str, Any]) -> dict[str, Any]:
+    # A reference cannot show an example: the shared response is written out.
+    shared = problems.components()[reference["$ref"].rpartition("/")[2]]
+    content = {problems.MEDIA_TYPE: examples.media(problems.SCHEMA, bodies)}
+    return {**shared, "description": reference.get("description", shared["description"]), "content": content}
 
 
 def _response(answer: dict[str, Any], status: str, name: str, example: Example) -> dict[str, Any]:

@@ -4,18 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.security.scopes import Scope
+from workflows import authority
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is told of one operation: any one of ``scopes`` opens it; ``conflicts`` are the codes of its 409."""
+    """What is told of one operation.
+
+    Any one of ``scopes`` opens it. ``conflicts`` are the codes of its 409, ``rules`` the authority rules of its 403.
+    """
 
     scopes: tuple[Scope, ...] = ()
     conflicts: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
     advice: str = ""
-    authority: bool = False
 
 
+_SECOND_OFFICER = (
+    "same_officer",
+    "basis_unknown",
+    "basis_not_in_force",
+    "officer_inactive",
+    "power_missing",
+    "rank_too_low",
+)
 _ADMINISTRATORS = (Scope.REGISTRY_WRITE, Scope.AGENCY_ADMIN)
 _OWN = "An agency's administrator may do it for the own agency; another one's is a 404."
 
@@ -35,7 +47,7 @@ OPERATIONS: Mapping[str, Told] = {
     "getKeys": Told(),
     "submitRequest": Told(
         scopes=(Scope.REQUESTS_WRITE,),
-        authority=True,
+        rules=authority.RULE_NAMES,
         advice=(
             "Repeat a request whose answer you did not get with the same `Idempotency-Key` and the same bytes: it is"
             " answered with the first result and the header `Idempotency-Replayed: true`. The same key with another"
@@ -54,11 +66,13 @@ OPERATIONS: Mapping[str, Told] = {
     ),
     "approveRequest": Told(
         scopes=(Scope.REQUESTS_APPROVE,),
-        authority=True,
+        rules=_SECOND_OFFICER,
         conflicts=("request.not_awaiting_approval", "request.end_has_come"),
         advice="The approving officer is another one than the filing one.",
     ),
-    "reviewRequest": Told(scopes=(Scope.REQUESTS_APPROVE,), authority=True, conflicts=("request.not_awaiting_review",)),
+    "reviewRequest": Told(
+        scopes=(Scope.REQUESTS_APPROVE,), rules=_SECOND_OFFICER, conflicts=("request.not_awaiting_review",)
+    ),
     "withdrawRequest": Told(
         scopes=(Scope.REQUESTS_WRITE,),
         conflicts=("request.not_awaiting_approval",),

@@ -27,7 +27,7 @@ the new. Any library for Standard Webhooks does all this.
 an answer is awaited for ten seconds. Without a 2xx the same message comes again, with the same `webhook-id` and the
 same body: store the id and answer a repetition 2xx without acting twice.
 
-**Obey the highest `sequence`** of a hold. What concerns one case and target is sent in order, but a retry may come late.
+**Obey the highest `sequence`** of a hold: what concerns one case and target is sent in order, yet retries may overtake.
 
 **Then acknowledge** an order with `POST` to its `answer_url` (`hub.v1.json`, `acknowledgeOrder`). The 2xx to a webhook
 is the receipt, never the answer. New members and new event types may come: answer 2xx to what you do not know.

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.contract.operations import Told
-from workflows import authority
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = {"$ref": "#/components/schemas/Problem"}
@@ -111,7 +110,7 @@ def field_schema() -> dict[str, Any]:
 def _more(status: str, told: Told) -> str:
     if status == "409":
         return "Codes: " + ", ".join(f"`{code}`" for code in told.conflicts) + "."
-    if status == "403" and told.authority:
-        rules = ", ".join(f"`authority.{rule}`" for rule in authority.RULE_NAMES)
+    if status == "403" and told.rules:
+        rules = ", ".join(f"`authority.{rule}`" for rule in told.rules)
         return f"Or an authority rule refuses, and is named: {rules}; nothing was written but the fact."
     return ""

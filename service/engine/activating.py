@@ -22,6 +22,15 @@ _REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
 _ORDERS = Order.__table__  # type: ignore[attr-defined]
 
 
+class Unroutable(Exception):
+    """Nobody in the directory can act on a target: at which ``position`` of the request it is, and why."""
+
+    def __init__(self, position: int, why: routing.UnknownInstitution) -> None:
+        super().__init__(str(why))
+        self.position = position
+        self.why = why
+
+
 class HoldIsOver(Exception):
     """What was to be extended does not stand any more, or stands longer already."""
 
@@ -44,7 +53,7 @@ class Plan:
 
 
 async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier) -> Plan:
-    """Route the targets; raise ``routing.UnknownInstitution`` for one that nobody in the directory can act on."""
+    """Route the targets; raise ``Unroutable`` for one that nobody in the directory can act on."""
     original_id = found.request["original_id"]
     if original_id:
         others = sa.select(_REQUESTS.c.id).where(
@@ -86,7 +95,10 @@ def route(hub: Hub, known: Known, found: Dossier) -> dict[UUID, tuple[str, ...]]
     for target_id, target in found.targets.items():
         value = hub.vault.unseal("targets", target_id, target["tenant"], target["value_sealed"])
         wanted = routing.RoutingTarget(target["kind"], value, target["institution"], target["platform"])
-        reached = routing.route(wanted, known.directory, today, found.request["measure"])
+        try:
+            reached = routing.route(wanted, known.directory, today, found.request["measure"])
+        except routing.UnknownInstitution as unknown:
+            raise Unroutable(target["position"], unknown) from None
         routes[target_id] = tuple(recipient.participant_id for recipient in reached.participants)
     return routes
 

@@ -70,7 +70,8 @@ async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult
     fired: list[Row] = []
     if candidates:
         facts = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
-        fired = await _flip(conn, hub, now, [row.id for row in candidates if facts.holds(row.chain)])
+        facts.at = await db.now(conn)
+        fired = await _flip(conn, hub, facts.at, [row.id for row in candidates if facts.holds(row.chain)])
         await _consequences(conn, hub, facts, fired)
         await facts.flush()
     # Cleared chains may hold more; locked ones are free in a moment.

@@ -55,6 +55,16 @@ async def waiting(conn: AsyncConnection, orders: Collection[UUID]) -> set[UUID]:
     return set((await conn.execute(pending)).scalars())
 
 
+async def is_pending(conn: AsyncConnection, subject: UUID, stage: Stage) -> bool:
+    """Tell whether a stage's clock is running for a subject."""
+    pending = sa.select(_DEADLINES.c.id).where(
+        _DEADLINES.c.subject_id == subject,
+        _DEADLINES.c.stage == stage,
+        _DEADLINES.c.state == DeadlineState.PENDING,
+    )
+    return (await conn.execute(pending.limit(1))).first() is not None
+
+
 async def _settle(
     conn: AsyncConnection,
     at: datetime,

@@ -70,8 +70,13 @@ class Registry:
             )
             for row in rows
         )
-        # Of two equal ones the later wins, so an operator's own limit stands behind the policy's.
-        return replace(chosen, limit_overrides=(*chosen.limit_overrides, *operator))
+        # An operator's own limit takes the place of the policy's for exactly the same: a snapshot has no twins.
+        limits = {_fits(limit): limit for limit in (*chosen.limit_overrides, *operator)}
+        return replace(chosen, limit_overrides=tuple(limits.values()))
+
+
+def _fits(limit: deadlines.LimitOverride) -> tuple[object, ...]:
+    return limit.stage, limit.action, limit.target_kind, limit.participant_id, limit.legal_basis
 
 
 async def _directory(conn: AsyncConnection) -> routing.Directory:

@@ -85,7 +85,11 @@ async def one(
     for order in orders:
         counts[str(order.state)] = counts.get(str(order.state), 0) + 1
     approved = (
-        await conn.execute(sa.select(_APPROVALS.c.officer_id).where(_APPROVALS.c.request_id == request_id))
+        await conn.execute(
+            sa.select(_APPROVALS.c.officer_id)
+            .where(_APPROVALS.c.request_id == request_id)
+            .order_by(_APPROVALS.c.approved_at, _APPROVALS.c.id)
+        )
     ).all()
     return shapes.RequestDetail(
         **_summary(row._mapping, counts),
@@ -186,11 +190,14 @@ async def _orders(
         row.order_id: row.refusal_code
         for row in (
             await conn.execute(
-                sa.select(_ACKNOWLEDGEMENTS.c.order_id, _ACKNOWLEDGEMENTS.c.refusal_code).where(
+                sa.select(_ACKNOWLEDGEMENTS.c.order_id, _ACKNOWLEDGEMENTS.c.refusal_code)
+                .where(
                     _ACKNOWLEDGEMENTS.c.order_id.in_(ids),
                     _ACKNOWLEDGEMENTS.c.outcome.in_((Outcome.REFUSED, Outcome.NOT_MINE)),
                     _ACKNOWLEDGEMENTS.c.contradicts.is_(sa.false()),
                 )
+                # The one that moved the order was the first.
+                .order_by(_ACKNOWLEDGEMENTS.c.received_at.desc(), _ACKNOWLEDGEMENTS.c.id.desc())
             )
         ).all()
     }

@@ -5,7 +5,7 @@ from datetime import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.schemas.common import Answer, Instant, Name, Shape
@@ -110,7 +110,12 @@ def _whole_minutes(value: time) -> time:
     return value
 
 
-MinuteOfDay = Annotated[time, BeforeValidator(_written), AfterValidator(_whole_minutes)]
+MinuteOfDay = Annotated[
+    time,
+    BeforeValidator(_written),
+    AfterValidator(_whole_minutes),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$"}),
+]
 
 
 class DutyHours(Shape):

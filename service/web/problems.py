@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException  # noqa: TID251 - the framework's own 404 and 405 become problems here
@@ -19,6 +20,10 @@ TYPE_PREFIX = "urn:hoatoc:problem:"
 _CHALLENGE = 'Bearer realm="hoatoc"'  # RFC 6750: what is wrong with a token is for the audit, not for the caller
 _WAIT = {Unavailable: 5, TooManyRequests: 1}  # seconds, where the error does not say
 _FRAMEWORK = {404: "not_found", 405: "method_not_allowed", 413: "body.too_large"}
+
+# The database has gone, is full, or has no connection left: whether a commit took effect may be unknown, and the same
+# call again is the way to find out, so the caller is told to come back.
+_DATABASE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, ConnectionError, TimeoutError)
 
 _log = log.get("hoatoc.web")
 
@@ -82,6 +87,8 @@ def install(app: FastAPI) -> None:
     """Make ``app`` answer each error as a problem; exceptions nobody expected are answered by the request log."""
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(ScopeMissing, _scope_missing)
+    for kind in _DATABASE:
+        app.add_exception_handler(kind, _unavailable)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -94,6 +101,11 @@ async def _hub_error(_request: Request, error: Exception) -> Response:
 async def _scope_missing(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ScopeMissing)
     return answer(Forbidden("scope.missing", scope=error.scope.value))
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    _log.error("database.unavailable", exc_info=error)
+    return answer(Unavailable("unavailable"))
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

@@ -6,18 +6,23 @@ import shutil
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import console_story
+import console_teller
 import pytest
+import sqlalchemy as sa
 import uvicorn
 from console_story import Told
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import app, clock, migrations
+from service import app, clock, db
 from service.actions import changes, make_sign_in_link
 from service.engine.hub import OPERATOR, Hub
+from service.models import ConsoleSession
 from service.schemas.policies import NewSignInLink
 from service.settings import Settings
 from workflows.terms import Role
@@ -71,6 +76,18 @@ class Site:
         """Return the address of a seeded request's page."""
         return f"{self.address}/requests/{self.told.ids[name]}"
 
+    def age_session(self, digest: str, *, minutes: int) -> None:
+        """Move the instant at which a session was last seen into the past."""
+        sessions = console_teller.table(ConsoleSession)
+        here = sessions.c.digest == bytes.fromhex(digest)
+
+        async def unit(conn: AsyncConnection) -> None:
+            seen_at = (await conn.execute(sa.select(sessions.c.seen_at).where(here))).scalar_one()
+            moved = min(seen_at - timedelta(minutes=minutes), await db.now(conn))
+            await conn.execute(sa.update(sessions).where(here).values(seen_at=moved))
+
+        self.run(self.hub.database.write(unit))
+
     async def _serve(self) -> None:
         try:
             sock = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
@@ -81,8 +98,7 @@ class Site:
             config = uvicorn.Config(app.create_app(self.hub), log_level="warning", access_log=False)
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve(sockets=[sock]))
-            while not self._server.started and not serving.done():
-                await asyncio.sleep(0)
+            # The socket listens already: whoever connects now waits until the server takes it.
             self._ready.set_result(None)
         except BaseException as error:
             self._ready.set_exception(error)
@@ -119,9 +135,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; its absence fails the tests, it never skips them."""
+    """The system's Chromium; its absence fails the tests, it never skips them.
+
+    Playwright's synchronous driver keeps a loop running in this thread, so a module that uses it has no async test.
+    """
     if CHROMIUM is None:
         pytest.fail("chromium is not installed", pytrace=False)
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""The house rules: imports go one way, modules stay small, time and commits have one owner; each contract is seen to fail."""
+"""The house rules: imports go one way, modules stay small, time and commits have one owner."""
 
 import ast
 import re

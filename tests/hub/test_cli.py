@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from service import cli, contract
 from service.engine import node
@@ -212,13 +211,14 @@ def test_the_contract_is_written_and_a_difference_found(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract, "documents", lambda: {"hub.v1.json": {"info": "Hỏa Tốc"}})
-    folder = str(tmp_path / "openapi")
-    assert run("openapi", folder, "--check").exit_code == 1
-    assert not (tmp_path / "openapi").exists()
-    assert run("openapi", folder).exit_code == 0
-    assert run("openapi", folder, "--check").exit_code == 0
-    (tmp_path / "openapi" / "hub.v1.json").write_text("{}")
-    assert run("openapi", folder, "--check").exit_code == 1
+    folder = tmp_path / "openapi"
+    assert run("openapi", str(folder), "--check").exit_code == 1
+    assert not folder.exists()
+    assert run("openapi", str(folder)).exit_code == 0
+    assert run("openapi", str(folder), "--check").stdout == ""
+    (folder / "hub.v1.json").write_text('{"info": "another"}')
+    changed = run("openapi", str(folder), "--check")
+    assert (changed.exit_code, changed.stdout) == (1, "hub.v1.json: /info\n")
 
 
 def test_an_embedded_database_takes_no_worker_of_its_own(run: Run) -> None:

@@ -300,7 +300,8 @@ async def test_a_letter_goes_to_the_address_that_was_sealed(build: Builder, rig:
     assert [reached.url for _, reached in rig.speaker.sent] == ["mailto:duty@bank.example"]
 
 
-async def test_the_claim_loop_wakes_at_a_commit(build: Builder, rig: Rig) -> None:
+async def test_the_claim_loop_wakes_at_a_commit(build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "POLL", 3600.0)
     placed = await build.placed("bank-a")
     loop = asyncio.create_task(rig.delivery.claim_forever())
     try:

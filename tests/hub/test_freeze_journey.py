@@ -88,7 +88,7 @@ async def test_a_rung_is_due_from_the_instant_of_placing_however_late_it_fires(w
 
 
 async def test_a_refused_request_leaves_one_fact_and_no_row(world: World) -> None:
-    with pytest.raises(Exception, match="authority.rank_too_low"):
+    with pytest.raises(Exception, match=r"authority\.rank_too_low"):
         await world.submit(worlds.freeze(officer_id="junior"))
     assert await world.rows(ActionRequest) == []
     assert await world.rows(Task) == []

@@ -48,7 +48,7 @@ from service.models import (
 from service.queries import clients, participants
 from service.schemas.endpoints import NewPullInbox
 from service.schemas.policies import DayKind, NewCalendarDay, NewPolicy, NewTimeLimit
-from service.schemas.registry import NewParticipant, SuspendedKind
+from service.schemas.registry import NewAlias, NewParticipant, SuspendedKind
 from service.security.principals import Principal, ScopeMissing, of_person
 from workflows.terms import Channel, Fact, Purpose, Role, Sector, Stage
 
@@ -108,7 +108,7 @@ async def test_a_member_that_the_directory_lacks_needs_its_names_and_is_found_by
         sector=Sector.BANK,
         name_vi="Ngân hàng Thử Z",
         name_en="Test bank Z",
-        aliases=({"scheme": "bin", "value": "999999"},),  # type: ignore[arg-type]
+        aliases=(NewAlias(scheme="bin", value="999999"),),
     )
     made = await enroll_participant.enroll(hub, ADMIN, body)
     assert (made.status, made.created) == ("active", True)

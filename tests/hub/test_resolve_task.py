@@ -16,10 +16,17 @@ from service.models import ActionRequest, Deadline, Task
 from service.queries import tasks
 from service.schemas.tasks import TaskPage, TaskResolution
 from service.security.principals import Principal, ScopeMissing, of_person
+from workflows import policy
 from workflows.terms import DeadlineState, Fact, OrderState, RequestState, Role, Sector, TaskKind
 
 COORDINATOR = of_person("truc-ban", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
 NOTE = "Đã gọi điện cho Trần Văn Thử"
+
+
+async def filed(build: Builder) -> UUID:
+    request_id = await build.request()
+    await build.change(ActionRequest, request_id, policy=policy.to_snapshot(policy.loads("vn-default")))
+    return request_id
 
 
 async def open_task(
@@ -46,7 +53,7 @@ async def listed(hub: Hub, who: Principal = COORDINATOR, after: str | None = Non
 
 
 async def test_resolving_stops_the_clock_seals_the_note_and_closes_the_request(hub: Hub, build: Builder) -> None:
-    request_id = await build.request()
+    request_id = await filed(build)
     await build.order(request_id, "bank-a", state=OrderState.REFUSED)
     task_id = await open_task(hub, build, request_id)
     answer = await resolve_task.resolve(hub, COORDINATOR, task_id, TaskResolution(note=NOTE))
@@ -64,14 +71,14 @@ async def test_resolving_stops_the_clock_seals_the_note_and_closes_the_request(h
 
 
 async def test_a_request_with_an_open_order_stays_active(hub: Hub, build: Builder) -> None:
-    request_id = await build.request()
+    request_id = await filed(build)
     await build.order(request_id, "bank-a")
     await resolve_task.resolve(hub, COORDINATOR, await open_task(hub, build, request_id), TaskResolution())
     assert (await build.row(ActionRequest, id=request_id)).state is RequestState.ACTIVE
 
 
 async def test_a_task_is_resolved_once(hub: Hub, build: Builder) -> None:
-    task_id = await open_task(hub, build, await build.request())
+    task_id = await open_task(hub, build, await filed(build))
     await resolve_task.resolve(hub, COORDINATOR, task_id, TaskResolution(note="một"))
     with pytest.raises(errors.Conflict, match=r"task\.resolved"):
         await resolve_task.resolve(hub, COORDINATOR, task_id, TaskResolution(note="hai"))
@@ -80,7 +87,7 @@ async def test_a_task_is_resolved_once(hub: Hub, build: Builder) -> None:
 
 
 async def test_tasks_are_the_coordinators(hub: Hub, build: Builder) -> None:
-    task_id = await open_task(hub, build, await build.request())
+    task_id = await open_task(hub, build, await filed(build))
     agency = of_person("can-bo", tenant=AGENCY, sector=Sector.AGENCY, roles=[Role.MAKER])
     for who in (agency, ADMIN):
         with pytest.raises(ScopeMissing):
@@ -91,7 +98,7 @@ async def test_tasks_are_the_coordinators(hub: Hub, build: Builder) -> None:
 
 
 async def test_open_tasks_are_listed_page_by_page_without_those_that_are_done(hub: Hub, build: Builder) -> None:
-    request_id = await build.request()
+    request_id = await filed(build)
     opened = [await open_task(hub, build, request_id, TaskKind.DEAD_DISPATCH) for _ in range(3)]
     await resolve_task.resolve(hub, COORDINATOR, opened[0], TaskResolution())
     first = await listed(hub, limit=1)

@@ -1,4 +1,4 @@
-"""Runs ``alembic upgrade head`` and ``alembic check`` on both databases: the migrations say exactly what the models say."""
+"""Runs ``alembic upgrade``, ``check`` and ``downgrade`` on both databases: migrations and models say the same."""
 
 import os
 import subprocess
@@ -17,7 +17,8 @@ def main() -> int:
             for step in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
                 done = subprocess.run([*ALEMBIC, *step], env=environment, capture_output=True, text=True, check=False)
                 if done.returncode != 0:
-                    sys.stderr.write(f"{url.split(':')[0]}: alembic {' '.join(step)} failed\n{done.stdout}{done.stderr}")
+                    said = f"{done.stdout}{done.stderr}"
+                    sys.stderr.write(f"{url.split(':')[0]}: alembic {' '.join(step)} failed\n{said}")
                     return 1
             sys.stderr.write(f"{url.split(':')[0]}: the migrations and the models agree\n")
     return 0

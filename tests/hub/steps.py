@@ -1,0 +1,124 @@
+"""What the tests of the verbs do again and again: amounts, a freeze that is held, states brought about, the audit."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import world as worlds
+from builders import table
+from world import World
+
+from service import audit, db
+from service.models import Deadline, Officer, Order
+from workflows.terms import Action, OrderState
+
+ASKED = 150_000_000
+
+
+def vnd(amount: int) -> dict[str, str]:
+    """An amount as it is on the wire."""
+    return {"value": str(amount), "currency": "VND"}
+
+
+async def held(world: World, **changes: Any) -> dict[str, Any]:
+    """A freeze that its bank has executed in full; returns the order."""
+    filed = await world.active(worlds.freeze(**changes))
+    [order] = await world.orders(filed.id)
+    await world.answer(order, outcome="executed", amount_held=vnd(order["amount"]))
+    return await order_now(world, order)
+
+
+async def order_now(world: World, order: Mapping[str, Any]) -> dict[str, Any]:
+    """The order as it is now."""
+    [row] = await world.rows(Order, id=order["id"])
+    return row
+
+
+async def delivered(world: World, order: Mapping[str, Any]) -> None:
+    """Let a webhook's dispatch of this order have arrived, as delivery writes it."""
+
+    async def unit(conn: Any) -> None:
+        at = await db.now(conn)
+        orders = table(Order)
+        moved = sa.update(orders).where(orders.c.id == order["id"])
+        await conn.execute(moved.values(state=OrderState.DELIVERED, delivered_at=at, changed_at=at))
+
+    await world.hub.writer.run(unit)
+
+
+async def now(world: World) -> datetime:
+    """The database's instant."""
+    async with world.hub.database.read() as conn:
+        return await db.now(conn)
+
+
+async def findings(world: World) -> list[tuple[int, str]]:
+    """What ``audit verify`` finds: sequence and kind."""
+    async with world.hub.database.read() as conn:
+        verdict = await audit.verify(conn)
+    return [(finding.sequence, finding.kind) for finding in verdict.findings]
+
+
+async def pending(world: World, subject: UUID) -> list[tuple[str, int, int]]:
+    """The stage, rung and generation of what still waits for its instant about a subject."""
+    rows = await world.rows(Deadline, subject_id=subject, state="pending")
+    return sorted((str(row["stage"]), row["rung"], row["generation"]) for row in rows)
+
+
+async def of_action(world: World, action: Action) -> list[dict[str, Any]]:
+    """All orders of one action."""
+    return await world.rows(Order, action=action)
+
+
+async def in_state(world: World, state: OrderState, fast_forward: Any) -> dict[str, Any]:
+    """A freeze order brought to a state the way it gets there; whatever has ended was delivered before."""
+    order = await _brought(world, state, fast_forward)
+    assert order["state"] is state
+    return order
+
+
+async def _brought(world: World, state: OrderState, fast_forward: Any) -> dict[str, Any]:
+    if state in {OrderState.EXECUTED, OrderState.LAPSED, OrderState.LIFTED}:
+        order = await held(world)
+    else:
+        filed = await world.active(worlds.freeze())
+        [order] = await world.orders(filed.id)
+    match state:
+        case OrderState.DELIVERED:
+            await delivered(world, order)
+        case OrderState.ACKNOWLEDGED:
+            await world.answer(order, outcome="received")
+        case OrderState.REFUSED:
+            await world.answer(order, outcome="refused", refusal_code="target_closed")
+        case OrderState.REROUTED:
+            await world.answer(order, outcome="not_mine", ported_to="techcombank")
+        case OrderState.WITHDRAWN:
+            await delivered(world, order)
+            await world.active(worlds.lift(order["request_id"]))
+        case OrderState.LAPSED | OrderState.LIFTED:
+            await fast_forward(hours=73)
+            await world.fire()
+    if state is OrderState.LIFTED:
+        await world.answer(order, outcome="lifted")
+    return await order_now(world, order)
+
+
+def extend(order: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of an extension of a hold's end by ``days``."""
+    days = changes.pop("days", 7)
+    ends_at = (order["ends_at"] + timedelta(days=days)).isoformat()
+    body = worlds.freeze(action="extend", original_request_id=str(order["request_id"]), ends_at=ends_at, **changes)
+    return {name: value for name, value in body.items() if name not in {"target", "amount"}}
+
+
+async def second_officer(world: World) -> None:
+    """Enrol one more officer who may approve, with the id ``second``."""
+    officers = table(Officer)
+
+    async def unit(conn: Any) -> None:
+        [row] = (await conn.execute(sa.select(officers).where(officers.c.id == "approver"))).all()
+        await db.insert_rows(conn, officers, [{**row._mapping, "id": "second", "number": "079-second"}])
+
+    await world.hub.writer.run(unit)

@@ -1,0 +1,298 @@
+"""The examples of the contract at the real door, and what the hub really sends against the promised schemas."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import world as worlds
+from apis import Api, System
+from builders import table
+from joserfc.jwk import ECKey
+from jsonschema import Draft202012Validator, FormatChecker
+
+from adapters import webhook
+from adapters.base import Message
+from service import clock, db
+from service.contract import examples
+from service.engine.hub import Hub
+from service.models import Dispatch, Endpoint, Officer
+from workflows.terms import Role
+
+pytest_plugins = ["api_fixtures"]
+
+ROOT = Path(__file__).parents[2]
+HUB, PARTICIPANT = (json.loads((ROOT / "openapi" / f"{name}.v1.json").read_text()) for name in ("hub", "participant"))
+OPERATIONS = {
+    each["operationId"]: (path, method) for path, item in HUB["paths"].items() for method, each in item.items()
+}
+# The instant at which the examples were made: their ends lie in the days after it.
+MADE_AT = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+OFFICERS = (
+    ("dt-079-112", "dai_uy", ["order", "emergency"]),
+    ("dt-079-044", "trung_ta", ["order", "approve"]),
+    ("dt-079-045", "thuong_ta", ["order", "approve"]),
+)
+
+
+@pytest.fixture
+async def example_day(hub: Hub, fast_forward: Callable[..., Awaitable[None]]) -> None:
+    """Move both clocks to the day of the examples, before anything is enrolled."""
+    await fast_forward(seconds=(MADE_AT - clock.utc_now()).total_seconds())
+
+
+@pytest.fixture
+async def stage(example_day: None, api: Api) -> Api:
+    """The network with the officers that the examples name, a pull inbox and an agency that listens."""
+    hub = api.hub
+
+    async def unit(conn: Any) -> None:
+        now = await db.now(conn)
+        rows = [
+            {
+                "id": name,
+                "tenant": worlds.AGENCY,
+                "name_sealed": hub.vault.seal("officers", name, worlds.AGENCY, "Cán bộ mẫu"),
+                "rank": rank,
+                "number": name,
+                "powers": powers,
+                "active": True,
+                "created_at": now,
+            }
+            for name, rank, powers in OFFICERS
+        ]
+        await db.insert_rows(conn, table(Officer), rows)
+        endpoints = table(Endpoint)
+        pulls = sa.update(endpoints).where(endpoints.c.tenant == "bidv", endpoints.c.purpose == "orders")
+        await conn.execute(pulls.values(channel="pull", url=""))
+        status = {
+            "id": clock.new_id(),
+            "tenant": worlds.AGENCY,
+            "channel": "webhook",
+            "purpose": "status",
+            "url": "https://pc02.example/status",
+            "network": "203.0.113.0/24",
+            "port": 443,
+            "max_in_flight": 8,
+            "timeout_seconds": 10,
+            "position": 1,
+            "inbox_position": 0,
+            "active": True,
+            "created_at": now,
+        }
+        await db.insert_rows(conn, endpoints, [status])
+
+    await hub.writer.run(unit)
+    return api
+
+
+class Stage:
+    """Plays one example: makes what it is about, puts the real ids into it, and calls."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.shown = examples.load()
+        self.played: set[str] = set()
+
+    def body(self, name: str, title: str = "") -> Any:
+        return self.shown[name].requests[title or name]
+
+    async def call(self, name: str, who: System | None, body: Any = None, **ids: Any) -> httpx.Response:
+        path, method = OPERATIONS[name]
+        parameters = {**self.shown[name].parameters, **{key: str(value) for key, value in ids.items()}}
+        placed = {key for key in parameters if f"{{{key}}}" in path}
+        query = {key: value for key, value in parameters.items() if key not in placed and key != "Idempotency-Key"}
+        headers = dict(who.headers) if who else {}
+        if name == "submitRequest":
+            headers["Idempotency-Key"] = uuid4().hex
+        given: dict[str, Any] = {} if body is None else {"data" if name == "issueToken" else "json": body}
+        answer = await self.api.http.request(
+            method, path.format(**{key: parameters[key] for key in placed}), params=query, headers=headers, **given
+        )
+        self.check(name, answer)
+        self.played.add(name)
+        return answer
+
+    def check(self, name: str, answer: httpx.Response) -> None:
+        path, method = OPERATIONS[name]
+        promised = HUB["paths"][path][method]["responses"]
+        assert str(answer.status_code) in promised and answer.status_code < 300, (name, answer.status_code, answer.text)
+        if answer.content:
+            schema = promised[str(answer.status_code)]["content"]["application/json"]["schema"]
+            assert faults(HUB, schema, answer.json()) == [], name
+        for header in promised[str(answer.status_code)].get("headers", {}):
+            assert header in answer.headers or header == "Idempotency-Replayed", header
+
+    async def file(self, title: str = "", **changes: Any) -> dict[str, Any]:
+        filed = await self.call("submitRequest", self.api.police, {**self.body("submitRequest", title), **changes})
+        read: dict[str, Any] = filed.json()
+        return read
+
+    async def order(self) -> dict[str, Any]:
+        request = await self.file()
+        await self.call("approveRequest", self.api.police, self.body("approveRequest"), request_id=request["id"])
+        (order,) = await self.api.world.orders(UUID(request["id"]))
+        return order
+
+
+def faults(document: dict[str, Any], schema: dict[str, Any], value: Any) -> list[str]:
+    whole = {**schema, "components": document["components"]}
+    found = Draft202012Validator(whole, format_checker=FormatChecker()).iter_errors(value)
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
+async def test_every_example_is_taken_by_the_hub_and_answered_as_promised(
+    stage: Api, fast_forward: Callable[..., Awaitable[None]]
+) -> None:
+    api, play = stage, Stage(stage)
+    form = play.body("issueToken")
+    await play.call("issueToken", None, {**form, "client_assertion": await api.assertion(api.police)})
+    for name in ("getTokenMetadata", "getKeys", "getHealth", "getReadiness"):
+        await play.call(name, None)
+    await requests_and_orders(play)
+    await fast_forward(minutes=11)
+    await api.world.fire()
+    for system in (api.police, api.bank, api.coordinator, api.admin):
+        await api.sign_on(system)
+    (late, *_) = await api.world.rows(Dispatch, kind="notice")
+    escalated = await play.call("listEscalations", api.police, request_id=late["request_id"])
+    assert escalated.json()["items"]
+    task = (await play.call("listTasks", api.coordinator)).json()["items"][0]
+    await play.call("resolveTask", api.coordinator, play.body("resolveTask"), task_id=task["id"])
+    await registry_and_policies(play)
+    assert play.played == set(OPERATIONS)
+
+
+async def requests_and_orders(play: Stage) -> None:
+    api = play.api
+    for title in play.shown["submitRequest"].requests:
+        if title not in {"lift", "extend"}:
+            await play.file(title)
+    request = await play.file()
+    await play.call("withdrawRequest", api.police, play.body("withdrawRequest"), request_id=request["id"])
+    emergency = await play.file("emergency")
+    await play.call("reviewRequest", api.police, play.body("reviewRequest"), request_id=emergency["id"])
+    for title in play.shown["acknowledgeOrder"].requests:
+        if title != "ported":
+            order = await play.order()
+            await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder", title), order_id=order["id"])
+    number = await play.file("takedown_suspend")
+    viettel = await api.enroll(System("viettel-system"), "viettel", Role.PARTICIPANT_OPERATOR)
+    (ported, *_) = [
+        order for order in await api.world.orders(UUID(number["id"])) if order["participant_id"] == "viettel"
+    ]
+    await play.call("acknowledgeOrder", viettel, play.body("acknowledgeOrder", "ported"), order_id=ported["id"])
+    order = await play.order()
+    await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder"), order_id=order["id"])
+    for title in ("extend", "lift"):
+        await play.file(title, original_request_id=str(order["request_id"]))
+    await play.call("getOrder", api.bank, order_id=order["id"])
+    for name in ("getRequest", "getTimeline"):
+        await play.call(name, api.police, request_id=order["request_id"])
+    assert (await play.call("listRequests", api.police)).json()["items"]
+    bidv = await api.enroll(System("bidv-system"), "bidv", Role.PARTICIPANT_OPERATOR)
+    target = {**play.body("submitRequest")["target"], "institution": "BIDV"}
+    await play.file("emergency", target=target)
+    assert (await play.call("listOrders", bidv)).json()["items"]
+    unreachable = await play.file("emergency", target={**target, "institution": "ACB"})
+    assert unreachable["unreachable"][0]["participant_id"] == "acb"
+
+
+async def registry_and_policies(play: Stage) -> None:
+    api, admin = play.api, play.api.admin
+    key = ECKey.import_key(play.body("enrollClient")["key"]).thumbprint()
+    assert (await play.call("enrollClient", admin, play.body("enrollClient"))).json()["kid"] == key
+    await play.call("enrollOfficer", admin, play.body("enrollOfficer"))
+    for title in play.shown["registerEndpoint"].requests:
+        registered = await play.call("registerEndpoint", admin, play.body("registerEndpoint", title))
+        if title == "registerEndpoint":
+            endpoint = registered.json()["endpoint"]["id"]
+    await play.call("rotateEndpointSecret", admin, play.body("rotateEndpointSecret"), endpoint_id=endpoint)
+    contact = (await play.call("addContact", admin, play.body("addContact"))).json()["id"]
+    shown = (await play.call("getParticipant", admin)).json()
+    assert shown["clients"] and shown["endpoints"] and shown["contacts"]
+    assert (await play.call("listParticipants", admin)).json()["items"]
+    await play.call("removeContact", admin, contact_id=contact)
+    for name in ("suspendParticipant", "resumeParticipant", "revokeKey"):
+        await play.call(name, admin, play.body(name))
+    for name in ("getPolicy", "setPolicy", "setTimeLimit", "listTimeLimits", "setCalendarDay"):
+        await play.call(name, admin, play.body(name) if play.shown[name].requests else None)
+    assert (await api.get("/v1/policies/vn-default", admin)).json()["version"] == 2
+
+
+async def test_what_the_hub_sends_is_what_the_contract_promises(
+    stage: Api, fast_forward: Callable[..., Awaitable[None]]
+) -> None:
+    api, play = stage, Stage(stage)
+    order = await play.order()
+    part = {"outcome": "executed", "amount_held": {"value": "1", "currency": "VND"}}
+    await play.call("acknowledgeOrder", api.bank, part, order_id=order["id"])
+    extension = await play.file("extend", original_request_id=str(order["request_id"]))
+    await play.call("approveRequest", api.police, play.body("approveRequest"), request_id=extension["id"])
+    await play.file("lift", original_request_id=str(order["request_id"]))
+    kept = await play.file("preserve")
+    await play.call("approveRequest", api.police, play.body("approveRequest"), request_id=kept["id"])
+    for title in ("takedown", "takedown_suspend"):
+        await play.file(title)
+    momo = await api.enroll(System("momo-system"), "momo", Role.PARTICIPANT_OPERATOR)
+    (held,) = await api.world.orders(UUID((await play.file("emergency"))["id"]))
+    await play.call("acknowledgeOrder", momo, {"outcome": "received"}, order_id=held["id"])
+    refusing = await play.order()
+    refusal = play.body("acknowledgeOrder", "refused")
+    await play.call("acknowledgeOrder", api.bank, refusal, order_id=refusing["id"])
+    received = await play.order()
+    await play.call("acknowledgeOrder", api.bank, {"outcome": "received"}, order_id=received["id"])
+    await fast_forward(days=4)
+    await api.world.fire()
+    seen: dict[str, set[str]] = {}
+    for row in await api.world.rows(Dispatch):
+        event = opened(api, row)
+        name = event["type"].removeprefix("vn.hoatoc.").partition(".")[0]
+        webhook_ = PARTICIPANT["webhooks"][name]["post"]["requestBody"]["content"]
+        schema = strict(webhook_["application/cloudevents+json"]["schema"])
+        assert faults(CLOSED, schema, event) == [], event["type"]
+        seen.setdefault(event["type"], set()).add(str(event["data"].get("fact") or event["data"].get("reason")))
+    assert set(seen) == {event for each in PARTICIPANT["components"]["schemas"].values() for event in types(each)}
+    assert {"None", "end_reached", "unreviewed"} <= seen["vn.hoatoc.order.lift"]
+    assert {"order.partly_executed", "order.refused", "order.lapsed"} <= seen["vn.hoatoc.status.order"]
+
+
+def opened(api: Api, row: dict[str, Any]) -> dict[str, Any]:
+    sealed = api.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"])
+    message = json.loads(sealed)
+    content = webhook.cloud_event(
+        Message(
+            id=message["id"],
+            type=message["type"],
+            kind=row["kind"],
+            subject=message["subject"],
+            occurred_at=datetime.fromisoformat(message["occurred_at"]),
+            sequence=message["sequence"],
+            body=message["body"],
+        ),
+        api.hub.settings.address,
+    )
+    assert len(content) < webhook.BODY_BELOW
+    read: dict[str, Any] = json.loads(content)
+    return read
+
+
+def strict(node: Any) -> Any:
+    """Close every object, so that a member which the contract does not tell of is found."""
+    if isinstance(node, dict):
+        closed = {name: strict(inner) for name, inner in node.items()}
+        return {**closed, "additionalProperties": False} if "properties" in node else closed
+    return [strict(each) for each in node] if isinstance(node, list) else node
+
+
+def types(schema: dict[str, Any]) -> list[str]:
+    kind = schema.get("properties", {}).get("type", {})
+    return [*kind.get("enum", []), *([kind["const"]] if "const" in kind else [])]
+
+
+CLOSED = {"components": strict(PARTICIPANT["components"])}

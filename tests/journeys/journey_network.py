@@ -1,0 +1,284 @@
+"""A network for journeys: a database of its own, agencies, sandbox participants over HTTPS, and duty desks."""
+
+import contextlib
+import json
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from joserfc.jwk import ECKey
+
+from adapters.sandbox.behaviour import Behaviour, Prompt, Silent
+from adapters.sandbox.hub import Hub as Tokens
+from adapters.sandbox.participant import Sandbox
+from adapters.sandbox.tls import SandboxTls
+from adapters.transport import HubAnswer, HubClient
+from service import clock
+from service.actions import (
+    add_contact,
+    changes,
+    enroll_client,
+    enroll_officer,
+    load_directory,
+    register_endpoint,
+    set_policy,
+)
+from service.app import close_hub, open_hub
+from service.db import Database
+from service.engine.hub import Hub
+from service.schemas.endpoints import NewContact, NewWebhook
+from service.schemas.policies import NewPolicy
+from service.schemas.registry import NewClient, NewOfficer
+from service.settings import Settings
+from workflows.terms import Channel, Purpose, Role, Sector
+
+DATABASES = ("sqlite", "postgresql")
+AGENCY = "pc02-79"
+BINS = {"vietcombank": "970436", "techcombank": "970407", "bidv": "970418"}
+OFFICERS = (
+    ("maker", "dai_uy", ["order", "emergency"]),
+    ("approver", "thieu_ta", ["order", "approve"]),
+)
+LARGEST = 8 * 1024 * 1024
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on, outside the range that outgoing connections use."""
+    while True:
+        port = 20_000 + uuid.uuid4().int % 12_000
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
+@contextlib.asynccontextmanager
+async def database_of(kind: str) -> AsyncIterator[str | None]:
+    """Give a journey an empty database of its own: ``None`` for a file in its data folder, or PostgreSQL's URL."""
+    if kind == "sqlite":
+        yield None
+        return
+    server = os.environ.get("HOATOC_TEST_POSTGRES")
+    if not server:
+        pytest.fail("HOATOC_TEST_POSTGRES is not set: python tests/postgres.py -- pytest …", pytrace=False)
+    name = f"journey_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(server.replace("+asyncpg", "") + "/postgres")
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        yield f"{server}/{name}"
+    finally:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+class Police:
+    """An agency's system; it speaks to one address of the hub, with a token of its own."""
+
+    def __init__(self, address: str, client_id: str, key: Mapping[str, Any], issuer: str | None = None) -> None:
+        self.client = HubClient(address, timeout=15.0, largest=LARGEST)
+        self._tokens = Tokens(self.client, client_id, key, issuer or address)
+
+    async def submit(self, body: Mapping[str, Any], key: str | None = None) -> HubAnswer:
+        """File a request; raises ``DeliveryFailed`` where no answer came."""
+        return await self.post("/v1/requests", body, {"Idempotency-Key": key or str(uuid.uuid4())})
+
+    async def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HubAnswer:
+        """POST anything."""
+        content = json.dumps(body, ensure_ascii=False).encode()
+        return await self.client.post(path, content=content, headers={**await self._headers(), **(headers or {})})
+
+    async def read(self, path: str) -> Any:
+        """Read a resource as JSON."""
+        answer = await self.client.get(path, headers=await self._headers())
+        assert answer.status == 200, (path, answer.status, answer.body[:500])
+        return json.loads(answer.body)
+
+    async def _headers(self) -> dict[str, str]:
+        token = await self._tokens.access_token()
+        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+
+@dataclass
+class Network:
+    """Who was enrolled with one hub, and the sandboxes that play them; ``events`` is all that those saw."""
+
+    settings: Settings
+    keys: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    sandboxes: dict[str, Sandbox] = field(default_factory=dict)
+    desks: dict[str, Sandbox] = field(default_factory=dict)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def police(self, agency: str, address: str | None = None) -> Police:
+        """Return the system of an agency; ``address`` is a node other than the issuer itself."""
+        issuer = self.settings.address
+        return Police(address or issuer, f"{agency}-system", self.keys[agency], issuer)
+
+    @contextlib.asynccontextmanager
+    async def playing(self) -> AsyncIterator[None]:
+        """Let the sandboxes and desks take what comes."""
+        started: list[Sandbox] = []
+        try:
+            for sandbox in (*self.sandboxes.values(), *self.desks.values()):
+                await sandbox.start()
+                started.append(sandbox)
+            yield
+        finally:
+            for sandbox in started:
+                await sandbox.stop()
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        """Return what the sandboxes reported of one kind."""
+        return [data for name, data in self.events if name == kind]
+
+
+def settings_of(folder: Path, url: str | None, **changed: Any) -> Settings:
+    """Return the settings of a node with sandbox participants."""
+    values: dict[str, Any] = {"data_dir": folder, "database_url": url, "profile": "demo", "policy": "demo-seconds"}
+    return Settings(**{**values, "port": free_port(), "log_level": "warning", **changed})
+
+
+async def enroll(
+    settings: Settings,
+    participants: Mapping[str, tuple[Sector, Behaviour]],
+    *,
+    agencies: tuple[str, ...] = (AGENCY,),
+    desks: tuple[str, ...] = (),
+    mailboxes: Mapping[str, str] | None = None,
+    policy: str | None = None,
+    answer_to: Mapping[str, str] | None = None,
+) -> Network:
+    """Migrate the database, load the shipped directory and enroll everybody; return the network, not yet playing.
+
+    ``desks`` get a duty contact over a webhook, ``mailboxes`` one by e-mail. ``policy`` is the TOML text behind
+    ``settings.policy``; ``answer_to`` names a node's address by participant, where it is not the issuer itself.
+    """
+    network = Network(settings)
+    hub = await open_hub(settings, migrate=True)
+    who = changes.local_administrator("journey")
+    tls = SandboxTls(settings.data_dir / "tls")
+    try:
+        await load_directory.load(hub, who)
+        if policy is not None:
+            await set_policy.set_policy(hub, who, settings.policy, NewPolicy(text=policy))
+        for agency in agencies:
+            await _client(hub, network, agency, Role.MAKER, Role.APPROVER, Role.READER)
+            for name, rank, powers in OFFICERS:
+                officer = {
+                    "id": f"{agency}-{name}",
+                    "name": "Cán bộ mẫu",
+                    "rank": rank,
+                    "number": name,
+                    "powers": powers,
+                }
+                await enroll_officer.enroll(hub, who, agency, NewOfficer.model_validate(officer))
+        for name, (sector, behaviour) in participants.items():
+            await _client(hub, network, name, Role.PARTICIPANT_OPERATOR)
+            webhook, port = webhook_of(tls)
+            endpoint = NewWebhook.model_validate({**webhook, "purpose": Purpose.ORDERS})
+            secret = (await register_endpoint.register(hub, who, name, endpoint)).secret or ""
+            address = (answer_to or {}).get(name, settings.address)
+            network.sandboxes[name] = _sandbox(network, name, sector, behaviour, port, secret, tls, address)
+        for name in desks:
+            webhook, port = webhook_of(tls)
+            contact = NewContact.model_validate({"name": "Trực ban", "reached_by": webhook})
+            secret = (await add_contact.add(hub, who, name, contact)).secret or ""
+            network.keys.setdefault(name, ECKey.generate_key("P-256").as_dict(private=True))
+            desk = _sandbox(network, name, Sector.HUB, Silent(), port, secret, tls, settings.address)
+            network.desks[name] = desk
+        for name, address in (mailboxes or {}).items():
+            mailbox = {"channel": Channel.EMAIL, "address": address}
+            contact = NewContact.model_validate({"name": "Trực ban", "reached_by": mailbox})
+            await add_contact.add(hub, who, name, contact)
+    finally:
+        await close_hub(hub)
+    return network
+
+
+def webhook_of(tls: SandboxTls) -> tuple[dict[str, Any], int]:
+    """Return a webhook endpoint on a free port of the loopback, and the port."""
+    port = free_port()
+    return {
+        "channel": Channel.WEBHOOK,
+        "url": f"https://localhost:{port}/hook",
+        "network": "127.0.0.0/8",
+        "port": port,
+        "ca_pem": tls.ca_pem,
+    }, port
+
+
+async def _client(hub: Hub, network: Network, participant: str, *roles: Role) -> None:
+    key = ECKey.generate_key("P-256")
+    network.keys[participant] = key.as_dict(private=True)
+    body = {"id": f"{participant}-system", "roles": list(roles), "key": key.as_dict(private=False)}
+    who = changes.local_administrator("journey")
+    await enroll_client.enroll(hub, who, participant, NewClient.model_validate(body))
+
+
+def _sandbox(
+    network: Network,
+    name: str,
+    sector: Sector,
+    behaviour: Behaviour,
+    port: int,
+    secret: str,
+    tls: SandboxTls,
+    address: str,
+) -> Sandbox:
+    def keep(kind: str, data: dict[str, Any]) -> None:
+        network.events.append((kind, data))
+
+    key, issuer = network.keys[name], network.settings.address
+    return Sandbox(name, sector, behaviour, port, address, f"{name}-system", key, secret, tls, keep, issuer=issuer)
+
+
+def demand(action: str, agency: str = AGENCY, **changed: Any) -> dict[str, Any]:
+    """The common part of a good request."""
+    return {
+        "case_number": "01/2026/CA",
+        "action": action,
+        "urgency": "hoa_toc",
+        "legal_basis": "emergency",
+        "officer_id": f"{agency}-maker",
+        "document": {"number": "15/QD-PC02", "date": f"{clock.utc_now():%Y-%m-%d}", "sha256": "ab" * 32},
+        "contact": {"name": "Trực ban PC02", "phone": "+84283000111"},
+        **changed,
+    }
+
+
+def freeze(account: str, bank: str, amount: int = 1_000_000, **changed: Any) -> dict[str, Any]:
+    """An emergency freeze, active at once on one officer's word; account and holder are made up."""
+    target = {"kind": "account", "value": account, "institution": BINS[bank], "holder_name": "NGUYEN VAN MAU"}
+    return demand("freeze", target=target, amount={"value": str(amount), "currency": "VND"}, **changed)
+
+
+def takedown(*phones: str, **changed: Any) -> dict[str, Any]:
+    """A block of phone numbers, which are made up."""
+    targets = [{"kind": "phone", "value": phone} for phone in phones]
+    return demand("takedown", legal_basis="decree_147", measure="block", targets=targets, **changed)
+
+
+BANKS: dict[str, tuple[Sector, Behaviour]] = {
+    "vietcombank": (Sector.BANK, Prompt()),
+    "techcombank": (Sector.BANK, Prompt()),
+    "bidv": (Sector.BANK, Silent()),
+}
+TELECOMS: dict[str, tuple[Sector, Behaviour]] = {
+    "viettel": (Sector.TELECOM, Prompt()),
+    "vinaphone": (Sector.TELECOM, Prompt()),
+}
+
+
+@contextlib.asynccontextmanager
+async def reading(settings: Settings) -> AsyncIterator[Database]:
+    """Open the hub's database beside it, to look at what is really there."""
+    database = Database(settings.url)
+    try:
+        yield database
+    finally:
+        await database.close()
