@@ -148,11 +148,13 @@ def _kinds(body: SubmitRequest, original: Dossier | None) -> frozenset[TargetKin
 
 
 def _refuse_twins_and_measures(body: SubmitRequest) -> None:
-    seen: set[tuple[TargetKind, str]] = set()
+    seen: set[tuple[TargetKind, str, str | None]] = set()
     for position, target in enumerate(targets(body)):
-        if (target.kind, target.value) in seen:
+        # One account number at two banks, or one name on two platforms, are two targets.
+        where = getattr(target, "institution", None) or getattr(target, "platform", None)
+        if (target.kind, target.value, where) in seen:
             raise errors.InvalidInput.of(f"/targets/{position}", "target.repeated")
-        seen.add((target.kind, target.value))
+        seen.add((target.kind, target.value, where))
         if isinstance(body, TakedownRequest) and body.measure not in takedown.MEASURES[target.kind]:
             raise errors.InvalidInput.of("/measure", "measure.not_for_target", position=position)
 

@@ -1,4 +1,4 @@
-"""The handbook tells the truth: its tables are the code's, its links lead somewhere, its example verifies what we sign."""
+"""The handbook is true: its tables are the code's, its links lead somewhere, its example verifies our signatures."""
 
 import itertools
 import re
@@ -41,6 +41,7 @@ DECISIONS = sorted((BOOK / "decisions").glob("[0-9]*.md"))
 LINKED = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEAD = re.compile(r"^Date: \d{4}-\d{2}-\d{2} · Status: (accepted|superseded by \d{4})$", re.MULTILINE)
 _SECTIONS = ("Context", "Decision", "Consequences", "Alternatives")
 # A row of the table of clocks: how the request is meant, and what the rules are asked.
 _CLOCKS: tuple[tuple[str, Action, TargetKind, Sector, dict[str, object]], ...] = (
@@ -53,7 +54,13 @@ _CLOCKS: tuple[tuple[str, Action, TargetKind, Sector, dict[str, object]], ...] =
     ("takedown of a `domain` at an ISP", Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP, {}),
     ("takedown of a `url` at an ISP", Action.TAKEDOWN, TargetKind.URL, Sector.ISP, {}),
     ("takedown of a `domain` at a registrar", Action.TAKEDOWN, TargetKind.DOMAIN, Sector.REGISTRAR, {}),
-    ("takedown of `content`, a page or an account at a platform", Action.TAKEDOWN, TargetKind.CONTENT, Sector.PLATFORM, {}),
+    (
+        "takedown of `content`, a page or account at a platform",
+        Action.TAKEDOWN,
+        TargetKind.CONTENT,
+        Sector.PLATFORM,
+        {},
+    ),
     ("the same, `intimate`", Action.TAKEDOWN, TargetKind.CONTENT, Sector.PLATFORM, {"intimate": True}),
     ("`content` marked `hoa_toc`", Action.TAKEDOWN, TargetKind.CONTENT, Sector.PLATFORM, {"urgency": Urgency.HOA_TOC}),
     (
@@ -263,7 +270,9 @@ def test_each_relative_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name}: {link}"
         assert target.is_relative_to(ROOT)
-        assert page.parent == ROOT or target.is_relative_to(BOOK), f"{page.name}: {link} is not shipped with the handbook"
+        assert page.parent == ROOT or target.is_relative_to(BOOK), (
+            f"{page.name}: {link} is not shipped with the handbook"
+        )
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}, link
@@ -277,7 +286,9 @@ def test_decisions_are_numbered_without_a_gap_and_have_one_form() -> None:
     for path in DECISIONS:
         text = path.read_text("utf-8")
         assert text.startswith(f"# {path.name[:4]} "), path.name
-        assert re.search(r"^Date: \d{4}-\d{2}-\d{2} · Status: (accepted|superseded by \d{4})$", text, re.MULTILINE), path.name
+        assert re.search(r"^Date: \d{4}-\d{2}-\d{2} · Status: (accepted|superseded by \d{4})$", text, re.MULTILINE), (
+            path.name
+        )
         assert re.findall(r"^## (.+)$", text, re.MULTILINE) == list(_SECTIONS), path.name
         assert f"]({path.name})" in index
 

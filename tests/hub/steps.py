@@ -11,7 +11,7 @@ from builders import table
 from world import World
 
 from service import audit, db
-from service.models import Deadline, Officer, Order
+from service.models import ActionRequest, Deadline, Officer, Order
 from workflows.terms import Action, OrderState
 
 ASKED = 150_000_000
@@ -122,3 +122,20 @@ async def second_officer(world: World) -> None:
         await db.insert_rows(conn, officers, [{**row._mapping, "id": "second", "number": "079-second"}])
 
     await world.hub.writer.run(unit)
+
+
+def preserve(*targets: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of an order to keep what is known about money targets."""
+    body = worlds.freeze(action="preserve", targets=list(targets), **changes)
+    return {name: value for name, value in body.items() if name not in {"target", "amount"}}
+
+
+def emergency(**changes: Any) -> dict[str, Any]:
+    """The body of an emergency hold by one officer."""
+    return worlds.freeze(legal_basis="emergency", **changes)
+
+
+async def request_now(world: World, request_id: UUID) -> dict[str, Any]:
+    """A request as it is now."""
+    [row] = await world.rows(ActionRequest, id=request_id)
+    return row

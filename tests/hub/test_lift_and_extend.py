@@ -207,14 +207,15 @@ async def test_a_lift_reaches_those_too_that_had_to_be_called(world: World) -> N
 
 
 async def test_what_lapsed_without_ever_arriving_is_not_lifted_by_a_request(world: World, fast_forward) -> None:
-    body = worlds.freeze(target={**worlds.freeze()["target"], "institution": "momo", "kind": "wallet"})
-    filed = await world.active(body)
-    [order] = await world.orders(filed.id)
-    await world.answer(order, outcome="not_mine", ported_to="ACB")  # the task keeps the request open
-    await fast_forward(hours=73)
+    account = worlds.freeze()["target"]
+    filed = await world.active(steps.preserve(account, {**account, "institution": "techcombank"}))
+    orders = {order["participant_id"]: order for order in await world.orders(filed.id)}
+    await steps.delivered(world, orders["techcombank"])
+    await fast_forward(days=91)
     await world.fire()
+    assert {order["state"] for order in await world.orders(filed.id)} == {OrderState.LAPSED}
     lifted = await world.active(worlds.lift(filed.id))
-    assert await world.orders(lifted.id) == []
+    assert [order["participant_id"] for order in await world.orders(lifted.id)] == ["techcombank"]
 
 
 @pytest.mark.parametrize("original", ["awaiting", "closed", "another agency's"])
@@ -310,7 +311,7 @@ async def test_an_extension_approved_after_the_hold_ended_is_refused(world: Worl
     await fast_forward(hours=73)
     await world.fire()
     facts = await world.facts(hold["request_id"])
-    with pytest.raises(errors.Conflict, match="request.end_has_come"):
+    with pytest.raises(errors.Conflict, match=r"request\.end_has_come"):
         await approve_request.approve(world.hub, world.police, filed.id, "approver")
     assert (await steps.order_now(world, hold))["ends_at"] == hold["ends_at"]
     assert await world.facts(hold["request_id"]) == facts
