@@ -141,7 +141,6 @@ async def tell(
         amount_asked=None if amount_asked is None else str(amount_asked),
         refusal=str(refusal_code) if refusal_code else None,
         ported_to=answering.ported_to,
-        reference=answering.body.reference,
     )
     news = statuses.News(
         answering.dossier,

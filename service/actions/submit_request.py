@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import demands
+from service.actions import demands, idempotency
 from service.audit import Log
 from service.engine import activating, dossier, writer
 from service.engine.hub import Hub
@@ -41,10 +41,6 @@ class Submitted:
     repeated: bool
 
 
-class _Repeated(Exception):
-    """Another transaction committed the same idempotency key while this one ran."""
-
-
 async def submit(hub: Hub, principal: Principal, key: str, body: SubmitRequest, raw: bytes) -> Submitted:
     """File a request, or return what the first submission under ``key`` was answered.
 
@@ -53,17 +49,21 @@ async def submit(hub: Hub, principal: Principal, key: str, body: SubmitRequest, 
     """
     principal.require(Scope.REQUESTS_WRITE)
     digest = hashlib.sha256(raw).hexdigest()
+    content = idempotency.fingerprint(raw)
 
     async def unit(conn: AsyncConnection) -> Submitted:
-        earlier = await _earlier(conn, principal, key, digest)
+        earlier = await idempotency.earlier(conn, principal, key, content)
         if earlier is not None:
-            return Submitted(earlier, True)
-        return Submitted(await _file(conn, hub, principal, key, body, raw, digest), False)
+            return Submitted(RequestAccepted.model_validate(earlier), True)
+        answer = await _file(conn, hub, principal, body, raw, digest)
+        kept = answer.model_dump(mode="json")
+        await idempotency.remember(conn, principal, key, content, kept, answer.submitted_at)
+        return Submitted(answer, False)
 
     while True:
         try:
             return await hub.writer.run(unit)
-        except _Repeated:
+        except idempotency.Raced:
             continue
         except authority.AuthorityRefused as refused:
             await _record_refusal(hub, principal, body, refused)
@@ -71,7 +71,7 @@ async def submit(hub: Hub, principal: Principal, key: str, body: SubmitRequest, 
 
 
 async def _file(
-    conn: AsyncConnection, hub: Hub, principal: Principal, key: str, body: SubmitRequest, raw: bytes, digest: str
+    conn: AsyncConnection, hub: Hub, principal: Principal, body: SubmitRequest, raw: bytes, digest: str
 ) -> RequestAccepted:
     now = await db.now(conn)
     known = await hub.registry.known(conn)
@@ -121,39 +121,7 @@ async def _file(
         await activating.start_approval(conn, log, found, within)
         unreachable.update(dict.fromkeys(await activating.out_of_reach(conn, plan)))
     await log.flush()
-    answer = _answer(found, recipients, unreachable)
-    await _remember(conn, principal, key, digest, answer, now)
-    return answer
-
-
-async def _earlier(conn: AsyncConnection, principal: Principal, key: str, digest: str) -> RequestAccepted | None:
-    query = sa.select(_KEYS.c.body_sha256, _KEYS.c.answer).where(
-        _KEYS.c.client_id == principal.client_id, _KEYS.c.key == key
-    )
-    row = (await conn.execute(query)).one_or_none()
-    if row is None:
-        return None
-    if row.body_sha256 != digest:
-        raise errors.InvalidInput.of("Idempotency-Key", "idempotency_key.reused")
-    return RequestAccepted.model_validate(row.answer)
-
-
-async def _remember(
-    conn: AsyncConnection, principal: Principal, key: str, digest: str, answer: RequestAccepted, now: datetime
-) -> None:
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(_KEYS).values(
-        client_id=principal.client_id,
-        key=key,
-        tenant=principal.tenant,
-        body_sha256=digest,
-        answer=answer.model_dump(mode="json"),
-        created_at=now,
-    )
-    # It waits for a transaction that is writing the same key, and then finds it written.
-    done = await conn.execute(statement.on_conflict_do_nothing().returning(sa.literal(1)))
-    if done.first() is None:
-        raise _Repeated
+    return _answer(found, recipients, unreachable)
 
 
 async def _case(conn: AsyncConnection, tenant: str, number: str, now: datetime) -> UUID:

@@ -50,15 +50,9 @@ def drift(folder: Path) -> list[str]:
 
 def attach(app: FastAPI) -> None:
     """Let ``app.openapi()``, which the offline docs show, return the promised document."""
-    made: list[dict[str, Any]] = []
-
-    def once() -> dict[str, Any]:
-        if not made:
-            made.append(documents()[HUB])
-        return made[0]
-
+    made = documents()[HUB]
     # FastAPI's own way to replace its document.
-    app.openapi = once  # type: ignore[method-assign]
+    app.openapi = lambda: made  # type: ignore[method-assign]
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ OPERATIONS: Mapping[str, Told] = {
         scopes=(Scope.REQUESTS_WRITE,),
         rules=authority.RULE_NAMES,
         advice=(
-            "Repeat a request whose answer you did not get with the same `Idempotency-Key` and the same bytes: it is"
+            "Repeat a request whose answer you did not get with the same `Idempotency-Key` and the same content: it is"
             " answered with the first result and the header `Idempotency-Replayed: true`. The same key with another"
             " body is a 422. A freeze, an extension or a preservation waits for a second officer's approval, unless"
             " the basis is `emergency`, which must be reviewed instead. `unreachable` names participants that are"

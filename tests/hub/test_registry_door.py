@@ -80,6 +80,7 @@ async def test_a_member_is_run_through_its_door(door: Door, build: Builder) -> N
     assert "whsec_" not in str(shown)
     gone = await door.ask("DELETE", f"/participants/bank-a/contacts/{contact.json()['id']}")
     assert (gone.status_code, gone.content) == (204, b"")
+    assert (await door.ask("GET", "/participants/bank-a")).json()["contacts"] == []
     revoked = await door.ask("POST", "/participants/bank-a/revocations", {"kid": made.json()["kid"]})
     assert revoked.status_code == 204
     stop = {"kind": "participant", "id": "bank-a"}

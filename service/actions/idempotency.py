@@ -1,0 +1,58 @@
+"""Idempotency keys: the first answer under a client's key is given again for the same content, and only for it."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import errors
+from service.models import IdempotencyKey
+from service.security.principals import Principal
+
+_KEYS: sa.Table = IdempotencyKey.__table__  # type: ignore[attr-defined]
+
+
+class Raced(Exception):
+    """Another transaction committed the same key while this one ran: everything is undone, and may be asked again."""
+
+
+def fingerprint(raw: bytes) -> str:
+    """Return SHA-256 of the content's RFC 8785 form: a key belongs to what was said, however it was spaced."""
+    return hashlib.sha256(rfc8785.dumps(json.loads(raw))).hexdigest()
+
+
+async def earlier(conn: AsyncConnection, principal: Principal, key: str, content: str) -> dict[str, Any] | None:
+    """Return the first answer under this key; raise ``InvalidInput`` when the key was used with other content."""
+    query = sa.select(_KEYS.c.body_sha256, _KEYS.c.answer).where(
+        _KEYS.c.client_id == principal.client_id, _KEYS.c.key == key
+    )
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        return None
+    if row.body_sha256 != content:
+        raise errors.InvalidInput.of("Idempotency-Key", "idempotency_key.reused")
+    return dict(row.answer)
+
+
+async def remember(
+    conn: AsyncConnection, principal: Principal, key: str, content: str, answer: dict[str, Any], at: datetime
+) -> None:
+    """Keep the answer; raise ``Raced`` when another transaction has just kept one under the same key."""
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(_KEYS).values(
+        client_id=principal.client_id,
+        key=key,
+        tenant=principal.tenant,
+        body_sha256=content,
+        answer=answer,
+        created_at=at,
+    )
+    # It waits for a transaction that is writing the same key, and then finds it written.
+    done = await conn.execute(statement.on_conflict_do_nothing().returning(sa.literal(1)))
+    if done.first() is None:
+        raise Raced
