@@ -3,8 +3,6 @@
 import contextlib
 import gc
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -18,16 +16,13 @@ from service.db import Database
 from service.engine.hub import Hub
 from service.engine.writer import Writer
 from service.queries.registry import Registry
-from service.security import keyfile, tokens
-from service.security.keyring import SigningKey
+from service.security import signing_keys, tokens
 from service.settings import Settings
 from service.vault import Vault
 from service.web import guards
 from service.web.limits import Limits
 from service.worker import Worker
 
-# A token-signing key lives 90 days (PROMISES T16); the next one is published from the first day.
-_KEY_LIFE = timedelta(days=90)
 # A participant answers a hundred orders in one burst; a police client files one request at a time.
 _ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE = 200, 6_000
 
@@ -54,7 +49,7 @@ async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
         vault=Vault.at(settings.keys_dir / "vault.key"),
         writer=Writer(database),
         registry=Registry(settings.policy),
-        signing=_signing_keys(settings.keys_dir, clock.utc_now()),
+        signing=signing_keys.load(settings.keys_dir, clock.utc_now()),
     )
 
 
@@ -76,7 +71,7 @@ def make_worker(hub: Hub) -> Worker:
             username=settings.smtp_user,
             password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
         )
-    transport = Transport(allow_loopback=settings.profile == "demo")
+    transport = Transport(allow_loopback=settings.profile == "demo", own_networks=settings.own_networks)
     return Worker(hub, Adapters(Webhook(settings.address), mail), transport)
 
 
@@ -117,14 +112,3 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     console.mount(app)
     guards.install(app)
     return app
-
-
-def _signing_keys(folder: Path, now: datetime) -> tuple[SigningKey, ...]:
-    """Load this node's token keys, making them at first start: one in force, one published ahead of its time."""
-    keys = []
-    for name, starts in (("current", now), ("next", now + _KEY_LIFE - timedelta(days=1))):
-        path = folder / f"token-{name}.jwk"
-        if not path.exists():
-            keyfile.save(SigningKey.generate(not_before=starts, not_after=starts + _KEY_LIFE), path)
-        keys.append(keyfile.load(path))
-    return tuple(keys)

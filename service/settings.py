@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     issuer: str = Field(default="", description="the hub's public address and token issuer; unset: http://host:port")
     policy: str = Field(default="vn-default", description="the escalation policy of requests filed from now on")
     node: str = Field(default_factory=socket.gethostname, description="this node's name in leases and logs")
+    own_networks: tuple[str, ...] = Field(
+        default=(), description="the hub's own subnets as a JSON list of CIDRs: no endpoint is ever registered in them"
+    )
     smtp_host: str | None = Field(default=None, description="the relay for notices by e-mail; unset: e-mail is off")
     smtp_port: int = 25
     smtp_user: str | None = None
@@ -37,6 +40,12 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=10, ge=2, le=200)
     in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("smtp_host", "database_url", mode="before")
+    @classmethod
+    def _unset(cls, value: str | None) -> str | None:
+        """Take an empty variable, as compose files pass it, for one that is not set."""
+        return value or None
 
     @property
     def url(self) -> str:

@@ -1,5 +1,6 @@
 """The vault: seals personal fields (AES-256-GCM, bound to table, row and tenant) and makes their blind indexes."""
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -36,9 +37,15 @@ class Vault:
         """Load the master key from a file that only its owner may read, making it at first start."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+            made = path.with_name(f".{path.name}.{os.getpid()}")
+            handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
             with os.fdopen(handle, "wb") as file:
                 file.write(os.urandom(_KEY))
+                os.fsync(file.fileno())
+            # Put in place whole: of two nodes that start at once on one folder, the first one's key is the key.
+            with contextlib.suppress(FileExistsError):
+                os.link(made, path)
+            made.unlink()
         if path.stat().st_mode & 0o077:
             raise PermissionError(f"{path} may be read by others: its mode must be 0400")
         return cls(path.read_bytes())

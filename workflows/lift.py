@@ -1,11 +1,12 @@
-"""A lift undoes an executed freeze: its targets and its time limits, which are shorter than those of the freeze."""
+"""A lift undoes what was executed: its targets and its time limits, which are shorter than those of the freeze."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 
-from workflows.terms import MONEY_TARGETS, Stage
+from workflows.terms import Stage, TargetKind
 
-TARGETS = MONEY_TARGETS
+# A number that was blocked by mistake must come back as surely as money that was held by mistake.
+TARGETS = frozenset(TargetKind)
 
 TIME_LIMITS: Mapping[Stage, timedelta] = {
     Stage.RECEIPT: timedelta(seconds=60),  # no published number

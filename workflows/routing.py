@@ -101,7 +101,9 @@ class Route:
 
 def fold(name: str) -> str:
     """Return a name as the ``name`` scheme keeps it: small letters and digits, no accents, spaces or punctuation."""
-    plain = unicodedata.normalize("NFKD", name.casefold().replace("đ", "d"))
+    # Decomposed first: a capital may hide behind a compatibility form ("𝑨"), which case folding alone leaves as it is.
+    small = unicodedata.normalize("NFKD", name).casefold().replace("đ", "d")
+    plain = unicodedata.normalize("NFKD", small)
     return "".join(letter for letter in plain if letter.isalnum() and not unicodedata.combining(letter))
 
 

@@ -24,7 +24,7 @@ from service.schemas.requests import (
 )
 from workflows import authority, deadlines, takedown, working_hours
 from workflows.authority_rules import AgencyLevel, Power, Rank
-from workflows.terms import Action, RequestState, Stage, TargetKind
+from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
 _OFFICERS = Officer.__table__  # type: ignore[attr-defined]
 _PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
@@ -65,7 +65,7 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
                 powers=frozenset(Power(power) for power in person.powers),
                 agency_level=AgencyLevel(agency.level or AgencyLevel.WARD),
                 agency_province=agency.province_code,
-                target_provinces=frozenset(),
+                target_provinces=frozenset({body.province_code} if body.province_code else ()),
                 officer_active=person.active,
                 starts_at=first_start if first_start and body.action is Action.EXTEND else starts_at,
                 ends_at=ends_at,
@@ -130,7 +130,7 @@ async def _original(conn: AsyncConnection, tenant: str, body: SubmitRequest) -> 
     allowed = {Action.FREEZE, Action.PRESERVE}
     if isinstance(body, LiftRequest):
         allowed.add(Action.TAKEDOWN)
-    if found.request["action"] not in allowed or found.request["state"] is not RequestState.ACTIVE:
+    if found.request["action"] not in allowed or not await _stands(conn, found, body):
         raise errors.InvalidInput.of("/original_request_id", "request.not_active")
     if isinstance(body, ExtendRequest):
         try:
@@ -138,6 +138,16 @@ async def _original(conn: AsyncConnection, tenant: str, body: SubmitRequest) -> 
         except activating.HoldIsOver:
             raise errors.InvalidInput.of("/original_request_id", "request.not_active") from None
     return found
+
+
+async def _stands(conn: AsyncConnection, found: Dossier, body: SubmitRequest) -> bool:
+    """Tell whether there is still something to lift or to extend.
+
+    A takedown or a preservation is closed once all have executed it, and stays in force: it can be lifted after that.
+    """
+    if found.request["state"] is RequestState.CLOSED and isinstance(body, LiftRequest):
+        return any(order["state"] is OrderState.EXECUTED for order in await dossier.orders_of(conn, found.id))
+    return found.request["state"] is RequestState.ACTIVE
 
 
 def _kinds(body: SubmitRequest, original: Dossier | None) -> frozenset[TargetKind]:

@@ -83,7 +83,7 @@ def prepare(
     if not isinstance(body, NewWebhook):
         return Prepared(row, None)
     allow_loopback = hub.settings.profile == "demo"
-    network = _network(body, allow_loopback, within)
+    network = _network(body, hub, within)
     port = _check_url(body, network, allow_loopback, within)
     _check_authorities(body, within)
     secret = signing.new_secret()
@@ -109,9 +109,13 @@ def _check_purpose(purpose: Purpose, sector: Sector, within: str) -> None:
         raise errors.InvalidInput.of(f"{within}/purpose", "endpoint.purpose", sector=str(sector))
 
 
-def _network(body: NewWebhook, allow_loopback: bool, within: str) -> str:
+def _network(body: NewWebhook, hub: Hub, within: str) -> str:
     try:
-        return addresses.check_registrable(body.network, allow_loopback=allow_loopback)
+        return addresses.check_registrable(
+            body.network,
+            allow_loopback=hub.settings.profile == "demo",
+            own_networks=hub.settings.own_networks,
+        )
     except NetworkRefused as refused:
         raise errors.InvalidInput.of(f"{within}/network", refused.reason) from None
 

@@ -2,23 +2,28 @@
 
 import sqlalchemy as sa
 
+from service import errors
 from service.actions import changes, endpoints
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.schemas.endpoints import EndpointRegistered, NewEndpoint
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from workflows.terms import Channel
 
 
 async def register(hub: Hub, principal: Principal, participant_id: str, body: NewEndpoint) -> EndpointRegistered:
     """Register an endpoint; the secret in the answer is shown this once.
 
-    Raises ``NotFound``, and ``InvalidInput`` naming the field: the address rules are those of PROMISES 8.4.
+    Raises ``NotFound``, ``InvalidInput`` naming the field (the address rules are those of PROMISES 8.4), and
+    ``Conflict`` for a second pull inbox.
     """
     principal.require(Scope.REGISTRY_WRITE)
 
     async def work(change: Change) -> EndpointRegistered:
         owner = await changes.participant(change)
+        if body.channel is Channel.PULL:
+            await _refuse_second_inbox(change, participant_id)
         prepared = endpoints.prepare(hub, participant_id, owner.sector, body, change.at)
         await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
         change.note(
@@ -32,3 +37,12 @@ async def register(hub: Hub, principal: Principal, participant_id: str, body: Ne
         return EndpointRegistered(endpoint=prepared.answer(), secret=prepared.secret)
 
     return await changes.run(hub, principal, participant_id, work)
+
+
+async def _refuse_second_inbox(change: Change, participant_id: str) -> None:
+    # A cursor counts the positions of one inbox: a second one, even after the first was suspended, would count anew.
+    query = sa.select(endpoints.TABLE.c.id).where(
+        endpoints.TABLE.c.tenant == participant_id, endpoints.TABLE.c.channel == Channel.PULL
+    )
+    if (await change.conn.execute(query)).first() is not None:
+        raise errors.Conflict("endpoint.one_inbox")

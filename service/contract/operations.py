@@ -108,6 +108,7 @@ OPERATIONS: Mapping[str, Told] = {
     "enrollOfficer": Told(scopes=_ADMINISTRATORS, conflicts=("officer.needs_agency", "officer.taken"), advice=_OWN),
     "registerEndpoint": Told(
         scopes=(Scope.REGISTRY_WRITE,),
+        conflicts=("endpoint.one_inbox",),
         advice="The hub connects to this name, in this network, at this port, over TLS, and to nothing else.",
     ),
     "rotateEndpointSecret": Told(scopes=(Scope.REGISTRY_WRITE,), conflicts=("endpoint.signs_nothing",)),

@@ -25,6 +25,8 @@ _log = log.get(__name__)
 TTL = timedelta(seconds=5)
 BEAT_EVERY = 1.0
 BEAT_WITHIN = 2.0
+# The first one also opens the connection, on a machine that is just starting everything else.
+FIRST_BEAT_WITHIN = 30.0
 # By then its leases are about to be taken away: better to let go than to be found out.
 FENCE_AFTER = TTL.total_seconds() - 1.0
 OFFSET_STOPS = 1.0
@@ -68,7 +70,7 @@ class Node:
             path = self._hub.database.engine.url.database
             self._lock = lock(Path(f"{path}.lock"))
             await self._hub.database.write(self._forget_former_selves)
-        await self.beat()
+        await self.beat(FIRST_BEAT_WITHIN)
         await self.sweep()
 
     async def run(self) -> None:
@@ -83,16 +85,19 @@ class Node:
             self.check()
             await asyncio.sleep(max(0.0, BEAT_EVERY - (clock.monotonic() - began)))
 
-    async def beat(self) -> None:
-        """Tell the others that this node is alive, and learn who is and how far this machine's clock is off."""
+    async def beat(self, within: float | None = None) -> None:
+        """Tell the others that this node is alive, and learn who is and how far this machine's clock is off.
+
+        Raises ``TimeoutError`` after ``within`` seconds (two, unless told). The embedded database has no others to
+        tell, and its one connection may rightly be busy for longer.
+        """
         began, boot = clock.monotonic(), self.boot
-        before = clock.utc_now()
-        async with asyncio.timeout(BEAT_WITHIN):
-            now, live = await self._database.write(lambda conn: self._be_seen(conn, boot))
+        limit = None if self._hub.settings.embedded else within or BEAT_WITHIN
+        async with asyncio.timeout(limit):
+            offset, live = await self._database.write(lambda conn: self._be_seen(conn, boot))
         if not self._hub.settings.embedded:
-            middle = before + (clock.utc_now() - before) / 2
-            self.offset = (middle - now).total_seconds()
-            metrics.CLOCK_OFFSET.set(self.offset)
+            self.offset = offset
+            metrics.CLOCK_OFFSET.set(offset)
         if boot == self.boot:
             self._seen, self.live = began, live
 
@@ -158,13 +163,17 @@ class Node:
             self._lock.close()
             self._lock = None
 
-    async def _be_seen(self, conn: AsyncConnection, boot: UUID) -> tuple[datetime, frozenset[UUID]]:
+    async def _be_seen(self, conn: AsyncConnection, boot: UUID) -> tuple[float, frozenset[UUID]]:
+        before = clock.utc_now()
         now = await db.now(conn)
+        after = clock.utc_now()
         insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
         row = insert(_NODES).values(id=boot, name=self.name, started_at=now, seen_at=now)
         await conn.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now}))
         live = (await conn.execute(sa.select(_NODES.c.id).where(_NODES.c.seen_at >= now - TTL))).scalars()
-        return now, frozenset(live)
+        # What is certain: an answer that was slow on its way is no offset of the clock.
+        offset = max(before - now, timedelta()) or min(after - now, timedelta())
+        return offset.total_seconds(), frozenset(live)
 
     async def _leave(self, conn: AsyncConnection) -> None:
         await conn.execute(sa.delete(_NODES).where(_NODES.c.id == self.boot))

@@ -46,6 +46,9 @@ class _Demand(Shape):
     urgency: Urgency
     legal_basis: LegalBasis
     officer_id: Slug = Field(description="the signing officer, enrolled with the filing agency")
+    province_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{2}$")] | None = Field(
+        default=None, description="the province that the matter lies in; some bases bind an agency to its own"
+    )
     document: Document
     contact: AgencyContact
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from console_teller import AGENCY, FOREIGN, HUB, POLICE, Teller, bank
+from console_teller import ACCOUNTS, AGENCY, FOREIGN, HOLDERS, HOSTS, HUB, POLICE, Teller, bank
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, models
@@ -26,10 +26,6 @@ from workflows.terms import (
     TaskKind,
     Urgency,
 )
-
-ACCOUNTS = ("0071009990001", "19030009990002", "0360009990003", "0004009990004", "1500009990005")
-HOLDERS = ("NGUYEN VAN THU", "TRAN THI THU", "LE VAN THU", "PHAM THI THU", "HOANG VAN THU")
-HOSTS = tuple(f"trung-thuong-{number:03}.example" for number in range(1, 101))
 
 
 @dataclass
@@ -162,8 +158,7 @@ async def _silence(teller: Teller, request: UUID, order: UUID, placed: datetime)
     await teller.tell(request, placed + timedelta(seconds=9), Fact.ORDER_DELIVERED, channel="webhook", **about)
     minutes = timedelta(minutes=1)
     await teller.clock(request, order, "acb", Stage.RECEIPT, placed, minutes, DeadlineState.MET)
-    missed = await teller.clock(request, order, "acb", Stage.ACKNOWLEDGE, placed, 10 * minutes, DeadlineState.MISSED)
-    assert missed
+    await teller.clock(request, order, "acb", Stage.ACKNOWLEDGE, placed, 10 * minutes, DeadlineState.MISSED)
     await teller.clock(request, order, "acb", Stage.EXECUTE, placed, 30 * minutes, DeadlineState.PENDING)
     due_at = placed + 10 * minutes
     stage: dict[str, Any] = {"stage": "acknowledge", "participant_id": "acb"}
@@ -275,8 +270,7 @@ async def _whole(teller: Teller, reference: str) -> UUID:
         whole_account=True,
         whole_account_reason_sealed=b"\x01",
     )
-    values = {"amount": None}
-    order = await teller.order(request, accounts[0], "vietcombank", OrderState.ACKNOWLEDGED, filed, **values)
+    order = await teller.order(request, accounts[0], "vietcombank", OrderState.ACKNOWLEDGED, filed, amount=None)
     limit = timedelta(days=2, hours=6)
     await teller.clock(request, order, "vietcombank", Stage.EXECUTE, filed, limit, DeadlineState.PENDING)
     data: dict[str, Any] = {"reference": reference, "action": "freeze", "officer_id": "cb-101"}

@@ -58,6 +58,10 @@ MEMBERS = (
 OFFICERS = (("cb-101", AGENCY, "dai_uy", "CA-79-101"), ("cb-205", AGENCY, "trung_ta", "CA-79-205"))
 FOREIGN_OFFICER = ("cb-301", FOREIGN, "thieu_ta", "CA-01-301")
 
+ACCOUNTS = ("0071009990001", "19030009990002", "0360009990003", "0004009990004", "1500009990005")
+HOLDERS = ("NGUYEN VAN THU", "TRAN THI THU", "LE VAN THU", "PHAM THI THU", "HOANG VAN THU")
+HOSTS = tuple(f"trung-thuong-{number:03}.example" for number in range(1, 101))
+
 
 def table(model: Any) -> sa.Table:
     """Return a model's table."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Site
+from console_site import Site
 
 from service.console import assets, vendoring
 

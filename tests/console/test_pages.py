@@ -1,12 +1,12 @@
 """The pages as a person meets them: in a real browser, in both languages, wide and narrow, with and without scripts."""
 
 import re
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from conftest import Open, Site, Watched
-from console_story import ACCOUNTS, HOLDERS, HOSTS
-from console_teller import AGENCY, FOREIGN
+from console_site import Open, Site, Watched
+from console_teller import ACCOUNTS, AGENCY, FOREIGN, HOLDERS, HOSTS
 from playwright.sync_api import BrowserContext, Page
 
 from service import i18n
@@ -216,12 +216,17 @@ def test_a_screen_that_is_left_alone_does_not_keep_its_session_alive(site: Site,
         site.age_session(digest, minutes=-1000)
 
 
-def test_the_api_docs_are_shown_offline(site: Site, context: BrowserContext) -> None:
+def test_the_promised_contracts_are_shown_offline(site: Site, context: BrowserContext) -> None:
     watched = Watched(context.new_page(), site.address)
-    watched.page.goto(f"{site.address}/docs")
-    watched.page.wait_for_selector(".opblock")
-    assert "/v1/requests" in watched.page.locator("#viewer").inner_text()
+    for contract, shown in (("hub", "/v1/requests"), ("participant", "CloudEvent")):
+        watched.page.goto(f"{site.address}/docs?contract={contract}")
+        watched.page.wait_for_selector(".opblock")
+        assert shown in watched.page.locator("#viewer").inner_text()
+        promised = (Path(__file__).parents[2] / f"openapi/{contract}.v1.json").read_text("utf-8")
+        assert watched.page.request.get(f"{site.address}/openapi/{contract}.v1.json").text() == promised
     assert (watched.errors, watched.foreign) == ([], [])
+    assert watched.page.request.get(f"{site.address}/openapi.json").json()["paths"]
+    assert watched.page.request.get(f"{site.address}/openapi/other.v1.json").status == 404
 
 
 def test_the_list_goes_on_where_it_ended(site: Site, signed_in: Open) -> None:

@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from conftest import Open, Site
+from console_site import Open, Site
 from playwright.sync_api import BrowserContext
 
 

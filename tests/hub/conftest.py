@@ -113,8 +113,7 @@ async def rig(hub: Hub) -> AsyncIterator[Rig]:
     """A node whose delivery is moved by hand, with a speaker instead of a network."""
     made = await Rig(hub).start()
     yield made
-    made.delivery.cancel()
-    await made.node.stop()
+    await made.stop()
 
 
 @pytest.fixture

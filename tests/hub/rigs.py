@@ -40,8 +40,9 @@ class Speaker:
         return self._gates[str(endpoint)]
 
     async def reached(self, endpoint: UUID) -> None:
-        """Wait until something was sent to this endpoint."""
-        await self._arrivals[str(endpoint)].wait()
+        """Wait until something was sent to this endpoint; a test that waits in vain fails."""
+        async with asyncio.timeout(30):
+            await self._arrivals[str(endpoint)].wait()
 
     def to(self, endpoint: UUID) -> list[Message]:
         """Return what was sent to one endpoint."""
@@ -59,18 +60,32 @@ class Speaker:
 
 
 class Rig:
-    """One node and its delivery, moved by hand."""
+    """One node and its delivery, moved by hand; only its heart beats by itself."""
 
     def __init__(self, hub: Hub, speaker: Speaker | None = None) -> None:
         self.hub = hub
         self.speaker = speaker or Speaker()
         self.node = Node(hub)
         self.delivery = Delivery(hub, self.node, self.speaker, RealTransport(), refresh_every=0)
+        self._heart: asyncio.Task[None] | None = None
 
     async def start(self) -> "Rig":
-        """Be seen by the other nodes."""
+        """Be seen by the other nodes, however slow the machine is that runs the test."""
         await self.node.start()
+        self._heart = asyncio.create_task(self.node.run())
         return self
+
+    async def die(self) -> None:
+        """Stop beating and sending, as a killed process does: nothing is handed back."""
+        self.delivery.cancel()
+        if self._heart is not None:
+            self._heart.cancel()
+            await asyncio.gather(self._heart, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Leave the other nodes."""
+        await self.die()
+        await self.node.stop()
 
     async def round(self) -> int:
         """Claim once, wait for everything that was started and settle it; return how many were claimed."""

@@ -182,7 +182,7 @@ async def test_two_nodes_open_a_breaker_once_and_share_its_probe(
         gate.set()
         await rig.delivery.settled()
     finally:
-        await other.node.stop()
+        await other.stop()
         await other_hub.database.close()
 
 

@@ -62,7 +62,7 @@ async def test_a_live_node_takes_over_from_a_dead_one(
     dying = await Rig(other_hub).start()
     dying.speaker.hang(placed.endpoint_id)
     assert await dying.delivery.claim_once() == 1
-    dying.delivery.cancel()
+    await dying.die()
     await rig.node.beat()
     assert await rig.node.sweep() == 0
     await fast_forward(seconds=6)
@@ -71,7 +71,20 @@ async def test_a_live_node_takes_over_from_a_dead_one(
     assert await rig.round() == 1
     assert (await build.row(Order, id=placed.order_id)).state is OrderState.DELIVERED
     assert (await build.row(Attempt)).attempt == 2
+    await dying.node.stop()
     await other_hub.database.close()
+
+
+@on_postgresql
+async def test_a_slow_answer_of_the_database_is_no_offset_of_the_clock(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.die()
+    real, late = clock.utc_now, iter([timedelta(), timedelta(seconds=3)])
+    monkeypatch.setattr(clock, "utc_now", lambda: real() + next(late))
+    await rig.node.beat()
+    assert rig.node.offset == 0.0
+    assert rig.node.may_work()
 
 
 @on_postgresql
@@ -79,6 +92,7 @@ async def test_a_node_that_was_not_seen_lets_go_before_others_take_its_work(
     build: Builder, rig: Rig, monotonic: Clock
 ) -> None:
     placed = await build.placed("bank-a")
+    await rig.die()
     await rig.node.beat()
     rig.speaker.hang(placed.endpoint_id)
     boot = rig.node.boot
@@ -97,6 +111,7 @@ async def test_a_node_that_was_not_seen_lets_go_before_others_take_its_work(
 
 @on_postgresql
 async def test_a_node_whose_clock_is_off_stops_and_then_is_not_ready(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.die()
     rig.node.tick()
     real = clock.utc_now
     for seconds, works, ready in ((0.5, True, True), (2.0, False, True), (6.0, False, False)):
@@ -119,7 +134,7 @@ async def test_lanes_are_shared_by_the_nodes_that_are_alive(hub: Hub, build: Bui
     gate.set()
     await rig.delivery.settled()
     await other.delivery.settled()
-    await other.node.stop()
+    await other.stop()
     assert len(await build.rows(NodeRow)) == 1
     await other_hub.database.close()
 
@@ -129,7 +144,7 @@ async def test_an_embedded_database_refuses_a_second_process(hub: Hub, rig: Rig,
     second = make_hub(None, tmp_path)
     with pytest.raises(AlreadyRunning, match="another process"):
         await Node(second).start()
-    await rig.node.stop()
+    await rig.stop()
     taken = Node(second)
     await taken.start()
     await taken.stop()
@@ -142,13 +157,13 @@ async def test_at_start_every_lease_of_an_embedded_database_is_stale(hub: Hub, b
     first = await Rig(hub).start()
     first.speaker.hang(placed.endpoint_id)
     assert await first.delivery.claim_once() == 1
-    first.delivery.cancel()
+    await first.die()
     assert first.node._lock is not None
     first.node._lock.close()
     second = await Rig(hub).start()
     assert await second.round() == 1
     assert (await build.row(Order, id=placed.order_id)).state is OrderState.DELIVERED
-    await second.node.stop()
+    await second.stop()
 
 
 async def test_a_node_that_leaves_hands_back_what_it_could_not_finish(build: Builder, rig: Rig) -> None:
@@ -168,6 +183,8 @@ async def test_a_claim_whose_commit_got_lost_is_made_good(
     hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await build.placed("bank-a")
+    await rig.die()
+    await rig.node.beat()
     real = hub.database.write
 
     async def committed_but_not_told(unit: db.Unit[object]) -> object:
@@ -254,6 +271,7 @@ async def test_a_loop_that_dies_is_started_again(hub: Hub, monkeypatch: pytest.M
 
 
 async def test_a_node_without_a_tick_is_not_ready(rig: Rig, monotonic: Clock) -> None:
+    await rig.die()
     await rig.node.beat()
     rig.node.tick()
     assert rig.node.faults() == []
@@ -261,6 +279,7 @@ async def test_a_node_without_a_tick_is_not_ready(rig: Rig, monotonic: Clock) ->
     assert "worker.no_tick" in rig.node.faults()
 
 
+@on_postgresql
 async def test_a_blocked_database_makes_a_node_look_dead(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def blocked(*_: object) -> None:
         await asyncio.Event().wait()
@@ -291,7 +310,9 @@ def test_a_log_line_is_json_in_vietnamese_and_shows_nobodys_account(
     except ValueError:
         logger.exception("dispatch.failed", note="Hỏa Tốc gọi 0912 345 678 hoặc an@bank.example", holder="Thử")
     logging.getLogger("library").warning("statement with %s", "whsec_c2VjcmV0")
-    ours, theirs = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    written = capsys.readouterr().err
+    ours, theirs = [json.loads(line) for line in written.splitlines()]
+    assert "Hỏa Tốc gọi" in written
     assert ours["note"] == "Hỏa Tốc gọi [redacted] hoặc [redacted]"
     assert (ours["holder"], ours["error"], ours["event"]) == ("[redacted]", "builtins.ValueError", "dispatch.failed")
     assert theirs["event"] == "statement with [redacted]"

@@ -106,10 +106,10 @@ def test_a_lift_is_faster_than_the_freeze_was() -> None:
 
 
 def test_money_is_frozen_and_everything_else_is_taken_down() -> None:
-    assert freeze.TARGETS == lift.TARGETS == extend.TARGETS == MONEY_TARGETS
+    assert freeze.TARGETS == extend.TARGETS == MONEY_TARGETS
     assert set(TargetKind) == takedown.TARGETS | MONEY_TARGETS
     assert not takedown.TARGETS & MONEY_TARGETS
-    assert set(TargetKind) == preserve.TARGETS
+    assert set(TargetKind) == preserve.TARGETS == lift.TARGETS
 
 
 def test_each_target_of_a_takedown_has_a_measure_and_no_phone_number_can_be_removed() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workflows import routing
@@ -264,5 +264,7 @@ def test_any_target_is_routed_to_somebody_of_its_sectors_or_refused_naming_a_fie
 
 
 @given(st.text(max_size=40))
+@example("𝑨")
+@example("ẞ")
 def test_folding_twice_is_folding_once(name: str) -> None:
     assert routing.fold(routing.fold(name)) == routing.fold(name)

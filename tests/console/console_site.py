@@ -1,0 +1,119 @@
+"""A hub with a story behind real HTTP on loopback, and pages that are watched while they load."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import console_story
+import console_teller
+import sqlalchemy as sa
+import uvicorn
+from console_story import Told
+from playwright.sync_api import Page
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import app, clock, db
+from service.actions import changes, make_sign_in_link
+from service.engine.hub import OPERATOR, Hub
+from service.models import ConsoleSession
+from service.schemas.policies import NewSignInLink
+from service.settings import Settings
+from workflows.terms import Role
+
+T = TypeVar("T")
+
+
+class Site:
+    """A running hub: its address, its story, and a way to run something in its loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._ready: Future[None] = Future()
+        self._server: uvicorn.Server | None = None
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self.hub: Hub
+        self.told: Told
+        self.address = ""
+
+    def start(self) -> None:
+        """Serve until ``stop``; an error of the start-up is raised here."""
+        self._thread.start()
+        self._ready.result(timeout=60)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        if self._server:
+            self._server.should_exit = True
+        self._thread.join(timeout=20)
+
+    def run(self, work: Awaitable[T]) -> T:
+        """Run something in the hub's loop and return its result."""
+
+        async def whole() -> T:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(whole(), self._loop).result(timeout=30)
+
+    def link(self, role: Role = Role.COORDINATOR, tenant: str = OPERATOR, person: str = "tran-lan-thu") -> str:
+        """Make a sign-in link and return its address."""
+        body = NewSignInLink(participant_id=tenant, person=person, role=role)
+        made = self.run(make_sign_in_link.make(self.hub, changes.local_administrator("root"), body))
+        return self.address + made.path
+
+    def page_of(self, name: str) -> str:
+        """Return the address of a seeded request's page."""
+        return f"{self.address}/requests/{self.told.ids[name]}"
+
+    def age_session(self, digest: str, *, minutes: int) -> None:
+        """Move the instant at which a session was last seen into the past."""
+        sessions = console_teller.table(ConsoleSession)
+        here = sessions.c.digest == bytes.fromhex(digest)
+
+        async def unit(conn: AsyncConnection) -> None:
+            seen_at = (await conn.execute(sa.select(sessions.c.seen_at).where(here))).scalar_one()
+            moved = min(seen_at - timedelta(minutes=minutes), await db.now(conn))
+            await conn.execute(sa.update(sessions).where(here).values(seen_at=moved))
+
+        self.run(self.hub.database.write(unit))
+
+    async def _serve(self) -> None:
+        try:
+            sock = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
+            port = sock.getsockname()[1]
+            self.address = f"http://127.0.0.1:{port}"
+            self.hub = await app.open_hub(Settings(data_dir=self._folder, port=port, node="node-a"), migrate=True)
+            self.told = await console_story.seed(self.hub, clock.utc_now())
+            config = uvicorn.Config(app.create_app(self.hub), log_level="warning", access_log=False)
+            self._server = uvicorn.Server(config)
+            serving = asyncio.create_task(self._server.serve(sockets=[sock]))
+            # The socket listens already: whoever connects now waits until the server takes it.
+            self._ready.set_result(None)
+        except BaseException as error:
+            self._ready.set_exception(error)
+            raise
+        await serving
+        await app.close_hub(self.hub)
+
+
+class Watched:
+    """A page whose console errors and requests to elsewhere are kept."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        page.on("console", lambda line: self.errors.append(line.text) if line.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._note(request.url, address))
+
+    def _note(self, url: str, address: str) -> None:
+        if not url.startswith(address + "/") and not url.startswith(("data:", "about:")):
+            self.foreign.append(url)
+
+
+Open = Callable[..., Watched]

@@ -1,0 +1,69 @@
+"""What stays possible once a request is closed, and what an agency's own territory and inbox mean."""
+
+import json
+
+import pytest
+import world as worlds
+from world import World
+
+from service import errors
+from service.actions import changes, register_endpoint
+from service.engine.hub import Hub
+from service.models import ActionRequest
+from service.schemas.endpoints import NewPullInbox
+from workflows.terms import Channel, OrderState, RequestState
+
+
+@pytest.fixture
+async def world(hub: Hub) -> World:
+    """A settled network."""
+    made = World(hub)
+    await made.settle_in()
+    return made
+
+
+async def _state(world: World, request_id: object) -> RequestState:
+    [row] = await world.rows(ActionRequest, id=request_id)
+    return row["state"]
+
+
+async def test_a_number_that_was_blocked_by_mistake_can_be_lifted_after_the_request_closed(world: World) -> None:
+    filed = await world.submit(worlds.takedown({"kind": "phone", "value": "+84980000007"}))
+    [order] = await world.orders(filed.id)
+    await world.answer(order, outcome="executed")
+    assert await _state(world, filed.id) is RequestState.CLOSED
+    lift = await world.submit(worlds.lift(filed.id, legal_basis="decree_147"))
+    [undo] = await world.orders(lift.id)
+    assert undo["original_id"] == order["id"] and undo["sequence"] > order["sequence"]
+    await world.answer(undo, outcome="executed")
+    [order] = await world.orders(filed.id)
+    assert order["state"] is OrderState.LIFTED
+    with pytest.raises(errors.InvalidInput) as refused:
+        await world.submit(worlds.lift(filed.id, legal_basis="decree_147"))
+    assert refused.value.fields[0].code == "request.not_active"
+
+
+async def test_a_province_acts_in_its_own_territory_where_the_basis_binds_it(world: World) -> None:
+    with pytest.raises(errors.Forbidden) as refused:
+        await world.submit(worlds.freeze(province_code="01"))
+    assert refused.value.code == "authority.outside_territory"
+    assert (await world.submit(worlds.freeze(province_code="79"))).state is RequestState.AWAITING_APPROVAL
+
+
+async def test_a_participant_has_one_inbox_for_life(world: World) -> None:
+    administrator = changes.local_administrator("tester")
+    inbox = NewPullInbox(channel=Channel.PULL)
+    await register_endpoint.register(world.hub, administrator, "agribank", inbox)
+    with pytest.raises(errors.Conflict) as refused:
+        await register_endpoint.register(world.hub, administrator, "agribank", inbox)
+    assert refused.value.code == "endpoint.one_inbox"
+
+
+async def test_the_same_content_spaced_otherwise_is_the_same_request(world: World) -> None:
+    body = worlds.freeze()
+    first = await world.submit(body, key="a-key-of-mine")
+    respaced = json.loads(json.dumps(body, indent=2))
+    assert (await world.submit(dict(reversed(respaced.items())), key="a-key-of-mine")).id == first.id
+    with pytest.raises(errors.InvalidInput) as refused:
+        await world.submit(worlds.freeze(case_number="02/2026/CA"), key="a-key-of-mine")
+    assert refused.value.fields[0].code == "idempotency_key.reused"

@@ -1,0 +1,88 @@
+"""What presses in a request, and who sits at the console, read the same from both databases."""
+
+from collections.abc import Awaitable, Callable
+
+from builders import AGENCY, Builder
+
+from service import db
+from service.actions.note_presence import note_presence
+from service.engine.hub import OPERATOR, Hub
+from service.models import ConsoleSession, Deadline, Order, Participant
+from service.queries import board, sessions
+from service.security import console_session, principals
+from service.security.principals import Principal
+from workflows.terms import DeadlineState, OrderState, Role, Sector, Stage
+
+COORDINATOR = principals.of_person("lan", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
+
+
+async def pressing(hub: Hub, build: Builder, principal: Principal = COORDINATOR) -> list[board.Pressure]:
+    ids = [row.request_id for row in await build.rows(Order)]
+    async with hub.database.read() as conn:
+        return list((await board.pressure(conn, principal, ids)).values())
+
+
+async def test_a_deadline_presses_until_it_is_overdue_and_then_the_delay_does(hub: Hub, build: Builder) -> None:
+    order = (await build.placed()).order_id
+    (before,) = await pressing(hub, build)
+    assert (before.stage, before.overdue_since, before.tenant) == (Stage.RECEIPT, None, AGENCY)
+
+    (deadline,) = await build.rows(Deadline)
+    await build.change(Deadline, deadline.id, state=DeadlineState.MISSED)
+    (late,) = await pressing(hub, build)
+    assert (late.overdue_stage, late.overdue_since) == (Stage.RECEIPT, before.due_at)
+
+    # What was owed in a state that the order has left is owed no more.
+    await build.change(Order, order, state=OrderState.DELIVERED)
+    (after,) = await pressing(hub, build)
+    assert after.overdue_since is None
+
+
+async def test_what_presses_in_a_foreign_request_is_not_told(hub: Hub, build: Builder) -> None:
+    await build.placed()
+    stranger = principals.of_person("an", tenant="agency-b", sector=Sector.AGENCY, roles=[Role.READER])
+    assert await pressing(hub, build, stranger) == []
+    (order,) = await build.rows(Order)
+    async with hub.database.read() as conn:
+        for principal, found in ((stranger, False), (COORDINATOR, True)):
+            behind = await board.background(
+                conn, principal, order.request_id, officers=["officer-a"], participants=["bank-a"]
+            )
+            assert (behind is not None) is found
+    assert behind is not None and not behind.whole
+    assert set(behind.names) == {AGENCY, "bank-a"} and behind.officers == {"officer-a": ("head", "SH-officer-a")}
+
+
+async def test_a_session_lasts_while_somebody_is_there_its_member_is_active_and_eight_hours_at_most(
+    hub: Hub, build: Builder, fast_forward: Callable[..., Awaitable[None]]
+) -> None:
+    await build.participant(OPERATOR, Sector.HUB)
+    token, digest = console_session.new_session_token()
+
+    async def seat() -> sessions.Seat | None:
+        async with hub.database.read() as conn:
+            return await sessions.find(conn, token)
+
+    assert await seat() is None
+    async with hub.database.read() as conn:
+        now = await db.now(conn)
+    await build.write(
+        ConsoleSession,
+        digest=bytes.fromhex(digest),
+        tenant=OPERATOR,
+        person="lan",
+        role=Role.COORDINATOR,
+        started_at=now,
+        seen_at=now,
+        expires_at=now + console_session.SESSION_LIFETIME,
+    )
+    for status in ("suspended", "active"):
+        await build.change(Participant, OPERATOR, status=status)
+        assert (await seat() is not None) is (status == "active")
+    for _ in range(16):
+        await fast_forward(minutes=29)
+        found = await seat()
+        assert found is not None and found.principal.client_id == "lan"
+        await note_presence(hub, token, found.now)
+    await fast_forward(minutes=17)
+    assert await seat() is None  # eight hours and a minute
