@@ -23,6 +23,7 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY workflows workflows
 COPY adapters adapters
 COPY alembic alembic
+COPY openapi openapi
 COPY service service
 RUN pip install --no-deps --no-build-isolation -e .
 

@@ -41,6 +41,7 @@ class Fact(StrEnum):
     ESCALATION_UNREACHABLE = "escalation.unreachable"
     ENDPOINT_DOWN = "endpoint.down"
     ENDPOINT_UP = "endpoint.up"
+    HOLE_FOUND = "hub.hole_found"
     TASK_OPENED = "task.opened"
     TASK_RESOLVED = "task.resolved"
     AUTHORITY_REFUSED = "authority.refused"

@@ -10,8 +10,8 @@ import typer
 import uvicorn
 
 from service import app as wiring
-from service import contract, log
 from service import demo as scene
+from service import log
 from service.actions import load_directory
 from service.cli import context, output
 from service.engine.hub import Hub
@@ -73,10 +73,8 @@ async def _serve(chosen: Settings, *, with_worker: bool) -> None:
     hub = await _open(chosen)
     try:
         worker = wiring.make_worker(hub) if with_worker else None
-        application = wiring.create_app(hub, worker)
-        contract.attach(application)
         config = uvicorn.Config(
-            application,
+            wiring.create_app(hub, worker),
             host=chosen.host,
             port=chosen.port,
             http="h11",

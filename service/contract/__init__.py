@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-
 from service.contract import examples, hub, participant
 
 HUB, PARTICIPANT = "hub.v1.json", "participant.v1.json"
@@ -46,13 +44,6 @@ def drift(folder: Path) -> list[str]:
             places = [" written in another form"]
         found += [f"{name}:{place if place.startswith(' ') else f' {place}'}" for place in places]
     return found
-
-
-def attach(app: FastAPI) -> None:
-    """Let ``app.openapi()``, which the offline docs show, return the promised document."""
-    made = documents()[HUB]
-    # FastAPI's own way to replace its document.
-    app.openapi = lambda: made  # type: ignore[method-assign]
 
 
 def _text(document: dict[str, Any]) -> str:

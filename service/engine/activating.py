@@ -137,7 +137,7 @@ async def _lift(
     assert plan.original is not None
     orders = await dossier.orders_of(conn, plan.original.id)
     unexecuted = [order for order in orders if _is_open(order)]
-    await lifting.withdraw(conn, hub, log, actor, plan.original, unexecuted, lift=False)
+    reached = await lifting.withdraw(conn, hub, log, actor, plan.original, unexecuted, lift=False)
     for extension in plan.extensions:
         # What nobody has prolonged yet need not be prolonged any more.
         asked = [order for order in await dossier.orders_of(conn, extension.id) if _is_open(order)]
@@ -147,7 +147,8 @@ async def _lift(
         order
         for order in orders
         if order["state"] is OrderState.EXECUTED
-        or (lifting.was_delivered(order) and (order["state"] is OrderState.LAPSED or order in unexecuted))
+        or (order["state"] is OrderState.LAPSED and lifting.was_delivered(order))
+        or order in reached
     ]
     return await _about(conn, log, held, lift=True)
 

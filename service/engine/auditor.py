@@ -6,11 +6,11 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db, log, metrics
+from service import audit, db, log, metrics
 from service.engine import store
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, EndpointState, QueueItem
-from workflows.terms import Channel, DeadlineState, DispatchState
+from workflows.terms import Channel, DeadlineState, DispatchState, Fact
 
 _DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
 _DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
@@ -71,8 +71,28 @@ class Auditor:
                 stalled_rows=holes.stalled_rows,
                 lost_dispatches=holes.lost_dispatches,
             )
+            await self._record(holes)
         self.holes = holes
         return holes
+
+    async def _record(self, holes: Holes) -> None:
+        chain = audit.node_chain(self._hub.settings.node)
+
+        async def unit(conn: AsyncConnection) -> None:
+            facts = await audit.Log.open(conn, await db.now(conn), [chain])
+            facts.record(
+                chain,
+                Fact.HOLE_FOUND,
+                self._hub.actor,
+                self._hub.actor.tenant,
+                codes=holes.codes,
+                late_deadlines=holes.late_deadlines,
+                stalled_rows=holes.stalled_rows,
+                lost_dispatches=holes.lost_dispatches,
+            )
+            await facts.flush()
+
+        await self._hub.writer.run(unit)
 
 
 async def _holes(conn: AsyncConnection) -> Holes:

@@ -1,5 +1,7 @@
 """When a request is done: each of its orders is final and no participant is left to be reached by hand."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,10 +24,7 @@ async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Doss
     if (await conn.execute(query)).scalar_one() is not RequestState.ACTIVE:
         return False
     orders = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.request_id == dossier.id))).all()
-    if any(
-        not states.is_final(order.state, order.action, order.delivered_at is not None or order.answered_at is not None)
-        for order in orders
-    ):
+    if any(not states.is_final(order.state, order.action, _is_out_there(order)) for order in orders):
         return False
     by_hand = sa.select(_TASKS.c.id).where(
         _TASKS.c.request_id == dossier.id,
@@ -40,3 +39,8 @@ async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Doss
     log.record(dossier.chain, Fact.REQUEST_CLOSED, hub.actor, dossier.tenant, request_id=dossier.id)
     await statuses.tell(conn, hub, log.at, [statuses.News(dossier, Fact.REQUEST_CLOSED, str(state))])
     return True
+
+
+def _is_out_there(order: sa.Row[Any]) -> bool:
+    # A lift that was sent waits for its answer, even where nobody knows whether the order itself ever arrived.
+    return order.delivered_at is not None or order.answered_at is not None or order.lift_ordered

@@ -60,21 +60,22 @@ async def lapse(
             participant_id=order["participant_id"],
             reason=reason,
         )
-    delivered = [order for order in orders if was_delivered(order)]
-    await outbox.cancel(conn, log.at, [order["id"] for order in orders if not was_delivered(order)])
-    await send_lifts(conn, hub, log, dossier, delivered, reason)
+    await send_lifts(conn, hub, log, dossier, await _reached(conn, log.at, orders), reason)
 
 
 async def withdraw(
     conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, dossier: Dossier, orders: Sequence[Row], *, lift: bool
-) -> None:
-    """Withdraw orders that nobody executed yet; with ``lift`` also tell those that already have them."""
+) -> list[Row]:
+    """Withdraw orders that nobody executed yet and return those that their participant has, or may have.
+
+    With ``lift`` these are told at once to let go.
+    """
     for order in orders:
         states.advance(order["state"], Event.WITHDRAW)
     ids = [order["id"] for order in orders]
     await _move(conn, ids, OrderState.WITHDRAWN, log.at)
     await settling.cancel(conn, log.at, ids)
-    await outbox.cancel(conn, log.at, [order["id"] for order in orders if not was_delivered(order)])
+    reached = await _reached(conn, log.at, orders)
     for order in orders:
         log.record(
             dossier.chain,
@@ -86,7 +87,14 @@ async def withdraw(
             participant_id=order["participant_id"],
         )
     if lift:
-        await send_lifts(conn, hub, log, dossier, [order for order in orders if was_delivered(order)], "withdrawn")
+        await send_lifts(conn, hub, log, dossier, reached, "withdrawn")
+    return reached
+
+
+async def _reached(conn: AsyncConnection, at: datetime, orders: Sequence[Row]) -> list[Row]:
+    """Cancel what is still to be sent of these orders; return those that the participant has, or may have."""
+    perhaps = await outbox.cancel(conn, at, [order["id"] for order in orders if not was_delivered(order)])
+    return [order for order in orders if was_delivered(order) or order["id"] in perhaps]
 
 
 def was_delivered(order: Row) -> bool:

@@ -90,10 +90,13 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
     return [row["id"] for row in dispatches]
 
 
-async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> None:
-    """Cancel what was not delivered yet of these orders; one that is being sent now may still arrive."""
+async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> set[UUID]:
+    """Cancel what was not delivered yet of these orders; return those that may have arrived all the same.
+
+    An attempt that is under way, or that broke off, may have reached the participant: nobody can tell over HTTP.
+    """
     if not order_ids:
-        return
+        return set()
     cancelled = (
         sa.update(_DISPATCHES)
         .where(
@@ -103,11 +106,18 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
             _DISPATCHES.c.state == DispatchState.PENDING,
         )
         .values(state=DispatchState.CANCELLED, settled_at=at)
-        .returning(_DISPATCHES.c.id)
+        .returning(_DISPATCHES.c.id, _DISPATCHES.c.order_id)
     )
-    ids = list((await conn.execute(cancelled)).scalars())
-    if ids:
-        await conn.execute(sa.delete(_QUEUE).where(_QUEUE.c.dispatch_id.in_(ids)))
+    orders = {row.id: row.order_id for row in (await conn.execute(cancelled)).all()}
+    if not orders:
+        return set()
+    taken = (
+        sa.delete(_QUEUE)
+        .where(_QUEUE.c.dispatch_id.in_(orders))
+        .returning(_QUEUE.c.dispatch_id, _QUEUE.c.leased, _QUEUE.c.attempt)
+    )
+    rows = (await conn.execute(taken)).all()
+    return {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
 
 
 async def _inbox_positions(conn: AsyncConnection, items: Sequence[Outgoing]) -> dict[UUID, list[int]]:

@@ -1,15 +1,20 @@
 """What stays possible once a request is closed, and what an agency's own territory and inbox mean."""
 
 import json
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 import world as worlds
+from builders import table
+from conftest import FastForward
+from sqlalchemy.ext.asyncio import AsyncConnection
 from world import World
 
 from service import errors
 from service.actions import changes, register_endpoint
 from service.engine.hub import Hub
-from service.models import ActionRequest
+from service.models import ActionRequest, Dispatch, QueueItem
 from service.schemas.endpoints import NewPullInbox
 from workflows.terms import Channel, OrderState, RequestState
 
@@ -67,3 +72,47 @@ async def test_the_same_content_spaced_otherwise_is_the_same_request(world: Worl
     with pytest.raises(errors.InvalidInput) as refused:
         await world.submit(worlds.freeze(case_number="02/2026/CA"), key="a-key-of-mine")
     assert refused.value.fields[0].code == "idempotency_key.reused"
+
+
+async def test_an_order_that_lapses_while_it_is_being_sent_is_lifted_because_it_may_have_arrived(
+    world: World, fast_forward: FastForward
+) -> None:
+    filed = await world.active(worlds.freeze())
+    [order] = await world.orders(filed.id)
+    await _lease(world)
+    await fast_forward(hours=73)
+    await world.fire()
+    [order] = await world.orders(filed.id)
+    assert order["state"] is OrderState.LAPSED and order["lift_ordered"]
+    assert [row["message_type"] for row in await world.rows(Dispatch, kind="order")][-1] == "vn.hoatoc.order.lift"
+    assert await _state(world, filed.id) is RequestState.ACTIVE
+    await world.answer(order, outcome="lifted")
+    assert await _state(world, filed.id) is RequestState.CLOSED
+
+
+async def test_an_order_that_was_never_sent_lapses_for_good(world: World, fast_forward: FastForward) -> None:
+    filed = await world.active(worlds.freeze())
+    await fast_forward(hours=73)
+    await world.fire()
+    [order] = await world.orders(filed.id)
+    assert order["state"] is OrderState.LAPSED and not order["lift_ordered"]
+    assert await _state(world, filed.id) is RequestState.CLOSED
+
+
+async def test_a_lift_reaches_a_bank_that_may_have_the_freeze_without_having_said_so(world: World) -> None:
+    filed = await world.active(worlds.freeze())
+    await _lease(world)
+    lift = await world.submit(worlds.lift(filed.id))
+    [order] = await world.orders(filed.id)
+    assert order["state"] is OrderState.WITHDRAWN
+    [undo] = await world.orders(lift.id)
+    assert undo["original_id"] == order["id"]
+
+
+async def _lease(world: World) -> None:
+    """Let an attempt be under way, as a node's claim leaves it."""
+
+    async def unit(conn: AsyncConnection) -> None:
+        await conn.execute(sa.update(table(QueueItem)).values(leased=True, attempt=1, lease_id=uuid4()))
+
+    await world.hub.writer.run(unit)

@@ -14,7 +14,7 @@ from conftest import FastForward
 from rigs import Rig, Speaker
 
 from adapters.transport import Transport
-from service import clock, db, log
+from service import audit, clock, db, log
 from service.engine import firing, housekeeping
 from service.engine.auditor import Auditor
 from service.engine.hub import Hub
@@ -216,7 +216,10 @@ async def test_the_auditor_sees_late_deadlines_stalled_rows_and_lost_work(
     assert 59 < holes.latest_seconds < 90
     await build.change(Dispatch, lost.dispatch_id, state=DispatchState.CANCELLED)
     assert (await auditor.look()).codes == ["deadlines.late", "queue.stalled"]
+    await auditor.look()
     assert placed.dispatch_id != lost.dispatch_id
+    # One fact each time that something else is wrong, not one each time that it is looked at.
+    assert await build.facts(audit.node_chain(hub.settings.node)) == ["hub.hole_found", "hub.hole_found"]
 
 
 async def test_housekeeping_deletes_only_what_has_served_its_time(
