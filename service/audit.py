@@ -199,11 +199,10 @@ def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
         elif row.previous != previous:
             findings.append(Finding(chain, row.sequence, "inserted"))
         expected, previous = row.sequence + 1, row.hash
-    if head is None or head.sequence >= expected:
-        last = head.sequence if head else expected
-        findings += [Finding(chain, missing, "deleted") for missing in range(expected, last + 1)] or [
-            Finding(chain, expected - 1, "head")
-        ]
+    if head is None:
+        findings.append(Finding(chain, expected - 1, "head"))
+    elif head.sequence >= expected:
+        findings += [Finding(chain, missing, "deleted") for missing in range(expected, head.sequence + 1)]
     elif head.sequence < expected - 1:
         findings += [Finding(chain, extra, "inserted") for extra in range(head.sequence + 1, expected)]
     elif head.hash != previous and not findings:

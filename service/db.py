@@ -67,7 +67,7 @@ class Database:
                 async with self._writer.connect() as conn:
                     result = await unit(conn)
                     committing = True
-                    await asyncio.shield(conn.commit())
+                    await _commit(conn)
                     return result
             except DBAPIError as error:
                 # Whether a commit that broke took effect is unknown, so it is never repeated here.
@@ -111,6 +111,16 @@ async def insert_rows(conn: AsyncConnection, table: sa.Table, rows: Sequence[Map
         cells = [row[column.name] for row in rows]
         values[f"p{position}"] = [bind(cell) for cell in cells] if bind else cells
     await conn.execute(sa.text(f'INSERT INTO "{table.name}" ({names}) SELECT * FROM unnest({arrays})'), values)  # noqa: S608 - names come from our own tables
+
+
+async def _commit(conn: AsyncConnection) -> None:
+    committing = asyncio.ensure_future(conn.commit())
+    try:
+        await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        # The caller is gone; the connection is given back only once it is quiet.
+        await asyncio.wait({committing})
+        raise
 
 
 def _may_repeat(error: DBAPIError) -> bool:

@@ -136,7 +136,11 @@ def test_a_new_secret_is_32_random_bytes_that_the_official_library_takes() -> No
         Webhook(SECRET).verify("{}", headers("msg_1", int(time.time()), "v1,AAAA"))
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "whsec_c2hvcnQ=", "whsec_!!", SECRET.removeprefix("whsec_")])
+@pytest.mark.parametrize(
+    "secret",
+    ["whsec_", "whsec_c2hvcnQ=", "whsec_!!", SECRET.removeprefix("whsec_")],
+    ids=["empty", "short", "no base64", "no prefix"],
+)
 def test_a_weak_or_malformed_secret_signs_nothing(secret: str) -> None:
     with pytest.raises(ValueError, match="whsec_"):
         signing.sign([secret], "msg_1", NOW, b"{}")
