@@ -1,4 +1,4 @@
-"""A small network for tests of the verbs: an agency with officers, banks, telecoms and an ISP from the real directory."""
+"""A small network for tests of the verbs: an agency with officers, banks, telecoms, an ISP of the real directory."""
 
 import json
 from collections.abc import Mapping
