@@ -17,12 +17,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.models import AuditEntry, AuditHead
+from service.models import AuditEntry, AuditHead, table_of
 from workflows.terms import Actor, Fact
 
 GENESIS = bytes(32)
-_ENTRIES = AuditEntry.__table__  # type: ignore[attr-defined]
-_HEADS = AuditHead.__table__  # type: ignore[attr-defined]
+_ENTRIES = table_of(AuditEntry)
+_HEADS = table_of(AuditHead)
 
 
 def request_chain(request_id: UUID) -> str:

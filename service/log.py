@@ -39,7 +39,8 @@ def configure(level: str = "info") -> None:
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=Logger,
-        cache_logger_on_first_use=True,
+        # Not cached: a module's logger obeys what is configured now, whoever used it first.
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -13,16 +13,16 @@ from service.actions.answering import Answering, Onward, Verdict
 from service.engine import dossier, messages, overlaps, placing, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
-from service.models import Acknowledgement, Dispatch, Order
+from service.models import Acknowledgement, Dispatch, Order, table_of
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import routing, working_hours
 from workflows.terms import Action, Channel, DispatchState, Outcome
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
-_ACKNOWLEDGEMENTS = Acknowledgement.__table__  # type: ignore[attr-defined]
-_DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
+_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
+_DISPATCHES = table_of(Dispatch)
 
 
 async def acknowledge(
@@ -91,7 +91,7 @@ async def _order_of(conn: AsyncConnection, order_id: UUID) -> Row:
     return dict((await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id == order_id))).one()._mapping)
 
 
-async def _earlier(conn: AsyncConnection, order: Row, digest: str) -> sa.Row[Any] | None:
+async def _earlier(conn: AsyncConnection, order: Row, digest: str) -> Any:
     query = (
         sa.select(_ACKNOWLEDGEMENTS.c.id, _ACKNOWLEDGEMENTS.c.contradicts, _ACKNOWLEDGEMENTS.c.received_at.label("at"))
         .where(_ACKNOWLEDGEMENTS.c.order_id == order["id"], _ACKNOWLEDGEMENTS.c.body_sha256 == digest)

@@ -8,12 +8,12 @@ from service import clock
 from service.actions import changes, endpoints
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import Contact
+from service.models import Contact, table_of
 from service.schemas.endpoints import ContactAdded, ContactMailbox, NewContact, NewMailbox, NewWebhook
 from service.security.principals import Principal
 from workflows.terms import Purpose
 
-_CONTACTS: sa.Table = Contact.__table__  # type: ignore[attr-defined]
+_CONTACTS = table_of(Contact)
 
 
 async def add(hub: Hub, principal: Principal, participant_id: str, body: NewContact) -> ContactAdded:

@@ -11,12 +11,12 @@ from service.audit import Log
 from service.engine import placing, settling, statuses, tasks
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import Order, Task
+from service.models import Order, Task, table_of
 from service.schemas.orders import AcknowledgementBody
 from workflows.terms import Actor, Fact, OrderState, RefusalCode, Stage, TaskKind
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
-_TASKS = Task.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
+_TASKS = table_of(Task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from service import errors
 from service.actions import answering, lift_answers
 from service.actions.answering import Answering, Verdict
 from service.engine import closing, lifting, overlaps, placing, settling, timers
-from service.models import Order
+from service.models import Order, table_of
 from workflows import deadlines, states
 from workflows.terms import Action, Event, Fact, OrderState, Outcome, RefusalCode, Stage, SubjectKind, TaskKind
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
 _GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
 
 

@@ -13,7 +13,7 @@ from service.audit import Log
 from service.engine import activating, dossier, settling, statuses, writer
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
-from service.models import ActionRequest, Approval
+from service.models import ActionRequest, Approval, table_of
 from service.queries import visibility
 from service.security.principals import Principal
 from service.security.scopes import Scope
@@ -21,8 +21,8 @@ from workflows import authority, states
 from workflows.authority_rules import Power, Rank
 from workflows.terms import Fact, RequestEvent, RequestState, Stage
 
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
-_APPROVALS = Approval.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_APPROVALS = table_of(Approval)
 
 
 async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:

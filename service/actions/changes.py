@@ -12,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db, errors
 from service.audit import Log
 from service.engine.hub import OPERATOR, Hub
-from service.models import Participant
+from service.models import Participant, table_of
 from service.security import principals
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows.terms import Actor, Fact, Role, Sector
 
 T = TypeVar("T")
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
 
 
 @dataclass(frozen=True, slots=True)

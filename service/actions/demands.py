@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import errors
 from service.engine import activating, dossier
 from service.engine.dossier import Dossier
-from service.models import Officer, Participant
+from service.models import Officer, Participant, table_of
 from service.queries.registry import Known
 from service.schemas.requests import (
     ExtendRequest,
@@ -26,8 +26,8 @@ from workflows import authority, deadlines, takedown, working_hours
 from workflows.authority_rules import AgencyLevel, Power, Rank
 from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
-_OFFICERS = Officer.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
+_OFFICERS = table_of(Officer)
+_PARTICIPANTS = table_of(Participant)
 
 # How far back a start may lie: a request that was signed on paper earlier the same day.
 _OLDEST_START = timedelta(days=1)

@@ -7,18 +7,17 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import sqlalchemy as sa
 from cryptography import x509
 
 from adapters import addresses, signing
 from adapters.addresses import NetworkRefused
 from service import clock, errors
 from service.engine.hub import Hub
-from service.models import Endpoint
+from service.models import Endpoint, table_of
 from service.schemas.endpoints import EndpointAnswer, NewMailbox, NewPullInbox, NewWebhook
 from workflows.terms import Purpose, Sector
 
-TABLE: sa.Table = Endpoint.__table__  # type: ignore[attr-defined]
+TABLE = table_of(Endpoint)
 
 _NEVER_A_RECIPIENT = frozenset({Sector.AGENCY, Sector.SUPERVISOR, Sector.HUB})
 

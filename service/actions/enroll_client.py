@@ -9,7 +9,7 @@ from service import errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import Client, PublicKey
+from service.models import Client, PublicKey, table_of
 from service.schemas.registry import ClientEnrolled, NewClient
 from service.security import scopes
 from service.security.keyring import KeyUnfit, VerificationKey
@@ -18,8 +18,8 @@ from service.security.profiles import KeyPurpose
 from service.security.scopes import RoleNotAllowed, Scope
 from workflows.terms import Sector
 
-_CLIENTS: sa.Table = Client.__table__  # type: ignore[attr-defined]
-_KEYS: sa.Table = PublicKey.__table__  # type: ignore[attr-defined]
+_CLIENTS = table_of(Client)
+_KEYS = table_of(PublicKey)
 
 # Every key has an end and a rehearsed replacement (PROMISES 8.7).
 LONGEST_VALIDITY = timedelta(days=365)

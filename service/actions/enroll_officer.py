@@ -6,12 +6,12 @@ from service import errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import Officer
+from service.models import Officer, table_of
 from service.schemas.registry import NewOfficer, OfficerAnswer
 from service.security.principals import Principal
 from workflows.terms import Sector
 
-_OFFICERS: sa.Table = Officer.__table__  # type: ignore[attr-defined]
+_OFFICERS = table_of(Officer)
 
 
 async def enroll(hub: Hub, principal: Principal, agency_id: str, body: NewOfficer) -> OfficerAnswer:

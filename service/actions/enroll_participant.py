@@ -8,7 +8,7 @@ from service import db, directory, errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import Alias, Participant, Unit
+from service.models import Alias, Participant, Unit, table_of
 from service.schemas.registry import NewParticipant, ParticipantEnrolled
 from service.security.principals import Principal
 from service.security.scopes import Scope
@@ -16,9 +16,9 @@ from workflows import routing
 from workflows.authority import AgencyLevel
 from workflows.terms import Sector
 
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
-_ALIASES: sa.Table = Alias.__table__  # type: ignore[attr-defined]
-_UNITS: sa.Table = Unit.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
+_ALIASES = table_of(Alias)
+_UNITS = table_of(Unit)
 
 _NEVER_A_RECIPIENT = frozenset({Sector.AGENCY, Sector.SUPERVISOR, Sector.HUB})
 _EDITABLE = ("name_vi", "name_en", "short_name", "level", "province_code", "supervisor_id", "parent_id")

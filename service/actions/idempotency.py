@@ -11,10 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors
-from service.models import IdempotencyKey
+from service.models import IdempotencyKey, table_of
 from service.security.principals import Principal
 
-_KEYS: sa.Table = IdempotencyKey.__table__  # type: ignore[attr-defined]
+_KEYS = table_of(IdempotencyKey)
 
 
 class Raced(Exception):

@@ -6,11 +6,11 @@ from service.actions import answering
 from service.actions.answering import Answering, Verdict
 from service.engine import closing, settling
 from service.engine.dossier import Dossier, Row
-from service.models import Order
+from service.models import Order, table_of
 from workflows import states
 from workflows.terms import Event, Fact, OrderState, Outcome, RefusalCode, TaskKind
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
 
 
 async def lifted(given: Answering) -> Verdict:

@@ -12,15 +12,15 @@ from service import db, directory
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR, Hub
-from service.models import Alias, CalendarDay, Participant, Unit
+from service.models import Alias, CalendarDay, Participant, Unit, table_of
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows.terms import Sector
 
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
-_ALIASES: sa.Table = Alias.__table__  # type: ignore[attr-defined]
-_UNITS: sa.Table = Unit.__table__  # type: ignore[attr-defined]
-_DAYS: sa.Table = CalendarDay.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
+_ALIASES = table_of(Alias)
+_UNITS = table_of(Unit)
+_DAYS = table_of(CalendarDay)
 
 # They are there from the start: the one runs the hub, the others are called by the ladder.
 _ACTIVE_FROM_THE_START = frozenset({Sector.HUB, Sector.SUPERVISOR})

@@ -6,14 +6,14 @@ from service import audit, errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import SignInLink
+from service.models import SignInLink, table_of
 from service.schemas.policies import NewSignInLink, SignInLinkMade
 from service.security import console_session, scopes
 from service.security.principals import Principal
 from service.security.scopes import RoleNotAllowed, Scope
 from workflows.terms import Fact
 
-_LINKS: sa.Table = SignInLink.__table__  # type: ignore[attr-defined]
+_LINKS = table_of(SignInLink)
 
 PATH = "/sign-in/"
 

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.engine.hub import Hub
-from service.models import ConsoleSession
+from service.models import ConsoleSession, table_of
 from service.security import console_session
 
-_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
+_SESSIONS = table_of(ConsoleSession)
 
 
 async def note_presence(hub: Hub, presented: str, seen_at: datetime) -> None:

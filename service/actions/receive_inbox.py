@@ -9,15 +9,15 @@ from service import audit, errors
 from service.audit import Log
 from service.engine import settling, writer
 from service.engine.hub import Hub
-from service.models import Dispatch, Endpoint, Order
+from service.models import Dispatch, Endpoint, Order, table_of
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import states
 from workflows.terms import Channel, DispatchState, Event, Fact, OrderState, Stage
 
-_DISPATCHES: sa.Table = Dispatch.__table__  # type: ignore[attr-defined]
-_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
-_ENDPOINTS: sa.Table = Endpoint.__table__  # type: ignore[attr-defined]
+_DISPATCHES = table_of(Dispatch)
+_ORDERS = table_of(Order)
+_ENDPOINTS = table_of(Endpoint)
 
 
 async def receive(hub: Hub, principal: Principal, up_to: int) -> None:

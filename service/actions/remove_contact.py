@@ -8,10 +8,10 @@ from service import errors
 from service.actions import changes, endpoints
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import Contact
+from service.models import Contact, table_of
 from service.security.principals import Principal
 
-_CONTACTS: sa.Table = Contact.__table__  # type: ignore[attr-defined]
+_CONTACTS = table_of(Contact)
 
 
 async def remove(hub: Hub, principal: Principal, participant_id: str, contact_id: UUID) -> None:

@@ -10,14 +10,14 @@ from service import audit, db, errors
 from service.audit import Log
 from service.engine import closing, dossier, settling
 from service.engine.hub import Hub
-from service.models import Task
+from service.models import Task, table_of
 from service.queries import tasks, visibility
 from service.schemas.tasks import TaskAnswer, TaskResolution
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows.terms import Fact, Stage
 
-_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+_TASKS = table_of(Task)
 
 
 async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResolution) -> TaskAnswer:

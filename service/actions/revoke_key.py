@@ -6,10 +6,10 @@ from service import errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
-from service.models import PublicKey
+from service.models import PublicKey, table_of
 from service.security.principals import Principal
 
-_KEYS: sa.Table = PublicKey.__table__  # type: ignore[attr-defined]
+_KEYS = table_of(PublicKey)
 
 
 async def revoke(hub: Hub, principal: Principal, participant_id: str, kid: str) -> None:

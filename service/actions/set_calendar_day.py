@@ -2,18 +2,17 @@
 
 from datetime import date
 
-import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR, Hub
-from service.models import CalendarDay
+from service.models import CalendarDay, table_of
 from service.schemas.policies import CalendarDayAnswer, NewCalendarDay
 from service.security.principals import Principal
 from service.security.scopes import Scope
 
-_DAYS: sa.Table = CalendarDay.__table__  # type: ignore[attr-defined]
+_DAYS = table_of(CalendarDay)
 
 
 async def set_calendar_day(hub: Hub, principal: Principal, day: date, body: NewCalendarDay) -> CalendarDayAnswer:

@@ -6,14 +6,14 @@ from service import errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR, Hub
-from service.models import Policy
+from service.models import Policy, table_of
 from service.queries import policies
 from service.schemas.policies import NewPolicy, PolicyAnswer
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import policy
 
-_POLICIES: sa.Table = Policy.__table__  # type: ignore[attr-defined]
+_POLICIES = table_of(Policy)
 
 
 async def set_policy(hub: Hub, principal: Principal, name: str, body: NewPolicy) -> PolicyAnswer:

@@ -6,13 +6,13 @@ from service import clock, errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR, Hub
-from service.models import Participant, TimeLimit
+from service.models import Participant, TimeLimit, table_of
 from service.schemas.policies import NewTimeLimit, TimeLimitAnswer
 from service.security.principals import Principal
 from service.security.scopes import Scope
 
-_LIMITS: sa.Table = TimeLimit.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_LIMITS = table_of(TimeLimit)
+_PARTICIPANTS = table_of(Participant)
 
 
 async def set_time_limit(hub: Hub, principal: Principal, body: NewTimeLimit) -> TimeLimitAnswer:

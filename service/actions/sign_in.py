@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db, errors
 from service.audit import Log
 from service.engine.hub import Hub
-from service.models import ConsoleSession, Participant, SignInLink
+from service.models import ConsoleSession, Participant, SignInLink, table_of
 from service.security import console_session
 from service.security.console_session import SessionToken
 from workflows.terms import Actor, ActorKind, Fact, Role
 
-_LINKS: sa.Table = SignInLink.__table__  # type: ignore[attr-defined]
-_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_LINKS = table_of(SignInLink)
+_SESSIONS = table_of(ConsoleSession)
+_PARTICIPANTS = table_of(Participant)
 
 
 @dataclass(frozen=True, slots=True)

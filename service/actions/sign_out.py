@@ -5,10 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
 from service.engine.hub import Hub
-from service.models import ConsoleSession
+from service.models import ConsoleSession, table_of
 from service.security import console_session
 
-_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
+_SESSIONS = table_of(ConsoleSession)
 
 
 async def sign_out(hub: Hub, presented: str) -> None:

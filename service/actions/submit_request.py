@@ -16,7 +16,7 @@ from service.actions import demands, idempotency
 from service.audit import Log
 from service.engine import activating, dossier, writer
 from service.engine.hub import Hub
-from service.models import ActionRequest, Case, IdempotencyKey, Target
+from service.models import ActionRequest, Case, IdempotencyKey, Target, table_of
 from service.queries.registry import Known
 from service.schemas.requests import FreezeRequest, RequestAccepted, SubmitRequest, TakedownRequest, Unreachable
 from service.security.principals import Principal
@@ -24,10 +24,10 @@ from service.security.scopes import Scope
 from workflows import authority, deadlines, policy, working_hours
 from workflows.terms import Fact, RequestState, Stage
 
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
-_CASES = Case.__table__  # type: ignore[attr-defined]
-_TARGETS = Target.__table__  # type: ignore[attr-defined]
-_KEYS = IdempotencyKey.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_CASES = table_of(Case)
+_TARGETS = table_of(Target)
+_KEYS = table_of(IdempotencyKey)
 
 # Crockford's alphabet: no letter that a tired eye takes for a digit.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

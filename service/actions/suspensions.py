@@ -9,15 +9,15 @@ from service import errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR
-from service.models import Client, ConsoleSession, Endpoint, Officer, Participant
+from service.models import Client, ConsoleSession, Endpoint, Officer, Participant, table_of
 from service.schemas.registry import SuspendedKind, Suspension
 
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
-_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
+_SESSIONS = table_of(ConsoleSession)
 _TABLES: dict[SuspendedKind, sa.Table] = {
-    SuspendedKind.CLIENT: Client.__table__,  # type: ignore[attr-defined]
-    SuspendedKind.OFFICER: Officer.__table__,  # type: ignore[attr-defined]
-    SuspendedKind.ENDPOINT: Endpoint.__table__,  # type: ignore[attr-defined]
+    SuspendedKind.CLIENT: table_of(Client),
+    SuspendedKind.OFFICER: table_of(Officer),
+    SuspendedKind.ENDPOINT: table_of(Endpoint),
 }
 
 

@@ -9,14 +9,14 @@ from service import audit, errors
 from service.actions import demands
 from service.engine import dossier, settling, statuses, writer
 from service.engine.hub import Hub
-from service.models import ActionRequest
+from service.models import ActionRequest, table_of
 from service.queries import visibility
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import states
 from workflows.terms import Fact, RequestEvent
 
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
 
 
 async def withdraw(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:

@@ -17,13 +17,13 @@ from service.cli.output import AsJson
 from service.db import Database
 from service.engine import node
 from service.migrations import SchemaMismatch
-from service.models import CalendarDay, Participant
+from service.models import CalendarDay, Participant, table_of
 from service.security import keyfile, tokens
 from service.security.keyring import KeyUnfit
 from service.settings import Settings
 
-_DAYS: sa.Table = CalendarDay.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_DAYS = table_of(CalendarDay)
+_PARTICIPANTS = table_of(Participant)
 
 KNOWN_AHEAD = timedelta(days=60)
 

@@ -109,7 +109,8 @@ def _invite(settings: Settings, tell: Teller, found: Network, link: str) -> None
     tell.say(f"timelines:            {settings.address}/", "bold")
     tell.say(f"sign in (once):       {settings.address}{link}", "bold")
     tell.say(f"API reference:        {settings.address}/docs")
-    tell.say("file one of your own:", "bold")
+    tell.say("the clocks of this demonstration run in seconds: a limit of 10 minutes is one of 6 s here")
+    tell.say("file one of your own: an emergency hold by one officer; unreviewed for 10 s, it lifts itself", "bold")
     tell.console.print(
         f"  {_short(hoatoc)} submit {_short(body)} --client {cast.POLICE_CLIENT} --key {_short(key)}"
         f" --hub {settings.address}",

@@ -84,7 +84,7 @@ class Scene:
         await self._approve(request)
 
     async def _escalated(self) -> None:
-        self.tell.step("3. (continued) The silent bank is escalated rung by rung, up to the State Bank")
+        self.tell.step("Still open from step 3: the silent bank is escalated rung by rung, up to the State Bank")
         request = self.ids["freeze at bank C, silent"]
 
         async def rungs() -> bool:

@@ -13,13 +13,13 @@ from service.audit import Log
 from service.engine import closing, dossier, ending, lifting, overlaps, placing, reach, settling, tasks, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import ActionRequest, Order
+from service.models import ActionRequest, Order, table_of
 from service.queries.registry import Known
 from workflows import routing, states, working_hours
 from workflows.terms import Action, Actor, Event, Fact, OrderState, RequestState, Stage, SubjectKind, TaskKind
 
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_ORDERS = table_of(Order)
 
 
 class Unroutable(Exception):

@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db, log, metrics
 from service.engine import store
 from service.engine.hub import Hub
-from service.models import Deadline, Dispatch, EndpointState, QueueItem
+from service.models import Deadline, Dispatch, EndpointState, QueueItem, table_of
 from workflows.terms import Channel, DeadlineState, DispatchState, Fact
 
-_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
-_DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
-_QUEUE = QueueItem.__table__  # type: ignore[attr-defined]
-_STATES = EndpointState.__table__  # type: ignore[attr-defined]
+_DEADLINES = table_of(Deadline)
+_DISPATCHES = table_of(Dispatch)
+_QUEUE = table_of(QueueItem)
+_STATES = table_of(EndpointState)
 _log = log.get(__name__)
 
 LATE = timedelta(seconds=2)

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
 from service.engine import settling, tasks
-from service.models import EndpointState, Task
+from service.models import EndpointState, Task, table_of
 from workflows.terms import Actor, Fact, TaskKind
 
-_STATES = EndpointState.__table__  # type: ignore[attr-defined]
-_TASKS = Task.__table__  # type: ignore[attr-defined]
+_STATES = table_of(EndpointState)
+_TASKS = table_of(Task)
 
 CONSECUTIVE = 5
 WINDOW = 60.0

@@ -9,13 +9,13 @@ from service.audit import Log
 from service.engine import settling, statuses
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
-from service.models import ActionRequest, Order, Task
+from service.models import ActionRequest, Order, Task, table_of
 from workflows import states
 from workflows.terms import Fact, RequestEvent, RequestState, TaskKind
 
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
-_TASKS = Task.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_ORDERS = table_of(Order)
+_TASKS = table_of(Task)
 
 
 async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier) -> bool:

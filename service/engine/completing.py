@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db
 from service.engine import settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
-from service.models import Attempt, Dispatch, Order
+from service.models import Attempt, Dispatch, Order, table_of
 from workflows import retry, states
 from workflows.terms import Action, Actor, DispatchKind, DispatchState, Event, Fact, OrderState, Stage, TaskKind
 
-_ATTEMPTS = Attempt.__table__  # type: ignore[attr-defined]
-_DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_ATTEMPTS = table_of(Attempt)
+_DISPATCHES = table_of(Dispatch)
+_ORDERS = table_of(Order)
 
 TASK_WITHIN = timedelta(minutes=15)
 

@@ -12,17 +12,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
-from service.models import ActionRequest, Case, Officer, Order, Participant, Target
+from service.models import ActionRequest, Case, Officer, Order, Participant, Target, table_of
 from workflows import deadlines, policy
 from workflows.policy import Policy
 from workflows.terms import Action, Stage, Urgency
 
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
-_CASES = Case.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
-_OFFICERS = Officer.__table__  # type: ignore[attr-defined]
-_TARGETS = Target.__table__  # type: ignore[attr-defined]
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_CASES = table_of(Case)
+_PARTICIPANTS = table_of(Participant)
+_OFFICERS = table_of(Officer)
+_TARGETS = table_of(Target)
+_ORDERS = table_of(Order)
 
 Row = Mapping[str, Any]
 

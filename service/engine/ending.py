@@ -10,7 +10,7 @@ from service.audit import Log
 from service.engine import closing, dossier, ladders, lifting, settling, statuses, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import ActionRequest, Order
+from service.models import ActionRequest, Order, table_of
 from workflows import deadlines, states
 from workflows.terms import (
     Action,
@@ -23,8 +23,8 @@ from workflows.terms import (
     SubjectKind,
 )
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
-_REQUESTS = ActionRequest.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
+_REQUESTS = table_of(ActionRequest)
 
 
 async def end_orders(

@@ -13,11 +13,11 @@ from service.audit import Log
 from service.engine import messages, outbox, reach, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import OPERATOR, Hub
-from service.models import Escalation
+from service.models import Escalation, table_of
 from workflows import escalation, policy
 from workflows.terms import DispatchKind, Fact, Reach, SubjectKind
 
-_ESCALATIONS = Escalation.__table__  # type: ignore[attr-defined]
+_ESCALATIONS = table_of(Escalation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from service.audit import Log
 from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import Deadline
+from service.models import Deadline, table_of
 from workflows import policy
 from workflows.terms import DeadlineState, Fact, Stage, SubjectKind
 
 BATCH = 200
 
-_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+_DEADLINES = table_of(Deadline)
 _log = log.get(__name__)
 # The hub's own clocks: their instant is not somebody's failure, so no "missed" is recorded and nobody is called.
 _OWN = frozenset({Stage.END, Stage.END_WARNING, Stage.ACKNOWLEDGEMENT_END, Stage.REVIEW})
@@ -78,7 +78,7 @@ async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult
     return FireResult(len(fired), len(candidates) == BATCH, await _next_in(conn, now))
 
 
-async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = None) -> Sequence[sa.Row[Any]]:
+async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = None) -> Sequence[Any]:
     # By the instant that the facts will carry: not a moment early.
     query = (
         sa.select(_DEADLINES.c.id, _DEADLINES.c.chain)

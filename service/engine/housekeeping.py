@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
 from service.engine.hub import Hub
-from service.models import ConsoleSession, IdempotencyKey, Node, SignInLink, SpentIdentifier
+from service.models import ConsoleSession, IdempotencyKey, Node, SignInLink, SpentIdentifier, table_of
 
-_SPENT = SpentIdentifier.__table__  # type: ignore[attr-defined]
-_KEYS = IdempotencyKey.__table__  # type: ignore[attr-defined]
-_SESSIONS = ConsoleSession.__table__  # type: ignore[attr-defined]
-_LINKS = SignInLink.__table__  # type: ignore[attr-defined]
-_NODES = Node.__table__  # type: ignore[attr-defined]
+_SPENT = table_of(SpentIdentifier)
+_KEYS = table_of(IdempotencyKey)
+_SESSIONS = table_of(ConsoleSession)
+_LINKS = table_of(SignInLink)
+_NODES = table_of(Node)
 
 # A client repeats a submission with the same key for as long as a dispatch is retried.
 KEYS_KEPT = timedelta(hours=72)

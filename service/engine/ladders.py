@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.engine import reach
 from service.engine.dossier import Dossier, Row
-from service.models import Order
+from service.models import Order, table_of
 from workflows import deadlines, policy
 from workflows.terms import Action, OrderState, Sector, Stage
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from service import metrics
 from service.db import Database
 from service.engine.store import Claimed, Free
-from service.models import Endpoint, EndpointState
+from service.models import Endpoint, EndpointState, table_of
 from workflows.terms import Channel
 
-_ENDPOINTS = Endpoint.__table__  # type: ignore[attr-defined]
-_STATES = EndpointState.__table__  # type: ignore[attr-defined]
+_ENDPOINTS = table_of(Endpoint)
+_STATES = table_of(EndpointState)
 
 REFRESH_EVERY = 1.0
 

@@ -12,7 +12,7 @@ from service.audit import Log
 from service.engine import messages, outbox, reach, settling, tasks, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import Order
+from service.models import Order, table_of
 from workflows import deadlines, states
 from workflows.terms import (
     Action,
@@ -26,7 +26,7 @@ from workflows.terms import (
     TaskKind,
 )
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
 
 
 async def next_sequences(conn: AsyncConnection, orders: Sequence[UUID]) -> dict[UUID, int]:

@@ -18,8 +18,9 @@ from service.db import Database
 from service.engine import store
 from service.engine.hub import Hub
 from service.models import Node as NodeRow
+from service.models import table_of
 
-_NODES = NodeRow.__table__  # type: ignore[attr-defined]
+_NODES = table_of(NodeRow)
 _log = log.get(__name__)
 
 TTL = timedelta(seconds=5)

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
-from service.models import Dispatch, Endpoint, QueueItem
+from service.models import Dispatch, Endpoint, QueueItem, table_of
 from service.vault import Vault
 from workflows.terms import Channel, DispatchKind, DispatchState
 
-_DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
-_QUEUE = QueueItem.__table__  # type: ignore[attr-defined]
-_ENDPOINTS = Endpoint.__table__  # type: ignore[attr-defined]
+_DISPATCHES = table_of(Dispatch)
+_QUEUE = table_of(QueueItem)
+_ENDPOINTS = table_of(Endpoint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from service.audit import Log
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.engine.placing import Placement
-from service.models import Order
+from service.models import Order, table_of
 from workflows.terms import Action, Fact, OrderState
 
-_ORDERS = Order.__table__  # type: ignore[attr-defined]
+_ORDERS = table_of(Order)
 
 HOLDING = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED, OrderState.EXECUTED)
 

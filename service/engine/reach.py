@@ -9,12 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Contact, Endpoint, Participant
+from service.models import Contact, Endpoint, Participant, table_of
 from workflows.terms import Channel, Purpose
 
-_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
-_ENDPOINTS = Endpoint.__table__  # type: ignore[attr-defined]
-_CONTACTS = Contact.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
+_ENDPOINTS = table_of(Endpoint)
+_CONTACTS = table_of(Contact)
 _VIETNAM = timezone(timedelta(hours=7))
 
 EndpointRow = Any  # a row of an endpoint: id, tenant, channel

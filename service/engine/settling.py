@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.models import Deadline
+from service.models import Deadline, table_of
 from workflows.terms import Actor, DeadlineState, Fact, Stage
 
-_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+_DEADLINES = table_of(Deadline)
 
 PARTICIPANT_STAGES = (Stage.RECEIPT, Stage.ACKNOWLEDGE, Stage.EXECUTE)
 

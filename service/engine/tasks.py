@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import clock, db
 from service.audit import Log
 from service.engine import settling, timers
-from service.models import Task
+from service.models import Task, table_of
 from workflows import deadlines, policy
 from workflows.terms import Actor, Fact, Stage, SubjectKind, TaskKind
 
-_TASKS = Task.__table__  # type: ignore[attr-defined]
+_TASKS = table_of(Task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.models import Deadline
+from service.models import Deadline, table_of
 from workflows.terms import DeadlineState, Stage, SubjectKind
 
-_DEADLINES = Deadline.__table__  # type: ignore[attr-defined]
+_DEADLINES = table_of(Deadline)
 
 
 @dataclass(frozen=True, slots=True)

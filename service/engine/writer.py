@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import db
 from service.audit import Log
 from service.db import Database, Unit
-from service.models import SpentIdentifier
+from service.models import SpentIdentifier, table_of
 
 T = TypeVar("T")
-_SPENT = SpentIdentifier.__table__  # type: ignore[attr-defined]
+_SPENT = table_of(SpentIdentifier)
 
 
 class IdentifierSpent(Exception):

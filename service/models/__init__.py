@@ -1,5 +1,8 @@
 """The nouns: one table a file; importing this package registers all of them."""
 
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
 from service.models import naming
 from service.models.acknowledgement import Acknowledgement
 from service.models.action_request import ActionRequest
@@ -35,6 +38,13 @@ from service.models.unit import Unit
 
 metadata = naming.metadata
 
+
+def table_of(model: type[SQLModel]) -> sa.Table:
+    """Return the table behind a model, for statements that are not the ORM's."""
+    found: sa.Table = model.__table__  # type: ignore[attr-defined]
+    return found
+
+
 __all__ = [
     "Acknowledgement",
     "ActionRequest",
@@ -68,4 +78,5 @@ __all__ = [
     "TimeLimit",
     "Unit",
     "metadata",
+    "table_of",
 ]

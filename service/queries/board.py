@@ -9,18 +9,18 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task
+from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task, table_of
 from service.queries import visibility
 from service.security.principals import Principal
 from workflows.terms import DeadlineState, OrderState, Stage, SubjectKind, TargetKind
 
-_REQUESTS: sa.Table = ActionRequest.__table__  # type: ignore[attr-defined]
-_DEADLINES: sa.Table = Deadline.__table__  # type: ignore[attr-defined]
-_ESCALATIONS: sa.Table = Escalation.__table__  # type: ignore[attr-defined]
-_OFFICERS: sa.Table = Officer.__table__  # type: ignore[attr-defined]
-_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
-_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_DEADLINES = table_of(Deadline)
+_ESCALATIONS = table_of(Escalation)
+_OFFICERS = table_of(Officer)
+_ORDERS = table_of(Order)
+_PARTICIPANTS = table_of(Participant)
+_TASKS = table_of(Task)
 
 # The states in which a participant still owes something, and the stages that it owes in each of them.
 UNANSWERED = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED)

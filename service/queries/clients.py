@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Client, Participant, PublicKey
+from service.models import Client, Participant, PublicKey, table_of
 from service.security.keyring import KeyUnfit, VerificationKey
 from service.security.profiles import KeyPurpose
 from workflows.terms import Role, Sector
 
-_CLIENTS: sa.Table = Client.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
-_KEYS: sa.Table = PublicKey.__table__  # type: ignore[attr-defined]
+_CLIENTS = table_of(Client)
+_PARTICIPANTS = table_of(Participant)
+_KEYS = table_of(PublicKey)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Escalation, Participant
+from service.models import Escalation, Participant, table_of
 from service.queries import cursors, visibility
 from service.schemas.escalations import EscalationAnswer, EscalationPage
 from service.security.principals import Principal
 
-_ESCALATIONS: sa.Table = Escalation.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_ESCALATIONS = table_of(Escalation)
+_PARTICIPANTS = table_of(Participant)
 
 
 async def page(

@@ -8,16 +8,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Acknowledgement, Dispatch, Order
+from service.models import Acknowledgement, Dispatch, Order, table_of
 from service.queries import visibility
 from service.schemas.orders import InboxItem, InboxPage, ParticipantOrder
 from service.security.principals import Principal
 from service.vault import Vault
 from workflows.terms import Channel, DispatchKind, DispatchState
 
-_DISPATCHES: sa.Table = Dispatch.__table__  # type: ignore[attr-defined]
-_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
-_ACKNOWLEDGEMENTS: sa.Table = Acknowledgement.__table__  # type: ignore[attr-defined]
+_DISPATCHES = table_of(Dispatch)
+_ORDERS = table_of(Order)
+_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 
 
 async def page(conn: AsyncConnection, vault: Vault, principal: Principal, *, after: int, limit: int) -> InboxPage:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Alias, Client, Contact, Endpoint, Officer, Participant, PublicKey
+from service.models import Alias, Client, Contact, Endpoint, Officer, Participant, PublicKey, table_of
 from service.queries import visibility
 from service.schemas import endpoints
 from service.schemas import registry as shapes
@@ -17,13 +17,13 @@ from service.vault import Vault
 from workflows import routing
 from workflows.terms import Role, Sector
 
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
-_ALIASES: sa.Table = Alias.__table__  # type: ignore[attr-defined]
-_CLIENTS: sa.Table = Client.__table__  # type: ignore[attr-defined]
-_KEYS: sa.Table = PublicKey.__table__  # type: ignore[attr-defined]
-_OFFICERS: sa.Table = Officer.__table__  # type: ignore[attr-defined]
-_ENDPOINTS: sa.Table = Endpoint.__table__  # type: ignore[attr-defined]
-_CONTACTS: sa.Table = Contact.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
+_ALIASES = table_of(Alias)
+_CLIENTS = table_of(Client)
+_KEYS = table_of(PublicKey)
+_OFFICERS = table_of(Officer)
+_ENDPOINTS = table_of(Endpoint)
+_CONTACTS = table_of(Contact)
 
 _SUMMARY = [_PARTICIPANTS.c[name] for name in shapes.ParticipantSummary.model_fields]
 

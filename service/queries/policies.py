@@ -5,12 +5,12 @@ from importlib import resources
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Policy, TimeLimit
+from service.models import Policy, TimeLimit, table_of
 from service.schemas.policies import PolicyAnswer, TimeLimitAnswer, TimeLimitList
 from workflows import policy
 
-_POLICIES: sa.Table = Policy.__table__  # type: ignore[attr-defined]
-_LIMITS: sa.Table = TimeLimit.__table__  # type: ignore[attr-defined]
+_POLICIES = table_of(Policy)
+_LIMITS = table_of(TimeLimit)
 
 
 async def newest(conn: AsyncConnection, name: str) -> PolicyAnswer | None:

@@ -7,15 +7,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock
-from service.models import Alias, CalendarDay, Participant, Policy, TimeLimit
+from service.models import Alias, CalendarDay, Participant, Policy, TimeLimit, table_of
 from workflows import deadlines, policy, routing, working_hours
 from workflows.terms import Sector
 
-_PARTICIPANTS = Participant.__table__  # type: ignore[attr-defined]
-_ALIASES = Alias.__table__  # type: ignore[attr-defined]
-_DAYS = CalendarDay.__table__  # type: ignore[attr-defined]
-_POLICIES = Policy.__table__  # type: ignore[attr-defined]
-_LIMITS = TimeLimit.__table__  # type: ignore[attr-defined]
+_PARTICIPANTS = table_of(Participant)
+_ALIASES = table_of(Alias)
+_DAYS = table_of(CalendarDay)
+_POLICIES = table_of(Policy)
+_LIMITS = table_of(TimeLimit)
 
 # A suspended participant must be known everywhere within ten seconds (PROMISES P10).
 _FRESH = 1.0

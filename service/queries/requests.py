@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Acknowledgement, ActionRequest, Approval, Case, Deadline, Order, Target, Task
+from service.models import Acknowledgement, ActionRequest, Approval, Case, Deadline, Order, Target, Task, table_of
 from service.queries import cursors, visibility
 from service.schemas import requests as shapes
 from service.schemas.common import money
@@ -17,14 +17,14 @@ from service.security.principals import Principal
 from service.vault import Vault
 from workflows.terms import Action, Outcome, RequestState, TaskKind
 
-_REQUESTS: sa.Table = ActionRequest.__table__  # type: ignore[attr-defined]
-_CASES: sa.Table = Case.__table__  # type: ignore[attr-defined]
-_TARGETS: sa.Table = Target.__table__  # type: ignore[attr-defined]
-_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
-_DEADLINES: sa.Table = Deadline.__table__  # type: ignore[attr-defined]
-_APPROVALS: sa.Table = Approval.__table__  # type: ignore[attr-defined]
-_ACKNOWLEDGEMENTS: sa.Table = Acknowledgement.__table__  # type: ignore[attr-defined]
-_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_CASES = table_of(Case)
+_TARGETS = table_of(Target)
+_ORDERS = table_of(Order)
+_DEADLINES = table_of(Deadline)
+_APPROVALS = table_of(Approval)
+_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
+_TASKS = table_of(Task)
 
 
 @dataclass(frozen=True, slots=True)

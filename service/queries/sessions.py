@@ -7,14 +7,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.models import ConsoleSession, Participant, SignInLink
+from service.models import ConsoleSession, Participant, SignInLink, table_of
 from service.security import console_session, principals
 from service.security.principals import Principal
 from workflows.terms import Role
 
-_SESSIONS: sa.Table = ConsoleSession.__table__  # type: ignore[attr-defined]
-_LINKS: sa.Table = SignInLink.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_SESSIONS = table_of(ConsoleSession)
+_LINKS = table_of(SignInLink)
+_PARTICIPANTS = table_of(Participant)
 
 
 @dataclass(frozen=True, slots=True)

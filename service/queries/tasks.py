@@ -6,14 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Task
+from service.models import Task, table_of
 from service.queries import cursors, visibility
 from service.schemas.tasks import TaskAnswer, TaskPage
 from service.security.principals import Principal
 from service.vault import Vault
 from workflows.terms import TaskKind
 
-_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+_TASKS = table_of(Task)
 
 
 @dataclass(frozen=True, slots=True)

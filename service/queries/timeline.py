@@ -9,16 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, i18n
-from service.models import ActionRequest, AuditEntry, Officer, Order, Participant
+from service.models import ActionRequest, AuditEntry, Officer, Order, Participant, table_of
 from service.queries import visibility
 from service.schemas.requests import FactAnswer, TimelineAnswer
 from service.security.principals import Principal
 
-_REQUESTS: sa.Table = ActionRequest.__table__  # type: ignore[attr-defined]
-_ENTRIES: sa.Table = AuditEntry.__table__  # type: ignore[attr-defined]
-_OFFICERS: sa.Table = Officer.__table__  # type: ignore[attr-defined]
-_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
-_PARTICIPANTS: sa.Table = Participant.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_ENTRIES = table_of(AuditEntry)
+_OFFICERS = table_of(Officer)
+_ORDERS = table_of(Order)
+_PARTICIPANTS = table_of(Participant)
 
 
 async def tell(conn: AsyncConnection, principal: Principal, request_id: UUID) -> TimelineAnswer | None:

@@ -4,14 +4,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.models import ActionRequest, Escalation, Order, Task
+from service.models import ActionRequest, Escalation, Order, Task, table_of
 from service.security.principals import Principal
 from workflows.terms import Sector
 
-_REQUESTS: sa.Table = ActionRequest.__table__  # type: ignore[attr-defined]
-_ORDERS: sa.Table = Order.__table__  # type: ignore[attr-defined]
-_ESCALATIONS: sa.Table = Escalation.__table__  # type: ignore[attr-defined]
-_TASKS: sa.Table = Task.__table__  # type: ignore[attr-defined]
+_REQUESTS = table_of(ActionRequest)
+_ORDERS = table_of(Order)
+_ESCALATIONS = table_of(Escalation)
+_TASKS = table_of(Task)
 
 Condition = sa.ColumnElement[bool]
 

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.models import Dispatch, Node, QueueItem
+from service.models import Dispatch, Node, QueueItem, table_of
 from workflows.terms import Channel, DispatchKind
 
-QUEUE = QueueItem.__table__  # type: ignore[attr-defined]
-DISPATCHES = Dispatch.__table__  # type: ignore[attr-defined]
-NODES = Node.__table__  # type: ignore[attr-defined]
+QUEUE = table_of(QueueItem)
+DISPATCHES = table_of(Dispatch)
+NODES = table_of(Node)
 
 # First attempts lie below this priority, retries and replays from it on.
 FIRST_RETRY = 2
