@@ -6,7 +6,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ class Load:
 @pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize("kind", journey_network.DATABASES)
 async def test_what_was_acknowledged_survives_kill_9_and_happens_once(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     # A participant that never gives up answering: the hub's promise is what is under test, not a receiver's patience.
     monkeypatch.setattr(sandbox_hub, "WAITS", (0.3,) * 2_000)
@@ -155,8 +155,7 @@ async def test_what_was_acknowledged_survives_kill_9_and_happens_once(
             **dict(history.kinds),
         }
         wrong = journey_history.violations(history, found, network, SILENT)
-        with capsys.disabled():
-            print(f"\nT-KILL {json.dumps({**figures, 'violations': len(wrong)})}")
+        record_property("T-KILL", json.dumps({**figures, "violations": len(wrong)}))
         assert not wrong, f"seed {SEED}, history {tmp_path / 'history.jsonl'}:\n" + "\n".join(wrong[:40])
         assert len(history.acknowledged) >= KILLS, "that was no load"
 
