@@ -39,10 +39,10 @@ from workflows.terms import (
 )
 
 SEEDS = range(8)
-STEPS = 45
+STEPS = 80
 BANKS = ("970436", "Techcombank", "BIDV", "ACB")  # the last one is known and out of reach
 ACCOUNTS = ("9990001112223", "9990001112224")
-PAUSES = (30, 130, 330, 700, 1_900, 3_700, 14_000, 50_000, 100_000, 270_000)
+PAUSES = (30, 30, 130, 130, 330, 330, 700, 1_900, 3_700, 14_000, 50_000, 270_000)
 OPEN = {OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED}
 OVER = {RequestState.CLOSED, RequestState.LAPSED, RequestState.WITHDRAWN, RequestState.REFUSED}
 Row = dict[str, Any]
@@ -71,11 +71,11 @@ class Walk:
             (2, self.file_emergency),
             (4, self.approve),
             (1, self.withdraw),
-            (12, self.answer),
+            (18, self.answer),
             (2, self.repeat),
             (3, self.lift),
             (2, self.extend),
-            (4, self.deliver),
+            (5, self.deliver),
             (6, self.wait),
             (1, self.resolve),
         ]
@@ -112,7 +112,7 @@ class Walk:
             raise Broken(self.story(what))
 
     async def file(self) -> str:
-        hours = self.chance.choice((0.5, 6, 20, 72))
+        hours = self.chance.choice((0.5, 20, 72, 72))
         ends_at = (await steps.now(self.world) + timedelta(hours=hours)).isoformat()
         filed = await self.world.submit(worlds.freeze(target=self.target(), ends_at=ends_at, **self.case()))
         if self.chance.random() < 0.7:
@@ -124,7 +124,7 @@ class Walk:
         return f"emergency {filed.reference}"
 
     async def approve(self) -> str:
-        request = await self.some(ActionRequest, lambda row: row["state"] is not RequestState.CLOSED)
+        request = await self.some(ActionRequest, lambda row: row["state"] not in OVER or self.chance.random() < 0.1)
         if request is None:
             return "nothing to approve"
         officer = self.chance.choice(("approver", "approver", "maker", "junior"))
@@ -133,14 +133,14 @@ class Walk:
         return f"{verb.__name__} {request['reference']} by {officer}"
 
     async def withdraw(self) -> str:
-        request = await self.some(ActionRequest)
+        request = await self.some(ActionRequest, lambda row: row["state"] not in OVER or self.chance.random() < 0.1)
         if request is None:
             return "nothing to withdraw"
         await withdraw_request.withdraw(self.world.hub, self.world.police, request["id"], "maker")
         return f"withdraw {request['reference']}"
 
     async def answer(self) -> str:
-        order = await self.some(Order)
+        order = await self.some(Order, lambda row: row["state"] in OPEN or self.chance.random() < 0.1)
         if order is None:
             return "nothing to answer"
         body = self.a_body(order)
@@ -156,14 +156,18 @@ class Walk:
         return f"{order['participant_id']} again: {body}"
 
     async def lift(self) -> str:
-        request = await self.some(ActionRequest)
+        request = await self.some(ActionRequest, lambda row: row["state"] not in OVER or self.chance.random() < 0.1)
         if request is None:
             return "nothing to lift"
         await self.world.submit(worlds.lift(request["id"], **self.case()))
         return f"lift {request['reference']}"
 
     async def extend(self) -> str:
-        order = await self.some(Order, lambda row: row["action"] is Action.FREEZE)
+        freezes = {*OPEN, OrderState.EXECUTED}
+        order = await self.some(
+            Order,
+            lambda row: row["action"] is Action.FREEZE and (row["state"] in freezes or self.chance.random() < 0.1),
+        )
         if order is None:
             return "nothing to extend"
         filed = await self.world.submit(steps.extend(order, days=self.chance.choice((1, 3, 40))))
@@ -226,7 +230,7 @@ class Walk:
         return {"case_number": self.chance.choice(("01/2026/CA", "02/2026/CA"))}
 
     def a_body(self, order: Row) -> dict[str, Any]:
-        outcome = self.chance.choice(["received", "executed", "executed", "executed", "refused", "not_mine", "lifted"])
+        outcome = self.chance.choice(["received", *["executed"] * 5, "refused", "not_mine", "lifted"])
         body: dict[str, Any] = {"outcome": outcome}
         if outcome == "executed" and order["action"] is Action.FREEZE:
             body["amount_held"] = vnd(self.chance.choice((0, 60_000_000, order["amount"], order["amount"] + 1)))
@@ -347,7 +351,8 @@ def is_final(order: Row) -> bool:
 
 
 def _came_late(order: Row, request: Row) -> bool:
-    return order["state"] is OrderState.LAPSED and order["lift_ordered"] and order["changed_at"] >= request["closed_at"]
+    late = order["state"] is OrderState.LAPSED and order["lift_ordered"]
+    return bool(late and request["closed_at"] is not None and order["changed_at"] >= request["closed_at"])
 
 
 def _reachable(state: OrderState) -> set[OrderState]:

@@ -50,7 +50,7 @@ async def executed(network: Network, count: int) -> Found:
             return len(states) >= count and set(states) == {OrderState.EXECUTED} and not found.queued
 
         await until(all_executed, 60, f"{count} executed orders", every=0.2)
-        return await journey_history.read(database)
+        return await journey_history.read(database, verify=True)
 
 
 async def test_two_nodes_on_one_postgresql_share_the_work(tmp_path: Path) -> None:
