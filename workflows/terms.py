@@ -161,6 +161,8 @@ class Stage(StrEnum):
     REVIEW = "review"
     APPROVAL = "approval"
     TASK = "task"
+    APPEAL_ANSWER = "appeal_answer"
+    APPEAL_DECISION = "appeal_decision"
 
 
 class SubjectKind(StrEnum):
@@ -169,6 +171,7 @@ class SubjectKind(StrEnum):
     ORDER = "order"
     REQUEST = "request"
     TASK = "task"
+    APPEAL = "appeal"
 
 
 class DeadlineState(StrEnum):
@@ -231,6 +234,51 @@ class TaskKind(StrEnum):
     CONTRADICTING_ANSWER = "contradicting_answer"
     DEAD_DISPATCH = "dead_dispatch"
     ENDPOINT_DOWN = "endpoint_down"
+    CALLBACK = "callback"
+    APPEAL = "appeal"
+
+
+class CallbackOutcome(StrEnum):
+    """What the agency said when it was called back at the registry's number."""
+
+    CONFIRMED = "confirmed"
+    DENIED = "denied"
+
+
+class BoundKind(StrEnum):
+    """What bounds count together: holds of money or data, takedowns, and lifts."""
+
+    HOLDS = "holds"
+    TAKEDOWNS = "takedowns"
+    LIFTS = "lifts"
+
+
+class BoundSubject(StrEnum):
+    """Whose requests a bound counts: one officer's, one agency's, or those of one pair of officers."""
+
+    OFFICER = "officer"
+    AGENCY = "agency"
+    PAIR = "pair"
+
+
+class AppealState(StrEnum):
+    """The life of an appeal: filed, answered by the agency, and decided one way or the other."""
+
+    FILED = "filed"
+    ANSWERED = "answered"
+    UPHELD = "upheld"
+    REJECTED = "rejected"
+
+
+class AppealGround(StrEnum):
+    """Why somebody says that a hold is wrong."""
+
+    WRONG_PERSON = "wrong_person"
+    WRONG_AMOUNT = "wrong_amount"
+    NOT_INVOLVED = "not_involved"
+    LIVING_EXPENSES = "living_expenses"
+    ALREADY_RETURNED = "already_returned"
+    OTHER = "other"
 
 
 class Role(StrEnum):

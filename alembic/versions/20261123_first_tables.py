@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.Column("province_code", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
         sa.Column("parent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("to_be_confirmed", sa.Boolean(), nullable=False),
+        sa.Column("duty_phone", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["parent_id"], ["participants.id"], name=op.f("fk_participants_parent_id")),
         sa.ForeignKeyConstraint(["supervisor_id"], ["participants.id"], name=op.f("fk_participants_supervisor_id")),
@@ -156,6 +157,32 @@ def upgrade() -> None:
         batch_op.create_index("ix_aliases_lookup", ["scheme", "value"], unique=False)
         batch_op.create_index(batch_op.f("ix_aliases_participant_id"), ["participant_id"], unique=False)
 
+    op.create_table(
+        "baselines",
+        sa.Column("tenant", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column(
+            "subject_kind",
+            sa.Enum(
+                "officer", "agency", "pair", name="bound_subject", native_enum=False, create_constraint=True, length=32
+            ),
+            nullable=False,
+        ),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(length=130), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "holds", "takedowns", "lifts", name="bound_kind", native_enum=False, create_constraint=True, length=32
+            ),
+            nullable=False,
+        ),
+        sa.Column("p99_count", sa.Integer(), nullable=False),
+        sa.Column("p99_amount", sa.BigInteger(), nullable=False),
+        sa.Column("hours", sa.Integer(), nullable=False),
+        sa.Column("since", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("learned_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant"], ["participants.id"], name=op.f("fk_baselines_tenant")),
+        sa.PrimaryKeyConstraint("tenant", "subject_kind", "subject", "kind", name=op.f("pk_baselines")),
+    )
     op.create_table(
         "cases",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -255,6 +282,7 @@ def upgrade() -> None:
         sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
         sa.Column("powers", sa.JSON(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("appointed_until", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["tenant"], ["participants.id"], name=op.f("fk_officers_tenant")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_officers")),
@@ -274,6 +302,7 @@ def upgrade() -> None:
         sa.Column("not_before", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.Column("not_after", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.Column("revoked_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("credential_id", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["tenant"], ["participants.id"], name=op.f("fk_public_keys_tenant")),
         sa.PrimaryKeyConstraint("kid", name=op.f("pk_public_keys")),
     )
@@ -326,6 +355,8 @@ def upgrade() -> None:
                 "review",
                 "approval",
                 "task",
+                "appeal_answer",
+                "appeal_decision",
                 name="stage",
                 native_enum=False,
                 create_constraint=True,
@@ -502,12 +533,15 @@ def upgrade() -> None:
         sa.Column("ends_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("original_id", sa.Uuid(), nullable=True),
         sa.Column("body_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=True),
         sa.Column("body_sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("policy", sa.JSON(), nullable=True),
         sa.Column("submitted_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.Column("activated_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("review_by", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("reviewed_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("held_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("held_bounds", sa.JSON(), nullable=True),
         sa.Column("closed_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.CheckConstraint(
             "action <> 'freeze' OR (ends_at IS NOT NULL AND ((amount IS NOT NULL AND NOT whole_account) OR (amount IS NULL AND whole_account AND whole_account_reason_sealed IS NOT NULL)))",
@@ -515,6 +549,10 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("amount IS NULL OR amount > 0", name=op.f("ck_requests_amount_is_positive")),
         sa.CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name=op.f("ck_requests_ends_after_it_starts")),
+        sa.CheckConstraint(
+            "length(document_number) > 0 AND length(document_sha256) = 64 AND length(authority_rule) > 0",
+            name=op.f("ck_requests_names_document_and_authority"),
+        ),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_requests_case_id")),
         sa.ForeignKeyConstraint(["officer_id"], ["officers.id"], name=op.f("fk_requests_officer_id")),
         sa.ForeignKeyConstraint(["original_id"], ["requests.id"], name=op.f("fk_requests_original_id")),
@@ -523,6 +561,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("reference", name=op.f("uq_requests_reference")),
     )
     with op.batch_alter_table("requests", schema=None) as batch_op:
+        batch_op.create_index("ix_requests_bounds", ["tenant", "activated_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_requests_case_id"), ["case_id"], unique=False)
         batch_op.create_index("ix_requests_list", ["tenant", "submitted_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_requests_original_id"), ["original_id"], unique=False)
@@ -536,6 +575,7 @@ def upgrade() -> None:
         sa.Column("client_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
         sa.Column("body_sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=True),
         sa.Column("approved_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["officer_id"], ["officers.id"], name=op.f("fk_approvals_officer_id")),
         sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name=op.f("fk_approvals_request_id")),
@@ -544,13 +584,41 @@ def upgrade() -> None:
         sa.UniqueConstraint("request_id", "officer_id", "kind", name=op.f("uq_approvals_request_id_officer_id_kind")),
     )
     op.create_table(
+        "callbacks",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("person", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
+        sa.Column(
+            "outcome",
+            sa.Enum(
+                "confirmed", "denied", name="callback_outcome", native_enum=False, create_constraint=True, length=32
+            ),
+            nullable=False,
+        ),
+        sa.Column("called_number", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
+        sa.Column("note_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("answered_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name=op.f("fk_callbacks_request_id")),
+        sa.ForeignKeyConstraint(["tenant"], ["participants.id"], name=op.f("fk_callbacks_tenant")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
+        sa.UniqueConstraint("request_id", "person", name=op.f("uq_callbacks_request_id_person")),
+    )
+    op.create_table(
         "deadlines",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("tenant", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column(
             "subject_kind",
             sa.Enum(
-                "order", "request", "task", name="subject_kind", native_enum=False, create_constraint=True, length=32
+                "order",
+                "request",
+                "task",
+                "appeal",
+                name="subject_kind",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
             ),
             nullable=False,
         ),
@@ -570,6 +638,8 @@ def upgrade() -> None:
                 "review",
                 "approval",
                 "task",
+                "appeal_answer",
+                "appeal_decision",
                 name="stage",
                 native_enum=False,
                 create_constraint=True,
@@ -720,6 +790,7 @@ def upgrade() -> None:
         sa.Column("delivered_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("answered_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("changed_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.CheckConstraint("action <> 'freeze' OR ends_at IS NOT NULL", name=op.f("ck_orders_freeze_ends")),
         sa.ForeignKeyConstraint(["original_id"], ["orders.id"], name=op.f("fk_orders_original_id")),
         sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_orders_participant_id")),
         sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name=op.f("fk_orders_request_id")),
@@ -780,6 +851,7 @@ def upgrade() -> None:
         sa.Column("ported_to", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
         sa.Column("body_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("body_sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=True),
         sa.Column("client_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("contradicts", sa.Boolean(), nullable=False),
         sa.Column("received_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
@@ -792,6 +864,70 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("acknowledgements", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_acknowledgements_order_id"), ["order_id"], unique=False)
+
+    op.create_table(
+        "appeals",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=True),
+        sa.Column("participant_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(length=24), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "filed",
+                "answered",
+                "upheld",
+                "rejected",
+                name="appeal_state",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "ground",
+            sa.Enum(
+                "wrong_person",
+                "wrong_amount",
+                "not_involved",
+                "living_expenses",
+                "already_returned",
+                "other",
+                name="appeal_ground",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("statement_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("appellant_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("filed_by", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
+        sa.Column("filed_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("answer_due_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("decision_due_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("answered_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("answered_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("answer_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("decided_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("decided_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("decision_code", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("decision_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("signature", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_appeals_order_id")),
+        sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_appeals_participant_id")),
+        sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name=op.f("fk_appeals_request_id")),
+        sa.ForeignKeyConstraint(["tenant"], ["participants.id"], name=op.f("fk_appeals_tenant")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_appeals")),
+        sa.UniqueConstraint("reference", name=op.f("uq_appeals_reference")),
+    )
+    with op.batch_alter_table("appeals", schema=None) as batch_op:
+        batch_op.create_index("ix_appeals_list", ["tenant", "filed_at", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_appeals_order_id"), ["order_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_appeals_request_id"), ["request_id"], unique=False)
 
     op.create_table(
         "dispatches",
@@ -876,6 +1012,8 @@ def upgrade() -> None:
                 "review",
                 "approval",
                 "task",
+                "appeal_answer",
+                "appeal_decision",
                 name="stage",
                 native_enum=False,
                 create_constraint=True,
@@ -915,6 +1053,8 @@ def upgrade() -> None:
                 "contradicting_answer",
                 "dead_dispatch",
                 "endpoint_down",
+                "callback",
+                "appeal",
                 name="task_kind",
                 native_enum=False,
                 create_constraint=True,
@@ -1068,6 +1208,12 @@ def downgrade() -> None:
         batch_op.drop_index("ix_dispatches_inbox")
 
     op.drop_table("dispatches")
+    with op.batch_alter_table("appeals", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_appeals_request_id"))
+        batch_op.drop_index(batch_op.f("ix_appeals_order_id"))
+        batch_op.drop_index("ix_appeals_list")
+
+    op.drop_table("appeals")
     with op.batch_alter_table("acknowledgements", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_acknowledgements_order_id"))
 
@@ -1097,11 +1243,13 @@ def downgrade() -> None:
         )
 
     op.drop_table("deadlines")
+    op.drop_table("callbacks")
     op.drop_table("approvals")
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_requests_original_id"))
         batch_op.drop_index("ix_requests_list")
         batch_op.drop_index(batch_op.f("ix_requests_case_id"))
+        batch_op.drop_index("ix_requests_bounds")
 
     op.drop_table("requests")
     op.drop_table("endpoint_states")
@@ -1130,6 +1278,7 @@ def downgrade() -> None:
 
     op.drop_table("clients")
     op.drop_table("cases")
+    op.drop_table("baselines")
     with op.batch_alter_table("aliases", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_aliases_participant_id"))
         batch_op.drop_index("ix_aliases_lookup")

@@ -7,11 +7,14 @@ from service.models import naming
 from service.models.acknowledgement import Acknowledgement
 from service.models.action_request import ActionRequest
 from service.models.alias import Alias
+from service.models.appeal import Appeal
 from service.models.approval import Approval
 from service.models.attempt import Attempt
 from service.models.audit_entry import AuditEntry
 from service.models.audit_head import AuditHead
+from service.models.baseline import Baseline
 from service.models.calendar_day import CalendarDay
+from service.models.callback import Callback
 from service.models.case import Case
 from service.models.client import Client
 from service.models.console_session import ConsoleSession
@@ -49,11 +52,14 @@ __all__ = [
     "Acknowledgement",
     "ActionRequest",
     "Alias",
+    "Appeal",
     "Approval",
     "Attempt",
     "AuditEntry",
     "AuditHead",
+    "Baseline",
     "CalendarDay",
+    "Callback",
     "Case",
     "Client",
     "ConsoleSession",

@@ -25,6 +25,8 @@ class Acknowledgement(SQLModel, table=True):
     ported_to: str | None = Field(default=None, max_length=64)
     body_sealed: bytes
     body_sha256: str = Field(max_length=64)
+    # The participant's detached JWS over the body; "received" needs none.
+    signature: str | None = Field(default=None, sa_type=sa.Text)
     client_id: str = Field(max_length=64)
     # It contradicts a final answer: it changed nothing and a coordinator has a task.
     contradicts: bool = False

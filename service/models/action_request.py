@@ -17,6 +17,8 @@ class ActionRequest(SQLModel, table=True):
     __tablename__ = "requests"
     __table_args__ = (
         sa.Index("ix_requests_list", "tenant", "submitted_at", "id"),
+        # What an agency has made active lately: the bounds count it.
+        sa.Index("ix_requests_bounds", "tenant", "activated_at"),
         sa.CheckConstraint("amount IS NULL OR amount > 0", name="amount_is_positive"),
         sa.CheckConstraint(
             "action <> 'freeze' OR (ends_at IS NOT NULL AND ((amount IS NOT NULL AND NOT whole_account)"
@@ -24,6 +26,10 @@ class ActionRequest(SQLModel, table=True):
             name="freeze_is_proportionate",
         ),
         sa.CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_it_starts"),
+        sa.CheckConstraint(
+            "length(document_number) > 0 AND length(document_sha256) = 64 AND length(authority_rule) > 0",
+            name="names_document_and_authority",
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -52,6 +58,8 @@ class ActionRequest(SQLModel, table=True):
     # The request that a lift or an extension is about.
     original_id: UUID | None = Field(default=None, foreign_key="requests.id", index=True)
     body_sealed: bytes
+    # The officer's detached JWS over the RFC 8785 form of the body.
+    signature: str | None = Field(default=None, sa_type=sa.Text)
     body_sha256: str = Field(max_length=64)
     # The ladder and the time limits as they were when the orders were placed; later edits do not touch them.
     policy: dict[str, Any] | None = Field(default=None, sa_type=JSON)
@@ -59,4 +67,7 @@ class ActionRequest(SQLModel, table=True):
     activated_at: datetime | None = None
     review_by: datetime | None = None
     reviewed_at: datetime | None = None
+    # When and over which bounds it was held for a call-back; it stays written after the release.
+    held_at: datetime | None = None
+    held_bounds: list[str] | None = Field(default=None, sa_type=JSON)
     closed_at: datetime | None = None

@@ -21,4 +21,6 @@ class Approval(SQLModel, table=True):
     # approval or review
     kind: str = Field(max_length=16)
     body_sha256: str = Field(max_length=64)
+    # The officer's detached JWS over the request that the first one signed.
+    signature: str | None = Field(default=None, sa_type=sa.Text)
     approved_at: datetime

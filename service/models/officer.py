@@ -19,4 +19,6 @@ class Officer(SQLModel, table=True):
     number: str = Field(max_length=32)
     powers: list[str] = Field(sa_type=JSON)
     active: bool = True
+    # The appointment ends by itself; none: until somebody ends it.
+    appointed_until: datetime | None = None
     created_at: datetime

@@ -17,6 +17,7 @@ class Order(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_orders_inbox", "participant_id", "placed_at", "id"),
         sa.Index("ix_orders_holds", "participant_id", "subject_index"),
+        sa.CheckConstraint("action <> 'freeze' OR ends_at IS NOT NULL", name="freeze_ends"),
     )
 
     id: UUID = Field(primary_key=True)

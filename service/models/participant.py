@@ -25,4 +25,6 @@ class Participant(SQLModel, table=True):
     province_code: str | None = Field(default=None, max_length=8)
     parent_id: str | None = Field(default=None, foreign_key="participants.id")
     to_be_confirmed: bool = False
+    # The number at which the hub's duty desk calls back, learnt out of band: never one that a request names.
+    duty_phone: str | None = Field(default=None, max_length=16)
     created_at: datetime
