@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
+# What make trust must have measured: forged tokens, replays, revocation, four eyes, ends, bounded harm, evidence.
+PROMISES := P8,P9,P10,P12,P13,P14,P18
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format openapi migration lock clean
+.PHONY: help run demo test trust mutants check format openapi migration lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +23,15 @@ demo: $(RUN) ## play the whole scene without a person; exit 0 only if each step 
 test: $(TEST) ## install what the tests need and run everything, on SQLite and on PostgreSQL
 	@$(BIN)/python tests/system_packages.py
 	@$(BIN)/python tests/postgres.py -- $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+trust: $(TEST) ## measure the promises at full size; per promise N, seed and violations: make trust SEED=7 ARGS='-k replay'
+	@$(BIN)/python tests/system_packages.py
+	@HOATOC_TRUST=1 HOATOC_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/python tests/postgres.py --no-fsync -- \
+	  $(BIN)/pytest -q -n 2 --dist loadgroup $(if $(ARGS),,--promises=$(PROMISES)) tests/trust $(ARGS)
+
+mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a test must turn red: make mutants ARGS=bounds
+	@$(BIN)/python tests/system_packages.py
+	@$(BIN)/python tests/postgres.py --no-fsync -- $(BIN)/python tests/mutants/apply.py $(ARGS)
 
 check: $(TEST) ## linters, types, import contracts, OpenAPI drift, migrations on both databases
 	@$(BIN)/ruff check .

@@ -15,6 +15,7 @@ class Message:
     ``id`` is ``msg_`` + 32 hex digits and stays the same over all retries, so that a receiver can tell a repetition.
     ``type`` is a CloudEvents type (``vn.hoatoc.order.freeze``), ``subject`` the id of the order or request,
     ``occurred_at`` an aware UTC instant, ``sequence`` rises per participant and target. ``body`` is plain JSON data.
+    ``signature`` is the hub's detached JWS over an order's body, the same at every attempt.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Message:
     occurred_at: datetime
     sequence: int
     body: Mapping[str, Any]
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

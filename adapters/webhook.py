@@ -12,6 +12,8 @@ from adapters.base import DeliveryFailed, Endpoint, Message, Receipt, Transport
 from workflows.terms import DispatchKind
 
 CONTENT_TYPE = "application/cloudevents+json"
+# The hub's own signature of an order: it stays good when the shared secret is long forgotten.
+SIGNATURE = "Hoatoc-Signature"
 # Standard Webhooks: a payload stays under 20 kB, so that no receiver's limit swallows it.
 BODY_BELOW = 20_000
 
@@ -28,7 +30,7 @@ class Webhook:
     clock: Callable[[], float] = time.time
 
     async def send(self, message: Message, endpoint: Endpoint, transport: Transport) -> Receipt:
-        """POST the event with a fresh timestamp and one signature a secret.
+        """POST the event with a fresh timestamp, one signature a secret and, of an order, the hub's own.
 
         Adds to the codes of the transport ``message.malformed`` and ``message.too_large``, which no retry can cure,
         and ``endpoint.no_secret``: an unsigned order is never sent.
@@ -49,6 +51,7 @@ class Webhook:
             "webhook-id": message.id,
             "webhook-timestamp": str(sent_at),
             "webhook-signature": signature,
+            **({SIGNATURE: message.signature} if message.signature else {}),
         }
         return await transport.post(endpoint.url, content=content, headers=headers, endpoint=endpoint)
 

@@ -11,8 +11,10 @@ from adapters.registry import Adapters
 from adapters.transport import Transport
 from adapters.webhook import Webhook
 from service import __version__, clock, console, migrations
-from service.api import escalations, health, oauth, orders, registry, requests, tasks
+from service.api import appeals, escalations, health, oauth, orders, registry, requests, tasks
+from service.api import signing_keys as signing_keys_door
 from service.db import Database
+from service.engine import order_keys
 from service.engine.hub import Hub
 from service.engine.writer import Writer
 from service.queries.registry import Registry
@@ -43,14 +45,29 @@ async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
     except BaseException:
         await database.close()
         raise
-    return Hub(
+    hub = Hub(
         settings=settings,
         database=database,
         vault=Vault.at(settings.keys_dir / "vault.key"),
         writer=Writer(database),
         registry=Registry(settings.policy),
         signing=signing_keys.load(settings.keys_dir, clock.utc_now()),
+        order_keys=signing_keys.load(settings.keys_dir, clock.utc_now(), signing_keys.ORDERS),
     )
+    try:
+        await _show_keys(hub)
+    except BaseException:
+        await database.close()
+        raise
+    return hub
+
+
+async def _show_keys(hub: Hub) -> None:
+    async with hub.database.read() as conn:
+        missing = await order_keys.unregistered(conn, hub)
+    # Read first: a command that only looks writes nothing into a database that another process works on.
+    if missing:
+        await hub.writer.run(lambda conn: order_keys.register(conn, hub))
 
 
 async def close_hub(hub: Hub) -> None:
@@ -77,7 +94,7 @@ def make_worker(hub: Hub) -> Worker:
 
 def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
-    for door in (health, oauth, requests, orders, escalations, tasks, registry):
+    for door in (health, oauth, signing_keys_door, requests, orders, appeals, escalations, tasks, registry):
         app.include_router(door.router)
 
 
@@ -107,7 +124,11 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     )
     app.state.hub = hub
     app.state.worker = worker
-    app.state.limits = {"agency": Limits(), "other": Limits(_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE)}
+    app.state.limits = {
+        "agency": Limits(),
+        "other": Limits(_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE),
+        "stranger": Limits(),
+    }
     include_doors(app)
     console.mount(app)
     guards.install(app)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
@@ -11,8 +11,8 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.base import Transport
-from service import log, metrics
-from service.engine import firing, housekeeping
+from service import clock, log, metrics
+from service.engine import baselines, firing, housekeeping
 from service.engine.auditor import Auditor
 from service.engine.delivery import POLL, Delivery
 from service.engine.hub import Hub
@@ -22,6 +22,7 @@ from service.engine.sending import Speakers
 _log = log.get(__name__)
 
 DRAIN_WITHIN = 8.0
+LEARN_AFTER = timedelta(minutes=1)
 # The next deadline may belong to a request that another node is just writing: do not spin on it.
 _LEAST_PAUSE = 0.01
 
@@ -58,6 +59,10 @@ class Worker:
         self._scheduler.add_job(self.node.sweep, "interval", seconds=0.5, id="sweep")
         self._scheduler.add_job(self.auditor.look, "interval", seconds=10, id="audit")
         self._scheduler.add_job(housekeeping.tidy, "interval", hours=1, args=[self._hub], id="tidy")
+        # A hub that is started anew every half an hour learns all the same.
+        first = clock.utc_now() + LEARN_AFTER
+        learn = {"hours": 1, "args": [self._hub], "id": "learn", "next_run_time": first}
+        self._scheduler.add_job(baselines.learn, "interval", **learn)
         self._scheduler.start()
         self.node.tick()
         _log.info("worker.started", node=self.node.name)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NoReturn
 
-from workflows import extend, freeze, lift, preserve, takedown, working_hours
-from workflows.authority_rules import RANK_ORDER, WorkingDays
+from workflows import authority_ends, extend, freeze, lift, preserve, takedown, working_hours
+from workflows.authority_ends import EndBeyondMaximum as EndBeyondMaximum
+from workflows.authority_ends import EndInPast as EndInPast
+from workflows.authority_rules import MOST_UNREVIEWED, RANK_ORDER, Tier
 from workflows.authority_rules import RULES as RULES
 from workflows.authority_rules import AgencyLevel as AgencyLevel
 from workflows.authority_rules import AuthorityRule as AuthorityRule
@@ -32,6 +34,7 @@ RULE_NAMES = (
     "amount_missing",
     "amount_over_cap",
     "end_missing",
+    "emergency_in_a_row",
 )
 
 _TARGETS = {
@@ -52,18 +55,6 @@ class AuthorityRefused(Exception):
         super().__init__(rule)
         self.rule = rule
         self.params = params
-
-
-class EndBeyondMaximum(Exception):
-    """The end lies after ``latest``, the last instant that the legal basis allows."""
-
-    def __init__(self, latest: datetime) -> None:
-        super().__init__(f"the latest end is {latest.isoformat()}")
-        self.latest = latest
-
-
-class EndInPast(Exception):
-    """The end has passed already, or comes no later than the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +104,19 @@ def check(demand: Demand, calendar: Calendar, rules: Iterable[AuthorityRule] = R
     counts working days that the calendar does not know yet. A lift is held to less: it only gives money back, so it
     outlives its basis and knows no cap, territory or urgency.
     """
+    rule = check_again(demand, rules)
+    latest = _check_end(rule, demand, calendar)
+    review = rule.review_within if demand.action is Action.FREEZE else None
+    two = demand.action in _TWO_OFFICERS and review is None
+    return Granted(f"{rule.basis}:{rule.valid_from}", 2 if two else 1, review, latest)
+
+
+def check_again(demand: Demand, rules: Iterable[AuthorityRule] = RULES) -> AuthorityRule:
+    """Return the rule by which this demand may be ordered today; raise ``AuthorityRefused`` as ``check`` does.
+
+    This is what is asked about the first officer once more when the second one signs: he, his rank and the rule may
+    have changed since. The end was bounded when it was filed, and nobody can move it.
+    """
     rule = _rule(demand.basis, demand.now, rules, outdated_too=demand.action is Action.LIFT)
     if demand.action not in rule.actions:
         _refuse("action_not_covered", basis=rule.basis, action=demand.action)
@@ -124,10 +128,7 @@ def check(demand: Demand, calendar: Calendar, rules: Iterable[AuthorityRule] = R
         _check_agency(rule, demand)
     if demand.action in _MONEY:
         _check_money(rule, demand)
-    latest = _check_end(rule, demand, calendar)
-    review = rule.review_within if demand.action is Action.FREEZE else None
-    two = demand.action in _TWO_OFFICERS and review is None
-    return Granted(f"{rule.basis}:{rule.valid_from}", 2 if two else 1, review, latest)
+    return rule
 
 
 def check_approver(
@@ -136,15 +137,34 @@ def check_approver(
     rank: Rank,
     powers: frozenset[Power],
     officer_active: bool,
+    whole_account: bool,
     now: datetime,
     rules: Iterable[AuthorityRule] = RULES,
 ) -> None:
     """Raise ``AuthorityRefused`` unless this second officer may approve, or review, a request on this basis.
 
-    That the two are different persons of one agency is not decided here.
+    A whole account takes two seniors: the second one too. That the two are different persons of one agency, with
+    different keys, is not decided here.
     """
     rule = _rule(basis, now, rules)
     _check_officer(rule, rank, powers, officer_active, Power.APPROVE, rule.approver_rank)
+    if whole_account:
+        _check_whole_account(rule, rank)
+
+
+def check_row(granted: Granted, basis: LegalBasis, unreviewed: int) -> None:
+    """Raise ``AuthorityRefused`` for one emergency hold too many in a row that nobody but its officer looked at.
+
+    ``unreviewed`` is how many holds of this officer were ordered alone, and are not reviewed, since a second officer
+    last signed for him. It bars nobody for good: the next review or approval of his work ends the row.
+    """
+    if granted.review_within is not None and unreviewed >= MOST_UNREVIEWED:
+        _refuse("emergency_in_a_row", basis=basis, most=str(MOST_UNREVIEWED))
+
+
+def is_serving(active: bool, appointed_until: datetime | None, now: datetime) -> bool:
+    """Tell whether an officer is in office: not suspended, and the appointment has not ended by itself."""
+    return active and (appointed_until is None or now < appointed_until)
 
 
 def default_end(
@@ -164,23 +184,9 @@ def default_end(
     passes the maximum of the basis. Raise ``EndBeyondMaximum`` if that leaves no time at all, and as ``check`` does for
     an unknown basis or calendar.
     """
-    lengths = {
-        Action.FREEZE: freeze.DEFAULT_LENGTH,
-        Action.EXTEND: extend.DEFAULT_LENGTH,
-        Action.PRESERVE: preserve.DEFAULT_LENGTH,
-        Action.TAKEDOWN: takedown.default_length(target_kinds, measure),
-        Action.LIFT: None,
-    }
-    length = lengths[action]
-    if length is None:
-        return None
-    end = start.astimezone(UTC) + length
-    latest = _latest(_rule(basis, start, rules, outdated_too=True), action, first_start or start, calendar)
-    if latest is None:
-        return end
-    if latest <= start:
-        raise EndBeyondMaximum(latest)
-    return min(end, latest)
+    rule = _rule(basis, start, rules, outdated_too=True)
+    latest = authority_ends.latest(rule, action, first_start or start, calendar)
+    return authority_ends.default(action, start, latest, takedown.default_length(target_kinds, measure))
 
 
 def _rule(
@@ -220,41 +226,37 @@ def _check_agency(rule: AuthorityRule, demand: Demand) -> None:
 
 
 def _check_money(rule: AuthorityRule, demand: Demand) -> None:
-    reached = [tier for tier in rule.tiers if RANK_ORDER[tier.rank] <= RANK_ORDER[demand.rank]][-1]
+    reached = _reached(rule, demand.rank)
     if demand.whole_account:
-        seniors = [tier.rank for tier in rule.tiers if tier.whole_account]
-        if not seniors:
-            _refuse("whole_account_not_covered", basis=rule.basis)
-        if not reached.whole_account:
-            _refuse("whole_account_needs_senior", basis=rule.basis, rank=seniors[0])
+        _check_whole_account(rule, demand.rank)
     elif demand.amount is None:
         if demand.action is Action.FREEZE:
             _refuse("amount_missing", basis=rule.basis)
-    elif reached.amount_cap is not None and demand.amount > reached.amount_cap:
+    elif reached is not None and reached.amount_cap is not None and demand.amount > reached.amount_cap:
         _refuse("amount_over_cap", basis=rule.basis, cap=str(reached.amount_cap), rank=demand.rank)
 
 
+def _check_whole_account(rule: AuthorityRule, rank: Rank) -> None:
+    seniors = [tier.rank for tier in rule.tiers if tier.whole_account]
+    if not seniors:
+        _refuse("whole_account_not_covered", basis=rule.basis)
+    reached = _reached(rule, rank)
+    if reached is None or not reached.whole_account:
+        _refuse("whole_account_needs_senior", basis=rule.basis, rank=seniors[0])
+
+
+def _reached(rule: AuthorityRule, rank: Rank) -> Tier | None:
+    reached = [tier for tier in rule.tiers if RANK_ORDER[tier.rank] <= RANK_ORDER[rank]]
+    return reached[-1] if reached else None
+
+
 def _check_end(rule: AuthorityRule, demand: Demand, calendar: Calendar) -> datetime | None:
-    latest = _latest(rule, demand.action, demand.starts_at, calendar)
-    if demand.ends_at is None:
-        if latest is not None:
-            _refuse("end_missing", basis=rule.basis, action=demand.action)
-        return None
-    if demand.ends_at <= max(demand.now, demand.starts_at):
-        raise EndInPast
-    if latest is not None and demand.ends_at > latest:
-        raise EndBeyondMaximum(latest)
+    latest = authority_ends.latest(rule, demand.action, demand.starts_at, calendar)
+    if demand.ends_at is not None:
+        authority_ends.check(demand.ends_at, after=max(demand.now, demand.starts_at), bound=latest)
+    elif latest is not None:
+        _refuse("end_missing", basis=rule.basis, action=demand.action)
     return latest
-
-
-def _latest(rule: AuthorityRule, action: Action, start: datetime, calendar: Calendar) -> datetime | None:
-    if action in {Action.LIFT, Action.TAKEDOWN}:
-        return None
-    if action is Action.PRESERVE:
-        return start.astimezone(UTC) + preserve.LONGEST
-    if isinstance(rule.longest, WorkingDays):
-        return working_hours.working_days_end(start, rule.longest.count, calendar)
-    return start.astimezone(UTC) + rule.longest
 
 
 def _refuse(rule: str, **params: str) -> NoReturn:

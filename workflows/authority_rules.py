@@ -25,6 +25,9 @@ class Rank(StrEnum):
     DAI_TUONG = "dai_tuong"
 
 
+# So many holds may an officer order alone, one after the other, before a second one has looked at any of them.
+MOST_UNREVIEWED = 2
+
 RANK_ORDER: dict[Rank, int] = {rank: place for place, rank in enumerate(Rank)}
 
 

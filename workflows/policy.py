@@ -8,6 +8,8 @@ from datetime import timedelta
 from importlib import resources
 from typing import Any
 
+from workflows import bounds
+from workflows.bounds import Bound
 from workflows.deadlines import LimitOverride
 from workflows.table import LONGEST, Table, member, written
 from workflows.table import PolicyInvalid as PolicyInvalid
@@ -15,7 +17,7 @@ from workflows.terms import Action, LegalBasis, Reach, Sector, Stage, TargetKind
 
 SHIPPED = ("vn-default", "demo-seconds")
 
-_HEAD = frozenset({"name", "version", "limits", "ladders"})
+_HEAD = frozenset({"name", "version", "limits", "ladders", "bounds"})
 _OVERRIDE = ("action", "target_kind", "participant_id", "legal_basis")
 _LADDER = ("action", "target_kind", "sector", "intimate", "urgency")
 _RUNG = frozenset({"number", "after", "reach"})
@@ -45,12 +47,16 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A named version of the ladders and overrides; a request keeps the snapshot that was in force when it came."""
+    """A named version of the ladders and overrides; a request keeps the snapshot that was in force when it came.
+
+    ``bounds`` are those that differ from ``workflows.bounds.DEFAULTS``.
+    """
 
     name: str
     version: int
     ladders: tuple[Ladder, ...]
     limit_overrides: tuple[LimitOverride, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 def rungs(
@@ -113,6 +119,7 @@ def to_snapshot(policy: Policy) -> dict[str, Any]:
             | _named(ladder, _LADDER)
             for ladder in policy.ladders
         ],
+        "bounds": bounds.written(policy.bounds),
     }
 
 
@@ -129,7 +136,7 @@ def from_snapshot(data: Mapping[str, Any]) -> Policy:
     _refuse_twins("ladders", selectors)
     if Ladder(Stage.EXECUTE, ()) not in selectors:
         raise PolicyInvalid("ladders", "no ladder of stage execute fits every order: one could stay silent for ever")
-    return Policy(name, table.whole("version"), ladders, overrides)
+    return Policy(name, table.whole("version"), ladders, overrides, bounds.read(table.rows("bounds")))
 
 
 def _override(path: str, row: Any) -> LimitOverride:

@@ -57,10 +57,10 @@ class Table:
             raise PolicyInvalid(self.key(name), "a text")
         return value
 
-    def whole(self, name: str) -> int:
-        """Return a whole number from 1 to a million."""
+    def whole(self, name: str, most: int = 1_000_000) -> int:
+        """Return a whole number from 1 to ``most``."""
         value = self._row.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise PolicyInvalid(self.key(name), "a whole number from 1")
         return value
 

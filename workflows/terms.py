@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workflows.appeal_terms import AppealGround as AppealGround
+from workflows.appeal_terms import AppealReason as AppealReason
+from workflows.appeal_terms import AppealState as AppealState
 from workflows.facts import Fact as Fact
 
 
@@ -259,26 +262,6 @@ class BoundSubject(StrEnum):
     OFFICER = "officer"
     AGENCY = "agency"
     PAIR = "pair"
-
-
-class AppealState(StrEnum):
-    """The life of an appeal: filed, answered by the agency, and decided one way or the other."""
-
-    FILED = "filed"
-    ANSWERED = "answered"
-    UPHELD = "upheld"
-    REJECTED = "rejected"
-
-
-class AppealGround(StrEnum):
-    """Why somebody says that a hold is wrong."""
-
-    WRONG_PERSON = "wrong_person"
-    WRONG_AMOUNT = "wrong_amount"
-    NOT_INVOLVED = "not_involved"
-    LIVING_EXPENSES = "living_expenses"
-    ALREADY_RETURNED = "already_returned"
-    OTHER = "other"
 
 
 class Role(StrEnum):

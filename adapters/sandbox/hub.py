@@ -1,6 +1,8 @@
-"""A participant's way to the hub: an access token by a signed assertion, and answers to orders."""
+"""A participant's way to the hub: an access token by a signed assertion, a proof with each call, answers to orders."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import time
 import uuid
@@ -12,6 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from adapters.base import DeliveryFailed
+from adapters.sandbox import signatures
 from adapters.transport import HubAnswer, HubClient
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -23,7 +26,7 @@ WAITS = (0.2, 0.5, 1, 2, 5, 10, 20, 30)
 
 
 class Hub:
-    """Answers orders with a bearer token fetched by ``private_key_jwt`` (RFC 7523, ES256)."""
+    """Answers orders with a token fetched by ``private_key_jwt`` (RFC 7523, ES256) and a proof a call (RFC 9449)."""
 
     def __init__(
         self,
@@ -32,19 +35,25 @@ class Hub:
         private_key_jwk: Mapping[str, Any],
         issuer: str,
         clock: Callable[[], float] = time.time,
+        *,
+        signing_key: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the key as a JWK (EC, P-256); ``issuer`` is the hub's issuer string, the only audience it takes."""
+        """Take the keys as JWKs (EC, P-256); ``issuer`` is the hub's issuer string, ``signing_key`` signs answers.
+
+        The issuer is the only audience that the hub takes, and what proofs are made for, whichever node is asked.
+        """
         self._client = client
         self._client_id = client_id
         self._key = ECKey.import_key(dict(private_key_jwk))
+        self._signing = ECKey.import_key(dict(signing_key)) if signing_key else None
         self._issuer = issuer
         self._clock = clock
         self._token = ""
         self._token_ends = 0.0
         self._fetching = asyncio.Lock()
 
-    async def answer(self, path: str, acknowledgement: Mapping[str, Any]) -> HubAnswer:
-        """POST an acknowledgement and return the hub's answer, which may be a refusal.
+    async def answer(self, order_id: str, path: str, acknowledgement: Mapping[str, Any]) -> HubAnswer:
+        """POST a signed acknowledgement and return the hub's answer, which may be a refusal.
 
         What may pass by itself (no answer, 401, 409, 429, 5xx) is tried again for about a minute, always with the same
         ``Idempotency-Key``; the last failure is returned, or raised as ``DeliveryFailed``.
@@ -53,7 +62,7 @@ class Hub:
         content = json.dumps(acknowledgement, separators=(",", ":")).encode()
         for wait in WAITS:
             try:
-                answer = await self._post(path, content, key)
+                answer = await self._post(order_id, path, content, key)
             except DeliveryFailed:
                 await asyncio.sleep(wait)
                 continue
@@ -62,15 +71,24 @@ class Hub:
             if answer.status == 401:
                 self._token_ends = 0.0
             await asyncio.sleep(wait)
-        return await self._post(path, content, key)
+        return await self._post(order_id, path, content, key)
 
-    async def _post(self, path: str, content: bytes, key: str) -> HubAnswer:
-        headers = {
-            "Authorization": f"Bearer {await self.access_token()}",
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-        }
+    async def _post(self, order_id: str, path: str, content: bytes, key: str) -> HubAnswer:
+        # A proof and a signature are good for one call: each attempt has its own, and all of them the same key.
+        headers = {**await self.headers("POST", path, content), "Idempotency-Key": key}
+        if self._signing is not None:
+            signature = signatures.sign(self._signing, signatures.ANSWER, content, order_id, self._clock)
+            headers[signatures.HEADER] = signature
         return await self._client.post(path, content=content, headers=headers)
+
+    async def headers(self, method: str, path: str, content: bytes = b"") -> dict[str, str]:
+        """Return what one call needs: the token, and a fresh proof for just this method, path and body."""
+        token = await self.access_token()
+        return {
+            "Authorization": f"DPoP {token}",
+            "DPoP": self._proof(method, path, token, content),
+            "Content-Type": "application/json",
+        }
 
     async def access_token(self) -> str:
         """Return a token that still lasts a while, fetching one where needed; raises ``DeliveryFailed``."""
@@ -93,6 +111,20 @@ class Hub:
                 self._token, self._token_ends = granted["access_token"], asked_at + granted["expires_in"]
             return self._token
 
+    def _proof(self, method: str, path: str, token: str, content: bytes) -> str:
+        public = self._key.as_dict(private=False)
+        header = {"alg": "ES256", "typ": "dpop+jwt", "jwk": {name: public[name] for name in ("kty", "crv", "x", "y")}}
+        claims = {
+            "htm": method,
+            "htu": self._issuer + path.partition("?")[0],
+            "iat": int(self._clock()),
+            "jti": str(uuid.uuid4()),
+            "ath": _digest(token.encode()),
+        }
+        if method != "GET":
+            claims["bsh"] = _digest(content)
+        return jwt.encode(header, claims, self._key, algorithms=["ES256"])
+
     def _assertion(self) -> str:
         now = int(self._clock())
         header = {"alg": "ES256", "typ": "JWT", "kid": self._key.thumbprint()}
@@ -105,3 +137,7 @@ class Hub:
             "jti": str(uuid.uuid4()),
         }
         return jwt.encode(header, claims, self._key, algorithms=["ES256"])
+
+
+def _digest(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()

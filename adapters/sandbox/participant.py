@@ -17,6 +17,7 @@ from adapters.sandbox.behaviour import Behaviour, Partial, Ported, Refusing, Sil
 from adapters.sandbox.hub import Hub
 from adapters.sandbox.ledger import Hold, Ledger, Order, read_order
 from adapters.sandbox.server import EmbeddedServer
+from adapters.sandbox.signatures import HEADER, HubKeys, SignatureRefused
 from adapters.sandbox.tls import SandboxTls
 from adapters.transport import HubClient
 from workflows.terms import Action, DispatchKind, Outcome, RefusalCode, Sector
@@ -47,16 +48,21 @@ class Sandbox:
         on_event: OnEvent,
         *,
         issuer: str | None = None,
+        signing_key: Mapping[str, Any] | None = None,
         balances: Mapping[str, int] | None = None,
     ) -> None:
-        """Take port 0 for any free one; ``issuer`` is the hub's issuer string where it is not ``hub_url``."""
+        """Take port 0 for any free one; ``issuer`` is the hub's issuer string where it is not ``hub_url``.
+
+        ``signing_key`` signs its answers, as a JWK; what only listens has none.
+        """
         self.name, self.sector, self.behaviour = name, sector, behaviour
         self.ledger = Ledger(balances=dict(balances or {}))
         if isinstance(behaviour, Partial):
             self.ledger.default_balance = behaviour.first
         self._secret, self._on_event = webhook_secret, on_event
         self._client = HubClient(hub_url)
-        self._hub = Hub(self._client, client_id, private_key_jwk, issuer or hub_url)
+        self._hub = Hub(self._client, client_id, private_key_jwk, issuer or hub_url, signing_key=signing_key)
+        self._hub_keys = HubKeys(self._client)
         app = Starlette(routes=[Route("/hook", self._receive, methods=["POST"])])
         self._server = EmbeddedServer(app, port, tls.files)
         self._seen: set[str] = set()
@@ -104,6 +110,15 @@ class Sandbox:
         except webhook.EventInvalid as invalid:
             self._tell("malformed", reason=str(invalid))
             return Response(status_code=400)
+        if order is not None:
+            try:
+                await self._hub_keys.verify(request.headers.get(HEADER), order.id, message.body)
+            except SignatureRefused as refused:
+                self._tell("signature_refused", order, reason=f"order.{refused.reason}")
+                return Response(status_code=401)
+            except DeliveryFailed:
+                # Nobody can tell yet whether it is the hub's order: it comes again.
+                return Response(status_code=503)
         if message.id in self._seen:
             self._tell("duplicate", order, message_id=message.id)
             return Response(status_code=200)
@@ -171,7 +186,7 @@ class Sandbox:
         outcome = acknowledgement["outcome"]
         async with self._answering[order.id]:
             try:
-                answer = await self._hub.answer(order.answer_url, acknowledgement)
+                answer = await self._hub.answer(order.id, order.answer_url, acknowledgement)
             except DeliveryFailed as failed:
                 self._tell("answer_failed", order, outcome=outcome, code=failed.code)
                 return

@@ -29,6 +29,13 @@ EXISTS (
 _GUARDS = {
     "orders_signed_by_two": ("INSERT", "NEW.action IN ('freeze', 'extend', 'preserve')", _SIGNED_BY_TWO),
     "orders_prolonged_by_two": ("UPDATE OF ends_at", "NEW.ends_at > OLD.ends_at", _PROLONGED_BY_TWO),
+    # An order that was let pass as one thing never becomes another.
+    "orders_stay_what_was_signed": (
+        "UPDATE OF action, request_id, participant_id, target_id, amount",
+        "NEW.action <> OLD.action OR NEW.request_id <> OLD.request_id OR NEW.participant_id <> OLD.participant_id"
+        " OR NEW.target_id <> OLD.target_id OR COALESCE(NEW.amount, 0) <> COALESCE(OLD.amount, 0)",
+        "1 = 0",
+    ),
 }
 
 

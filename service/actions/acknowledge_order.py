@@ -8,15 +8,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import answers
+from service.actions import answers, signing
 from service.actions.answering import Answering, Onward, Verdict
+from service.actions.signing import Owner
 from service.engine import dossier, messages, overlaps, placing, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
 from service.models import Acknowledgement, Dispatch, Order, table_of
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
+from service.security import signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from service.security.signatures import Kind, SignatureRefused
 from workflows import routing, working_hours
 from workflows.terms import Action, Channel, DispatchState, Outcome
 
@@ -26,13 +29,14 @@ _DISPATCHES = table_of(Dispatch)
 
 
 async def acknowledge(
-    hub: Hub, principal: Principal, order_id: UUID, body: AcknowledgementBody, raw: bytes
+    hub: Hub, principal: Principal, order_id: UUID, body: AcknowledgementBody, raw: bytes, signature: str | None
 ) -> AcknowledgementAccepted:
     """Take a participant's answer; another's order is as unknown as one that does not exist.
 
     The same answer again changes nothing and is answered as the first, unless it means something new by now (see
     ``answers.means_something_new``). An answer that contradicts a final one changes nothing either: a coordinator gets
-    a task. Raises ``NotFound`` and ``InvalidInput``.
+    a task. What ends a matter (everything but "received") is signed. Raises ``NotFound``, ``InvalidInput`` and
+    ``Forbidden`` (``signature.<reason>``, kept as a fact).
     """
     principal.require(Scope.ORDERS_ANSWER)
     digest = hashlib.sha256(raw).hexdigest()
@@ -54,6 +58,7 @@ async def acknowledge(
             log=log,
             actor=principal.actor(),
             body=body,
+            sha256=digest,
             order=order,
             dossier=about[order["request_id"]],
             original=await _order_of(conn, original["id"]) if original else None,
@@ -63,9 +68,19 @@ async def acknowledge(
         earlier = await _earlier(conn, order, digest)
         if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
             return _again(order, earlier)
+        if signature is not None or body.outcome is not Outcome.RECEIVED:
+            await signing.check(
+                conn,
+                signature,
+                kind=Kind.ANSWER,
+                payload=signatures.canonical(raw),
+                owner=Owner("participant", principal.tenant, principal.tenant),
+                about=str(order_id),
+                now=log.at,
+            )
         await _pulled(conn, given)
         verdict = await answers.take(given)
-        row = _row(hub, principal, given, raw, digest, verdict)
+        row = {**_row(hub, principal, given, raw, digest, verdict), "signature": signature}
         await db.insert_rows(conn, _ACKNOWLEDGEMENTS, [row])
         await log.flush()
         return AcknowledgementAccepted(
@@ -76,7 +91,13 @@ async def acknowledge(
             contradicts=verdict.contradicts,
         )
 
-    return await hub.writer.run(unit)
+    try:
+        return await hub.writer.run(unit)
+    except SignatureRefused as unsigned:
+        chain = audit.tenant_chain(principal.tenant)
+        raise await signing.refuse(
+            hub, principal, unsigned, chain, order_id=str(order_id), outcome=str(body.outcome)
+        ) from None
 
 
 async def _order(conn: AsyncConnection, principal: Principal, order_id: UUID) -> Row:

@@ -1,6 +1,7 @@
 """A second officer approves a request, or reviews an emergency hold that one officer ordered alone."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,44 +9,53 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import demands
+from service.actions import second_officer, signing
 from service.audit import Log
-from service.engine import activating, dossier, settling, statuses, writer
+from service.engine import activating, dossier, holding, settling, statuses, writer
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval, table_of
 from service.queries import visibility
+from service.security import passkeys
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from service.security.signatures import Kind, SignatureRefused
 from workflows import authority, states
-from workflows.authority_rules import Power, Rank
 from workflows.terms import Fact, RequestEvent, RequestState, Stage
 
 _REQUESTS = table_of(ActionRequest)
 _APPROVALS = table_of(Approval)
 
 
-async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
+async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: str, signature: str | None) -> None:
     """Make an awaiting request active by a second officer's yes; its orders are placed in the same transaction.
 
+    Where that would pass a bound of the officer, the agency or the pair, it is held for a call-back instead.
     Raises ``NotFound`` for another agency's, ``Conflict`` when it awaits nobody, ``Forbidden`` (``authority.<rule>``)
-    when the officer is the one who filed it or may not approve it.
+    when the officer is the one who filed it or may not approve it, or when the first one may not order it any more, and
+    (``signature.<reason>``) unless he signed the very request that the first one signed.
     """
 
     async def unit(conn: AsyncConnection) -> None:
         plan = await _plan(conn, hub, principal, request_id)
-        log = await writer.lock(conn, plan.chains)
+        log = await writer.lock(conn, plan.chains | {holding.chain(principal.tenant)})
         # Read again under the lock: of two approvals at once, the second finds it active.
         found = await _visible(conn, principal, request_id)
         _must_await(found)
         if found.request["ends_at"] is not None and found.request["ends_at"] <= log.at:
             raise errors.Conflict("request.end_has_come")
-        await _check(conn, found, officer_id, log)
+        await _check(conn, hub, found, officer_id, signature, Kind.APPROVAL, log.at)
+        rules = (await hub.registry.known(conn)).policy
+        passed = await holding.judge(conn, log, found, officer_id, rules.bounds)
+        await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
+        await _write(conn, log, principal, found, officer_id, signature, "approval")
+        if passed:
+            await holding.hold(conn, hub, log, found, passed)
+            await log.flush()
+            return
         state = states.advance_request(found.request["state"], RequestEvent.APPROVE)
         await activating.mark_active(conn, log, found)
-        await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
         await settling.cancel(conn, log.at, [found.id])
-        await _write(conn, log, principal, found, officer_id, "approval", Fact.REQUEST_APPROVED)
         active = replace(found, request={**found.request, "state": state, "activated_at": log.at})
         try:
             await activating.activate(conn, hub, log, principal.actor(), active, plan)
@@ -57,7 +67,7 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
     await _run(hub, principal, request_id, officer_id, unit)
 
 
-async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
+async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: str, signature: str | None) -> None:
     """Confirm an emergency hold within its review time; without it, the hold lifts itself. Raises as ``approve``."""
 
     async def unit(conn: AsyncConnection) -> None:
@@ -66,10 +76,10 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
         waits = found.request["review_by"] is not None and found.request["reviewed_at"] is None
         if not waits or found.request["state"] is not RequestState.ACTIVE or found.request["review_by"] <= log.at:
             raise errors.Conflict("request.not_awaiting_review", state=str(found.request["state"]))
-        await _check(conn, found, officer_id, log)
+        await _check(conn, hub, found, officer_id, signature, Kind.REVIEW, log.at)
         await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(reviewed_at=log.at))
         await settling.meet(conn, log, principal.actor(), [found.id], Stage.REVIEW)
-        await _write(conn, log, principal, found, officer_id, "review", Fact.REQUEST_REVIEWED)
+        await _write(conn, log, principal, found, officer_id, signature, "review")
         await log.flush()
 
     await _run(hub, principal, request_id, officer_id, unit)
@@ -97,25 +107,28 @@ async def _visible(conn: AsyncConnection, principal: Principal, request_id: UUID
     return found
 
 
-async def _check(conn: AsyncConnection, found: Dossier, officer_id: str, log: Log) -> None:
-    person = await demands.officer(conn, found.tenant, officer_id)
-    if person.id == found.request["officer_id"]:
-        raise authority.AuthorityRefused("same_officer", {})
-    maker = await demands.officer(conn, found.tenant, found.request["officer_id"])
-    if not maker.active:
-        # Whoever signed first has been suspended since: a second signature does not make it two.
-        raise authority.AuthorityRefused("officer_inactive", {})
-    authority.check_approver(
-        found.request["legal_basis"],
-        rank=Rank(person.rank),
-        powers=frozenset(Power(power) for power in person.powers),
-        officer_active=person.active,
-        now=log.at,
-    )
+async def _check(
+    conn: AsyncConnection,
+    hub: Hub,
+    found: Dossier,
+    officer_id: str,
+    signature: str | None,
+    kind: Kind,
+    now: datetime,
+) -> None:
+    raw = hub.vault.unseal("requests", found.id, found.tenant, found.request["body_sealed"]).encode()
+    origin = passkeys.origin_of(hub.settings.address)
+    await second_officer.check(conn, found, officer_id, raw, signature, kind, now, origin=origin)
 
 
 async def _write(
-    conn: AsyncConnection, log: Log, principal: Principal, found: Dossier, officer_id: str, kind: str, fact: Fact
+    conn: AsyncConnection,
+    log: Log,
+    principal: Principal,
+    found: Dossier,
+    officer_id: str,
+    signature: str | None,
+    kind: str,
 ) -> None:
     row: dict[str, Any] = {
         "id": clock.new_id(),
@@ -125,12 +138,13 @@ async def _write(
         "client_id": principal.client_id,
         "kind": kind,
         "body_sha256": found.request["body_sha256"],
+        "signature": signature,
         "approved_at": log.at,
     }
     await db.insert_rows(conn, _APPROVALS, [row])
     log.record(
         found.chain,
-        fact,
+        Fact.REQUEST_APPROVED if kind == "approval" else Fact.REQUEST_REVIEWED,
         principal.actor(),
         found.tenant,
         request_id=found.id,
@@ -146,6 +160,10 @@ async def _run(hub: Hub, principal: Principal, request_id: UUID, officer_id: str
     except authority.AuthorityRefused as refused:
         await _record_refusal(hub, principal, request_id, officer_id, refused)
         raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
+    except SignatureRefused as unsigned:
+        chain = audit.request_chain(request_id)
+        error = await signing.refuse(hub, principal, unsigned, chain, request_id=request_id, officer_id=officer_id)
+        raise error from None
 
 
 async def _record_refusal(

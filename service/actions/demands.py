@@ -1,5 +1,6 @@
 """What the authority rules are asked about a filed request, and their answers turned into errors that name a field."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import errors
 from service.engine import activating, dossier
 from service.engine.dossier import Dossier
-from service.models import Officer, Participant, table_of
+from service.models import ActionRequest, Officer, Participant, table_of
 from service.queries.registry import Known
 from service.schemas.requests import (
     ExtendRequest,
@@ -23,10 +24,11 @@ from service.schemas.requests import (
     TakedownRequest,
 )
 from workflows import authority, deadlines, takedown, working_hours
-from workflows.authority_rules import AgencyLevel, Power, Rank
+from workflows.authority_rules import MOST_UNREVIEWED, AgencyLevel, Power, Rank
 from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
 _OFFICERS = table_of(Officer)
+_REQUESTS = table_of(ActionRequest)
 _PARTICIPANTS = table_of(Participant)
 
 # How far back a start may lie: a request that was signed on paper earlier the same day.
@@ -66,7 +68,7 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
                 agency_level=AgencyLevel(agency.level or AgencyLevel.WARD),
                 agency_province=agency.province_code,
                 target_provinces=frozenset({body.province_code} if body.province_code else ()),
-                officer_active=person.active,
+                officer_active=authority.is_serving(person.active, person.appointed_until, now),
                 starts_at=first_start if first_start and body.action is Action.EXTEND else starts_at,
                 ends_at=ends_at,
                 now=now,
@@ -101,6 +103,26 @@ async def officer(conn: AsyncConnection, tenant: str, officer_id: str) -> sa.Row
     if row is None:
         raise errors.InvalidInput.of("/officer_id", "officer.unknown")
     return row
+
+
+async def unreviewed(conn: AsyncConnection, tenant: str, officer_id: str, but: UUID) -> int:
+    """Count the holds that an officer ordered alone since a second officer last signed for him, ``but`` this one.
+
+    A review and an approval both are such a signature. No more are counted than the rule asks about; the caller holds
+    the agency's lock, so that two at once are not both the first.
+    """
+    alone = sa.and_(_REQUESTS.c.action == Action.FREEZE, _REQUESTS.c.approvals_needed == 1)
+    seconded = sa.and_(_REQUESTS.c.approvals_needed > 1, _REQUESTS.c.activated_at.is_not(None))
+    query = (
+        sa.select(_REQUESTS.c.approvals_needed, _REQUESTS.c.reviewed_at)
+        .where(_REQUESTS.c.tenant == tenant, _REQUESTS.c.officer_id == officer_id, _REQUESTS.c.id != but)
+        .where(sa.or_(alone, seconded))
+        .order_by(sa.func.coalesce(_REQUESTS.c.activated_at, _REQUESTS.c.submitted_at).desc(), _REQUESTS.c.id.desc())
+        .limit(MOST_UNREVIEWED)
+    )
+    rows = (await conn.execute(query)).all()
+    row = itertools.takewhile(lambda one: one.approvals_needed == 1 and one.reviewed_at is None, rows)
+    return sum(1 for _ in row)
 
 
 def targets(body: SubmitRequest) -> Sequence[Any]:

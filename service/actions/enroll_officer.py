@@ -42,12 +42,22 @@ async def enroll(hub: Hub, principal: Principal, agency_id: str, body: NewOffice
             "number": body.number,
             "powers": [str(power) for power in powers],
             "active": True,
+            "appointed_until": body.appointed_until,
             "created_at": change.at,
         }
         await change.conn.execute(sa.insert(_OFFICERS).values(row))
-        change.note("officer.enrolled", officer_id=body.id, rank=str(body.rank), powers=row["powers"])
+        until = body.appointed_until.isoformat() if body.appointed_until else None
+        change.note(
+            "officer.enrolled", officer_id=body.id, rank=str(body.rank), powers=row["powers"], appointed_until=until
+        )
         return OfficerAnswer(
-            id=body.id, rank=body.rank, number=body.number, powers=powers, active=True, created_at=change.at
+            id=body.id,
+            rank=body.rank,
+            number=body.number,
+            powers=powers,
+            active=True,
+            appointed_until=body.appointed_until,
+            created_at=change.at,
         )
 
     return await changes.run(hub, principal, agency_id, work)

@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, clock, db, errors
 from service.audit import Log
 from service.engine.hub import Hub
-from service.engine.writer import IdentifierSpent, SingleUse
+from service.engine.writer import IdentifierSpent
 from service.queries import clients
 from service.security import compact, keyring, profiles, scopes, tokens
 from service.security.keyring import VerificationKey
 from service.security.refusal import TokenRefused
+from service.security.single_use import SingleUse
 from workflows.terms import Actor, ActorKind, Fact
 
 LIFETIME = timedelta(seconds=300)
@@ -47,7 +48,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
         async with hub.database.read() as conn:
             client = await clients.find(conn, claim.client_id)
         if client is None:
-            await record_refusal(hub, "client.not_in_force")
+            await record_refusal(hub, "client.not_in_force", claim.client_id)
             raise errors.Unauthenticated("token.refused")
         granted = scopes.scopes_of(client.roles, client.sector)
         signing = keyring.current(hub.signing, now)
@@ -76,7 +77,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
         await record_refusal(hub, str(refused.reason))
         raise errors.Unauthenticated("token.refused") from None
     except IdentifierSpent:
-        await record_refusal(hub, "jti.spent")
+        await record_refusal(hub, "jti.spent", claim.client_id)
         raise errors.Unauthenticated("token.refused") from None
     return Issued(token, expires_at, " ".join(sorted(granted)))
 
@@ -92,13 +93,16 @@ async def _key_of(conn: AsyncConnection, assertion: str) -> VerificationKey | No
     return await clients.assertion_key(conn, issuer, kid)
 
 
-async def record_refusal(hub: Hub, reason: str) -> None:
-    """Keep a refused token as a fact of this node, with its reason and without the token."""
+async def record_refusal(hub: Hub, reason: str, client_id: str | None = None) -> None:
+    """Keep a refused token or proof as a fact of this node, with its reason and without the token.
+
+    ``client_id`` names whose it was, where the token itself was good: what an unverified one says is nobody's name.
+    """
     chain = audit.node_chain(hub.settings.node)
 
     async def unit(conn: AsyncConnection) -> None:
         log = await Log.open(conn, await db.now(conn), [chain])
-        log.record(chain, Fact.TOKEN_REFUSED, hub.actor, hub.actor.tenant, reason=reason)
+        log.record(chain, Fact.TOKEN_REFUSED, hub.actor, hub.actor.tenant, reason=reason, client_id=client_id)
         await log.flush()
 
     await hub.writer.run(unit)

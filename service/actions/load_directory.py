@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import db, directory
 from service.actions import changes
 from service.actions.changes import Change
+from service.engine import order_keys
 from service.engine.hub import OPERATOR, Hub
 from service.models import Alias, CalendarDay, Participant, Unit, table_of
 from service.security.principals import Principal
@@ -43,7 +44,14 @@ async def load(hub: Hub, principal: Principal) -> Loaded:
     An alias or a day that is there already stays as it is.
     """
     principal.require(Scope.REGISTRY_WRITE)
-    return await changes.run(hub, principal, OPERATOR, _load)
+
+    async def work(change: Change) -> Loaded:
+        loaded = await _load(change)
+        # Now the operator is there, who owns the keys under the orders.
+        await order_keys.register(change.conn, hub)
+        return loaded
+
+    return await changes.run(hub, principal, OPERATOR, work)
 
 
 async def _load(change: Change) -> Loaded:

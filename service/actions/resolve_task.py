@@ -15,17 +15,22 @@ from service.queries import tasks, visibility
 from service.schemas.tasks import TaskAnswer, TaskResolution
 from service.security.principals import Principal
 from service.security.scopes import Scope
-from workflows.terms import Fact, Stage
+from workflows.terms import Fact, Stage, TaskKind
 
 _TASKS = table_of(Task)
 
 
 async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResolution) -> TaskAnswer:
-    """Mark a task done, with a note that is sealed. Raises ``NotFound``, ``Conflict`` when it was done before."""
+    """Mark a task done, with a note that is sealed.
+
+    Raises ``NotFound``, ``Conflict`` when it was done before, and for a call-back: its answer is what resolves it.
+    """
     principal.require(Scope.TASKS_RESOLVE)
 
     async def unit(conn: AsyncConnection) -> TaskAnswer:
         task = await _task(conn, principal, task_id)
+        if task.kind is TaskKind.CALLBACK:
+            raise errors.Conflict("task.callback")
         chain = audit.request_chain(task.request_id) if task.request_id else audit.tenant_chain(task.tenant)
         log = await Log.open(conn, await db.now(conn), [chain])
         note = hub.vault.seal("tasks", task_id, task.tenant, body.note) if body.note else None
@@ -33,10 +38,9 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
             sa.update(_TASKS)
             .where(_TASKS.c.id == task_id, _TASKS.c.resolved_at.is_(None))
             .values(resolved_at=log.at, resolved_by=principal.client_id, note_sealed=note)
-            .returning(_TASKS)
+            .returning(_TASKS.c.id)
         )
-        row = (await conn.execute(done)).one_or_none()
-        if row is None:
+        if (await conn.execute(done)).first() is None:
             raise errors.Conflict("task.resolved")
         await settling.cancel(conn, log.at, [task_id], [Stage.TASK])
         log.record(
@@ -54,7 +58,7 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
             found = await dossier.load(conn, [task.request_id])
             await closing.close_if_done(conn, hub, log, found[task.request_id])
         await log.flush()
-        return tasks.show(hub.vault, row)
+        return await tasks.one(conn, hub.vault, task_id)
 
     return await hub.writer.run(unit)
 

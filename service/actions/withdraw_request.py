@@ -13,7 +13,7 @@ from service.models import ActionRequest, table_of
 from service.queries import visibility
 from service.security.principals import Principal
 from service.security.scopes import Scope
-from workflows import states
+from workflows import authority, states
 from workflows.terms import Fact, RequestEvent
 
 _REQUESTS = table_of(ActionRequest)
@@ -32,7 +32,7 @@ async def withdraw(hub: Hub, principal: Principal, request_id: UUID, officer_id:
         if found is None or not visibility.owns(principal, found.tenant):
             raise errors.NotFound
         person = await demands.officer(conn, found.tenant, officer_id)
-        if not person.active:
+        if not authority.is_serving(person.active, person.appointed_until, log.at):
             raise errors.Forbidden("authority.officer_inactive")
         try:
             state = states.advance_request(found.request["state"], RequestEvent.WITHDRAW)

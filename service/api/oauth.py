@@ -57,6 +57,7 @@ async def metadata(hub: HubDep) -> Metadata:
         grant_types_supported=["client_credentials"],
         token_endpoint_auth_methods_supported=["private_key_jwt"],
         token_endpoint_auth_signing_alg_values_supported=["ES256"],
+        dpop_signing_alg_values_supported=["ES256"],
         scopes_supported=sorted(scope.value for scope in scopes.Scope),
         response_types_supported=[],
     )

@@ -11,7 +11,7 @@ from service.actions import acknowledge_order, receive_inbox
 from service.queries import inbox
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody, InboxPage, ParticipantOrder
 from service.security.scopes import Scope
-from service.web.doors import Caller, HubDep, PageSize, RawBody
+from service.web.doors import Caller, HubDep, PageSize, RawBody, Signature
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -55,7 +55,12 @@ async def get_order(hub: HubDep, principal: Caller, order_id: UUID) -> Participa
 
 @router.post("/{order_id}/acknowledgements", operation_id="acknowledgeOrder", status_code=201)
 async def acknowledge(
-    hub: HubDep, principal: Caller, order_id: UUID, body: AcknowledgementBody, raw: RawBody
+    hub: HubDep,
+    principal: Caller,
+    order_id: UUID,
+    body: AcknowledgementBody,
+    raw: RawBody,
+    signature: Signature = None,
 ) -> AcknowledgementAccepted:
     """Answer an order: received, executed (with the amount held), refused, not mine or ported, lifted."""
-    return await acknowledge_order.acknowledge(hub, principal, order_id, body, raw)
+    return await acknowledge_order.acknowledge(hub, principal, order_id, body, raw, signature)

@@ -9,6 +9,7 @@ from service import errors
 from service.actions import (
     add_contact,
     enroll_client,
+    enroll_key,
     enroll_officer,
     register_endpoint,
     remove_contact,
@@ -16,11 +17,13 @@ from service.actions import (
     revoke_key,
     rotate_endpoint_secret,
     set_calendar_day,
+    set_duty_phone,
     set_policy,
     set_time_limit,
     suspend,
 )
 from service.queries import participants, policies
+from service.schemas.callbacks import DutyPhone, NewDutyPhone
 from service.schemas.common import Day
 from service.schemas.endpoints import (
     ContactAdded,
@@ -41,7 +44,9 @@ from service.schemas.policies import (
 )
 from service.schemas.registry import (
     ClientEnrolled,
+    KeyEnrolled,
     NewClient,
+    NewKey,
     NewOfficer,
     OfficerAnswer,
     ParticipantDetail,
@@ -101,6 +106,12 @@ async def post_client(hub: HubDep, caller: Caller, participant_id: ParticipantId
     return await enroll_client.enroll(hub, caller, participant_id, body)
 
 
+@router.post("/participants/{participant_id}/keys", operation_id="enrollKey", status_code=201)
+async def post_key(hub: HubDep, caller: Caller, participant_id: ParticipantId, body: NewKey) -> KeyEnrolled:
+    """Register a signature key: an officer's, or the one that a participant signs its answers with."""
+    return await enroll_key.enroll(hub, caller, participant_id, body)
+
+
 @router.post("/participants/{participant_id}/officers", operation_id="enrollOfficer", status_code=201)
 async def post_officer(hub: HubDep, caller: Caller, participant_id: ParticipantId, body: NewOfficer) -> OfficerAnswer:
     """Register an officer of an agency."""
@@ -141,6 +152,12 @@ async def post_contact(hub: HubDep, caller: Caller, participant_id: ParticipantI
 async def delete_contact(hub: HubDep, caller: Caller, participant_id: ParticipantId, contact_id: UUID) -> None:
     """Take a line off a duty roster."""
     await remove_contact.remove(hub, caller, participant_id, contact_id)
+
+
+@router.put("/participants/{participant_id}/duty-phone", operation_id="setDutyPhone")
+async def put_duty_phone(hub: HubDep, caller: Caller, participant_id: ParticipantId, body: NewDutyPhone) -> DutyPhone:
+    """Set the number over which a participant is called back."""
+    return await set_duty_phone.set_duty_phone(hub, caller, participant_id, body)
 
 
 @router.post("/participants/{participant_id}/suspensions", operation_id="suspendParticipant")

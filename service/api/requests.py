@@ -1,6 +1,6 @@
 """The door for police systems: file a request, have it approved or reviewed, withdraw it, follow it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
@@ -11,6 +11,7 @@ from service.queries import requests, timeline
 from service.schemas.common import Instant
 from service.schemas.requests import (
     OfficerSays,
+    OfficerSigns,
     RequestAccepted,
     RequestDetail,
     RequestPage,
@@ -18,7 +19,7 @@ from service.schemas.requests import (
     TimelineAnswer,
 )
 from service.security.scopes import Scope
-from service.web.doors import After, Caller, HubDep, PageSize, RawBody
+from service.web.doors import After, Caller, HubDep, PageSize, RawBody, Signature
 from workflows.terms import Action, RequestState
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
@@ -34,6 +35,14 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+# Not the shape of a request: re-serialised it would be another text, and nobody signed that.
+_AS_RECEIVED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The bytes as they were received.",
+        "content": {"application/json": {"schema": {"type": "object", "description": "as in submitRequest"}}},
+    }
+}
+
 
 @router.post("", operation_id="submitRequest", status_code=201)
 async def submit(
@@ -43,11 +52,12 @@ async def submit(
     raw: RawBody,
     response: Response,
     key: IdempotencyKey = None,
+    signature: Signature = None,
 ) -> RequestAccepted:
     """File a freeze, lift, extend, takedown or preserve; 201 comes after it is durable."""
     if key is None:
         raise errors.MalformedInput("idempotency_key.missing")
-    submitted = await submit_request.submit(hub, principal, key, body, raw)
+    submitted = await submit_request.submit(hub, principal, key, body, raw, signature)
     response.headers["Location"] = f"/v1/requests/{submitted.answer.id}"
     if submitted.repeated:
         response.headers["Idempotency-Replayed"] = "true"
@@ -92,17 +102,28 @@ async def get_timeline(hub: HubDep, principal: Caller, request_id: UUID) -> Time
     return told
 
 
+@router.get("/{request_id}/body", operation_id="getRequestBody", response_class=Response, responses=_AS_RECEIVED)
+async def get_request_body(hub: HubDep, principal: Caller, request_id: UUID) -> Response:
+    """Return the request's body byte for byte as it was received: what the second officer signs too."""
+    principal.require(Scope.REQUESTS_READ)
+    async with hub.database.read() as conn:
+        received = await requests.body(conn, hub.vault, principal, request_id)
+    if received is None:
+        raise errors.NotFound
+    return Response(received, media_type="application/json")
+
+
 @router.post("/{request_id}/approvals", operation_id="approveRequest", status_code=201)
-async def approve(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays) -> RequestDetail:
+async def approve(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSigns) -> RequestDetail:
     """Approve a request as its second officer: it becomes active and its orders are placed."""
-    await approve_request.approve(hub, principal, request_id, body.officer_id)
+    await approve_request.approve(hub, principal, request_id, body.officer_id, body.signature)
     return await _detail(hub, principal, request_id)
 
 
 @router.post("/{request_id}/reviews", operation_id="reviewRequest", status_code=201)
-async def review(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays) -> RequestDetail:
+async def review(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSigns) -> RequestDetail:
     """Confirm an emergency hold as its second officer, before it lifts itself."""
-    await approve_request.review(hub, principal, request_id, body.officer_id)
+    await approve_request.review(hub, principal, request_id, body.officer_id, body.signature)
     return await _detail(hub, principal, request_id)
 
 

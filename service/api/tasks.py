@@ -1,12 +1,13 @@
-"""The coordinators' door to tasks: what a person must do, and that it was done."""
+"""The coordinators' door: what a person must do, that it was done, and what a call-back brought."""
 
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from service.actions import resolve_task
+from service.actions import answer_callback, resolve_task
 from service.queries import tasks
+from service.schemas.callbacks import CallbackAnswer, CallbackAnswered
 from service.schemas.tasks import TaskAnswer, TaskPage, TaskResolution
 from service.security.scopes import Scope
 from service.web.doors import After, Caller, HubDep, PageSize
@@ -39,3 +40,9 @@ async def list_tasks(
 async def post_resolution(hub: HubDep, caller: Caller, task_id: UUID, body: TaskResolution) -> TaskAnswer:
     """Say that a task is done, with a note that is sealed."""
     return await resolve_task.resolve(hub, caller, task_id, body)
+
+
+@router.post("/requests/{request_id}/callbacks", operation_id="answerCallback", status_code=201)
+async def post_callback(hub: HubDep, caller: Caller, request_id: UUID, body: CallbackAnswer) -> CallbackAnswered:
+    """Say what the agency said when it was called back about a held request."""
+    return await answer_callback.answer(hub, caller, request_id, body)

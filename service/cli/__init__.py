@@ -13,6 +13,7 @@ from service.cli import (
     filing,
     participants,
     policies,
+    proving,
     running,
     tokens,
 )
@@ -30,14 +31,17 @@ app.add_typer(enrolling.app, name="enroll")
 app.add_typer(participants.app, name="participant")
 app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(proving.app, name="evidence")
 for command in (
     running.serve,
     running.worker,
     running.demo,
     tokens.keygen,
     tokens.token,
+    tokens.proof,
     tokens.sign_in_link,
     filing.submit,
+    proving.sign,
     contracts.openapi,
     diagnosis.doctor,
 ):

@@ -69,13 +69,14 @@ def _keys(chosen: Settings) -> Iterator[Check]:
 
 
 def _validity(name: str, path: Path, chosen: Settings) -> Check:
+    about = f"keys.{name.partition('-')[0]}"
     try:
         key = keyfile.load(path)
     except KeyUnfit as unfit:
-        return Check("keys.token", "failed", f"{name}: {unfit.code}")
+        return Check(about, "failed", f"{name}: {unfit.code}")
     left = key.not_after - clock.utc_now()
     state = "failed" if left <= timedelta(0) else "warning" if left < timedelta(days=7) else "ok"
-    return Check("keys.token", state, f"{name} is valid until {key.not_after.date().isoformat()}")
+    return Check(about, state, f"{name} is valid until {key.not_after.date().isoformat()}")
 
 
 def _profile(chosen: Settings) -> Check:

@@ -1,4 +1,4 @@
-"""Commands that enroll: agencies, participants, supervisors, their officers and their client systems."""
+"""Commands that enroll: agencies, participants, supervisors, their officers, signature keys and client systems."""
 
 import json
 from datetime import UTC, datetime
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from service.actions import enroll_client, enroll_officer, enroll_participant
+from service.actions import enroll_client, enroll_key, enroll_officer, enroll_participant
 from service.cli import context, output
 from service.cli.output import AsJson
-from service.schemas.registry import NewClient, NewOfficer, NewParticipant, PublicJwk
+from service.schemas.registry import NewClient, NewKey, NewOfficer, NewParticipant, PublicJwk
 from workflows.authority import AgencyLevel, Power, Rank
 from workflows.terms import Role, Sector
 
@@ -102,11 +102,17 @@ def officer(
     number: Annotated[str, typer.Option(help="the number of the officer's card")],
     power: Annotated[list[Power], typer.Option(help="repeatable")],
     name: Annotated[str | None, typer.Option(help="asked for when missing; it is sealed")] = None,
+    appointed_until: Annotated[
+        datetime | None, typer.Option(help="when the appointment ends, in UTC; default: open")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Enroll an officer of an agency."""
     named = name or context.ask("Name")
-    body = context.parse(lambda: NewOfficer(id=id, name=named, rank=rank, number=number, powers=power))
+    until = appointed_until.replace(tzinfo=UTC) if appointed_until else None
+    body = context.parse(
+        lambda: NewOfficer(id=id, name=named, rank=rank, number=number, powers=power, appointed_until=until)
+    )
     made = context.act(lambda hub: enroll_officer.enroll(hub, context.person(), agency, body), writes=True)
     output.answer(as_json, made)
 
@@ -133,6 +139,31 @@ def client(
     output.answer(as_json, made)
 
 
+@app.command()
+def key(
+    participant: Annotated[str, typer.Argument(help="the officer's agency, or the participant that answers")],
+    key: Annotated[str, typer.Option(help="the public JWK, or a file with it, as hoatoc keygen prints it")],
+    officer: Annotated[str | None, typer.Option(help="whose key it is; none for a participant's own")] = None,
+    credential_id: Annotated[
+        str | None, typer.Option(help="of a passkey, as the officer's page shows it: --credential-id=…")
+    ] = None,
+    not_after: Annotated[datetime | None, typer.Option(help="the key's end in UTC; default: in a year")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a signature key, after its thumbprint was compared with its owner some other way."""
+    body = context.parse(
+        lambda: NewKey(
+            officer_id=officer,
+            key=_public_jwk(key, "--key") if key.startswith("{") else _public_key(Path(key)),
+            not_after=not_after.replace(tzinfo=UTC) if not_after else None,
+            credential_id=credential_id,
+        )
+    )
+    # Like a sign-in link: one short transaction beside a running hub, so that nobody stops it for a key.
+    made = context.act(lambda hub: enroll_key.enroll(hub, context.person(), participant, body))
+    output.answer(as_json, made)
+
+
 def _enroll(as_json: bool, **values: object) -> None:
     body = context.parse(lambda: NewParticipant.model_validate(values))
     made = context.act(lambda hub: enroll_participant.enroll(hub, context.person(), body), writes=True)
@@ -140,10 +171,14 @@ def _enroll(as_json: bool, **values: object) -> None:
 
 
 def _public_key(path: Path) -> PublicJwk:
+    return _public_jwk(context.read(path), str(path))
+
+
+def _public_jwk(text: str | bytes, source: str) -> PublicJwk:
     try:
-        members = json.loads(context.read(path))
+        members = json.loads(text)
     except ValueError:
-        raise output.fail(f"{path} holds no JSON") from None
+        raise output.fail(f"{source} holds no JSON") from None
     if isinstance(members, dict) and "d" in members:
-        raise output.fail(f"{path} is the private key: give the public one, as hoatoc keygen printed it")
+        raise output.fail(f"{source} is the private key: give the public one, as hoatoc keygen printed it")
     return PublicJwk.model_validate(members)

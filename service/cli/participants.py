@@ -15,12 +15,14 @@ from service.actions import (
     resume,
     revoke_key,
     rotate_endpoint_secret,
+    set_duty_phone,
     suspend,
 )
 from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine.hub import Hub
 from service.queries import participants
+from service.schemas.callbacks import NewDutyPhone
 from service.schemas.endpoints import (
     ContactMailbox,
     ContactWebhook,
@@ -151,6 +153,18 @@ def remove_contact_(id: Id, contact_id: UUID, as_json: AsJson = False) -> None:
     """Take a line off a duty roster."""
     context.act(lambda hub: remove_contact.remove(hub, context.person(), id, contact_id), writes=True)
     output.answer(as_json, {"removed": str(contact_id)})
+
+
+@app.command("duty-phone")
+def duty_phone_(
+    id: Id,
+    number: Annotated[str | None, typer.Argument(help="as +842838387342, from paper; without it, none")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set the number of a duty desk, over which the hub calls an agency back."""
+    body = context.parse(lambda: NewDutyPhone(phone=number))
+    made = context.act(lambda hub: set_duty_phone.set_duty_phone(hub, context.person(), id, body), writes=True)
+    output.answer(as_json, made)
 
 
 @app.command("suspend")

@@ -1,4 +1,4 @@
-"""Commands for keys and tokens: a new key pair, an access token from a running hub, a link to sign in."""
+"""Commands for keys and tokens: a new key pair, an access token, the proof for one call, a link to sign in."""
 
 import json
 from datetime import timedelta
@@ -17,8 +17,9 @@ from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine.hub import OPERATOR
 from service.schemas.policies import NewSignInLink
-from service.security import compact, keyfile
+from service.security import compact, keyfile, profiles, proofs
 from service.security.keyring import SigningKey
+from service.security.refusal import TokenRefused
 from workflows.terms import Role
 
 _VALID_FOR = timedelta(days=365)
@@ -51,6 +52,20 @@ def token(
         output.answer(True, granted)
     else:
         output.say(granted["access_token"])
+
+
+def proof(
+    method: Annotated[str, typer.Argument(help="the method of the call: GET, POST, …")],
+    path: Annotated[str, typer.Argument(help="its path, as in /v1/requests; what stands behind a ? is left out")],
+    key: Annotated[Path, typer.Option(help="the client's private key, as hoatoc keygen wrote it")],
+    token: Annotated[str, typer.Option(help="the access token that the call carries")],
+    body: Annotated[Path | None, typer.Option(help="the file that is sent, byte for byte")] = None,
+) -> None:
+    """Print the proof for one call, the value of its DPoP header: good for a minute, and for one change."""
+    with context.told():
+        private = keyfile.load(key)
+        content = body.read_bytes() if body else b""
+    output.say(proven(token, private, method.upper(), path, content)["DPoP"])
 
 
 def sign_in_link(
@@ -90,6 +105,18 @@ def address(hub: str | None) -> str:
     chosen = context.settings()
     host = "127.0.0.1" if chosen.host in ("0.0.0.0", "::") else chosen.host  # noqa: S104 - where to call, not to listen
     return hub or f"http://{host}:{chosen.port}"
+
+
+def proven(token: str, private: SigningKey, method: str, path: str, content: bytes = b"") -> dict[str, str]:
+    """Return the headers by which one call shows its token and proves that it holds the token's key."""
+    try:
+        # The issuer is the address that clients know the hub by, whichever node or gateway is called.
+        issuer = str(compact.parse(token, profiles.ACCESS_TOKEN).claims["iss"])
+    except TokenRefused:
+        raise output.fail("--token is no access token of a hub") from None
+    target = issuer + path.partition("?")[0]
+    proof = proofs.make(private.private, method, target, token, content, clock.utc_now())
+    return {"Authorization": f"DPoP {token}", "DPoP": proof}
 
 
 async def ask(hub: str, private: SigningKey, client: str) -> dict[str, Any]:

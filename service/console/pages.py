@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service import errors
 from service.console import doors, lanes, rendering, telling
-from service.queries import board, requests, timeline
+from service.queries import board, callbacks, requests, timeline
 from service.queries.sessions import Seat
 from service.schemas.requests import RequestDetail, TimelineAnswer
 from service.security.scopes import Scope
@@ -67,6 +67,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         if behind is None:
             raise errors.NotFound
         pressing = await board.pressure(conn, principal, [request_id])
+        wanted = await callbacks.wanted(conn, principal, request_id)
     lang = rendering.language(request)
     return rendering.page(
         request,
@@ -78,6 +79,8 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         overview=lanes.overview(detail),
         entries=telling.entries(told, detail.order_list, behind, lang),
         facts=len(told.facts),
+        wanted=wanted,
+        may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
         now=seat.now,
         **_may_see(seat),
@@ -95,4 +98,8 @@ def _mentioned(detail: RequestDetail, told: TimelineAnswer) -> set[str]:
 
 def _may_see(seat: Seat) -> dict[str, Any]:
     scopes = seat.principal.scopes
-    return {"sees_tasks": Scope.TASKS_READ in scopes, "sees_escalations": Scope.ESCALATIONS_READ in scopes}
+    return {
+        "sees_tasks": Scope.TASKS_READ in scopes,
+        "sees_escalations": Scope.ESCALATIONS_READ in scopes,
+        "signs": Scope.REQUESTS_APPROVE in scopes,
+    }

@@ -10,6 +10,7 @@ from service import app as application
 from service.contract import examples, problems
 from service.contract.examples import Example
 from service.contract.operations import OPERATIONS, Told
+from service.security import compact
 from service.security.scopes import Scope
 
 VERSION = "1"
@@ -25,7 +26,7 @@ ISPs, platforms and registrars, holds them to their deadlines and tells the whol
   than 32 levels are refused. A body is at most 64 KiB.
 * **Answers** may get new members and new codes: ignore what you do not know.
 * **Errors** are problems (RFC 9457) with a stable `code`, in English and Vietnamese. After a 5xx, or without an answer,
-  repeat the same call; a filed request is repeated under the same `Idempotency-Key`.
+  repeat the same call with a fresh proof; a filed request is repeated under the same `Idempotency-Key`.
 * **Lists** are paged: give `next` of one page as `after` of the next one.
 
 The webhooks that participants and agencies receive are in `participant.v1.json`.
@@ -34,6 +35,7 @@ The webhooks that participants and agencies receive are in `participant.v1.json`
 _TAGS = {
     "requests": "File a request, approve, review or withdraw it, follow it. For agencies.",
     "orders": "The pull inbox and the acknowledgements. For participants.",
+    "appeals": "Contest a hold, answer, decide it. For participants, the duty desk and agencies.",
     "escalations": "The rungs that fired because a deadline was missed.",
     "tasks": "What a coordinator must do.",
     "registry": "Who takes part: systems, keys, officers, endpoints and duty rosters. For administrators.",
@@ -42,11 +44,21 @@ _TAGS = {
     "operation": "Health of one node.",
 }
 
-_BEARER = """\
-An access token (RFC 9068: `typ` `at+jwt`, ES256, five minutes) from `POST /oauth/token`, as `Authorization: Bearer …`.
-There is no shared secret and no self-registration: the operator enrols your public key. The scopes named at each
-operation come from the roles of your client system; a role or key withdrawn, or a participant suspended, counts at
-once. Where several requirements are listed, any one is enough."""
+_AUTHORIZATION = """\
+An access token (RFC 9068: `typ` `at+jwt`, ES256, five minutes) from `POST /oauth/token`, as `Authorization: DPoP …`.
+It is bound to the key that signed the assertion (`cnf.jkt`): each call also carries a proof that you hold this key,
+in the header `DPoP` (RFC 9449). As a bearer token it is refused. There is no shared secret and no self-registration:
+the operator enrols your public key. The scopes named at each operation come from the roles of your client system; a
+role or key withdrawn, or a participant suspended, counts at once. Where several requirements are listed, any one is
+enough."""
+
+_PROOF = """\
+The proof for just this call: a JWT signed with ES256 by the key that the token is bound to. Header, exactly: `alg`
+ES256, `typ` `dpop+jwt`, `jwk` your public key with `kty`, `crv`, `x`, `y`. Claims, exactly: `htm` the method; `htu`
+the hub's `issuer` and the path as you send it, without query; `iat`; a fresh `jti`; `ath` base64url(SHA-256(access
+token)); and on every method but GET `bsh` base64url(SHA-256(body)), over the body's bytes as you send them, or over
+nothing. It is taken from 60 s before to 10 s after the hub's clock. With a call that changes something it is good for
+once, so a repeated call carries a new one; and such a call has no query. Every refusal is the same 401."""
 
 _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "submitRequest": {
@@ -84,9 +96,22 @@ def document(shown: Mapping[str, Example]) -> dict[str, Any]:
         "paths": made["paths"],
         "components": {
             "schemas": dict(sorted(schemas.items())),
+            "parameters": {
+                "Proof": {
+                    "name": "DPoP",
+                    "in": "header",
+                    "required": True,
+                    "description": _PROOF,
+                    "schema": {"type": "string", "maxLength": compact.LONGEST_TOKEN},
+                }
+            },
             "responses": problems.components(),
             "securitySchemes": {
-                "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt", "description": _BEARER}
+                "accessToken": {
+                    "type": "http",
+                    "scheme": "DPoP",
+                    "description": _AUTHORIZATION,
+                }
             },
         },
     }
@@ -131,6 +156,8 @@ def _operation(operation: dict[str, Any], path: str, method: str, told: Told, ex
         if status in example.responses:
             responses[status] = _shown(answer, {name: example.responses[status]})
     made["responses"] = dict(sorted(responses.items()))
+    if told.scopes:
+        made["parameters"] = [*made.get("parameters", []), {"$ref": "#/components/parameters/Proof"}]
     return made
 
 

@@ -11,23 +11,20 @@ from workflows import authority
 class Told:
     """What is told of one operation.
 
-    Any one of ``scopes`` opens it. ``conflicts`` are the codes of its 409, ``rules`` the authority rules of its 403.
+    Any one of ``scopes`` opens it. ``conflicts`` are the codes of its 409, ``rules`` the authority rules of its 403;
+    ``limited`` is one that needs no token and counts callers by address.
     """
 
     scopes: tuple[Scope, ...] = ()
     conflicts: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     advice: str = ""
+    limited: bool = False
 
 
-_SECOND_OFFICER = (
-    "same_officer",
-    "basis_unknown",
-    "basis_not_in_force",
-    "officer_inactive",
-    "power_missing",
-    "rank_too_low",
-)
+# The rules are asked about both officers: whoever filed may have lost since what the request needs.
+_OF_FILING = ("end_missing", "emergency_in_a_row")
+_SECOND_OFFICER = ("same_officer", *(rule for rule in authority.RULE_NAMES if rule not in _OF_FILING))
 _ADMINISTRATORS = (Scope.REGISTRY_WRITE, Scope.AGENCY_ADMIN)
 _OWN = "An agency's administrator may do it for the own agency; another one's is a 404."
 
@@ -45,6 +42,12 @@ OPERATIONS: Mapping[str, Told] = {
     ),
     "getTokenMetadata": Told(),
     "getKeys": Told(),
+    "getSigningKeys": Told(
+        advice=(
+            "With them anybody verifies the header `Hoatoc-Signature` of an order, today or in ten years. Fetch them"
+            " when an order names a `kid` that you do not know. A key that is `next` signs nothing yet."
+        )
+    ),
     "submitRequest": Told(
         scopes=(Scope.REQUESTS_WRITE,),
         rules=authority.RULE_NAMES,
@@ -53,7 +56,9 @@ OPERATIONS: Mapping[str, Told] = {
             " answered with the first result and the header `Idempotency-Replayed: true`. The same key with another"
             " body is a 422. A freeze, an extension or a preservation waits for a second officer's approval, unless"
             " the basis is `emergency`, which must be reviewed instead. `unreachable` names participants that are"
-            " known but cannot be reached: coordinators have a task for them, you should telephone."
+            " known but cannot be reached: coordinators have a task for them, you should telephone. What passes a bound"
+            " of the officer, the agency or the pair of officers gets the state `held_for_callback`, at once or when it"
+            " is approved: nothing is sent until the hub has called your duty desk."
         ),
     ),
     "listRequests": Told(
@@ -64,11 +69,21 @@ OPERATIONS: Mapping[str, Told] = {
         scopes=(Scope.REQUESTS_READ,),
         advice="Each fact carries the hash that chains it to the one before (SHA-256 over RFC 8785 JSON).",
     ),
+    "getRequestBody": Told(
+        scopes=(Scope.REQUESTS_READ,),
+        advice=(
+            "For the own agency alone; for everybody else, coordinators too, it is unknown. Show it to the approving"
+            " officer and sign its RFC 8785 form: whoever signs what somebody else retyped signs something else."
+        ),
+    ),
     "approveRequest": Told(
         scopes=(Scope.REQUESTS_APPROVE,),
         rules=_SECOND_OFFICER,
         conflicts=("request.not_awaiting_approval", "request.end_has_come"),
-        advice="The approving officer is another one than the filing one.",
+        advice=(
+            "The approving officer is another one than the filing one, with another key, and signs the same content as"
+            " the first one: the request as it was filed."
+        ),
     ),
     "reviewRequest": Told(
         scopes=(Scope.REQUESTS_APPROVE,), rules=_SECOND_OFFICER, conflicts=("request.not_awaiting_review",)
@@ -95,15 +110,73 @@ OPERATIONS: Mapping[str, Told] = {
             " that contradicts a final one changes nothing and calls a coordinator (`contradicts`)."
         ),
     ),
+    "fileAppeal": Told(
+        scopes=(Scope.APPEALS_FILE,),
+        conflicts=("appeal.nothing_held", "appeal.already_open"),
+        advice=(
+            "A participant contests an order of its own that holds something now; the duty desk files for a person, by"
+            " the order or by the reference on the paper. Give the appellant the `reference`: it opens the state to"
+            " anybody and nothing else. The first answer is due in 4 hours, the decision by the end of the next working"
+            " day."
+        ),
+    ),
+    "listAppeals": Told(scopes=(Scope.APPEALS_READ,)),
+    "getAppeal": Told(
+        scopes=(Scope.APPEALS_READ,), advice="What was said is opened to the agency and to whoever filed it."
+    ),
+    "getAppealState": Told(limited=True, advice="A reference that was never given is a 404."),
+    "answerAppeal": Told(scopes=(Scope.REQUESTS_WRITE,), conflicts=("appeal.not_open",), rules=("officer_inactive",)),
+    "decideAppeal": Told(
+        scopes=(Scope.REQUESTS_APPROVE,),
+        conflicts=("appeal.not_open",),
+        rules=("officer_inactive", "same_officer", "power_missing"),
+        advice=(
+            "The officer signs this body without `signature`. What is upheld is lifted in the same transaction and"
+            " counts as a wrongful hold; a smaller hold is a new request. A decision without an answer before it is the"
+            " first answer too."
+        ),
+    ),
+    "listWrongfulHolds": Told(
+        scopes=(Scope.REQUESTS_READ,), advice="An agency sees its own line, the hub's coordinators and auditors all."
+    ),
     "listEscalations": Told(scopes=(Scope.ESCALATIONS_READ,)),
     "listTasks": Told(scopes=(Scope.TASKS_READ,)),
-    "resolveTask": Told(scopes=(Scope.TASKS_RESOLVE,), conflicts=("task.resolved",)),
+    "resolveTask": Told(
+        scopes=(Scope.TASKS_RESOLVE,),
+        conflicts=("task.resolved", "task.callback"),
+        advice="The task of a call-back is resolved by its answer (`answerCallback`) and by nothing else.",
+    ),
+    "answerCallback": Told(
+        scopes=(Scope.TASKS_RESOLVE,),
+        conflicts=(
+            "request.not_held",
+            "callback.same_person",
+            "request.end_has_come",
+            "request.nobody_to_order",
+            "participant.not_active",
+        ),
+        rules=tuple(rule for rule in _SECOND_OFFICER if rule != "same_officer"),
+        advice=(
+            "Call the number in the task's `call`, never one from the request. One `denied` refuses the request; it"
+            " goes out when two different people have said `confirmed`, and a system counts as one person. A release"
+            " checks again whatever an approval checks, so it may be refused as an approval is; the request stays held"
+            " then."
+        ),
+    ),
     "listParticipants": Told(scopes=(Scope.REGISTRY_READ,)),
     "getParticipant": Told(scopes=(Scope.REGISTRY_READ,)),
     "enrollClient": Told(
         scopes=(Scope.REGISTRY_WRITE,),
         conflicts=("client.taken", "key.taken", "participant.suspended"),
         advice="Only a public key: one with a private part is refused and must not be used any more.",
+    ),
+    "enrollKey": Told(
+        scopes=(Scope.REGISTRY_WRITE,),
+        conflicts=("key.taken",),
+        advice=(
+            "Only the hub's operator registers signature keys, after seeing the person or calling the institution at a"
+            " number that it knows: an agency that registered its own could sign as two officers."
+        ),
     ),
     "enrollOfficer": Told(scopes=_ADMINISTRATORS, conflicts=("officer.needs_agency", "officer.taken"), advice=_OWN),
     "registerEndpoint": Told(
@@ -114,6 +187,10 @@ OPERATIONS: Mapping[str, Told] = {
     "rotateEndpointSecret": Told(scopes=(Scope.REGISTRY_WRITE,), conflicts=("endpoint.signs_nothing",)),
     "addContact": Told(scopes=_ADMINISTRATORS, advice=_OWN),
     "removeContact": Told(scopes=_ADMINISTRATORS, advice=_OWN),
+    "setDutyPhone": Told(
+        scopes=(Scope.REGISTRY_WRITE,),
+        advice="From paper, never from a message: whoever answers this number releases what is held.",
+    ),
     "suspendParticipant": Told(
         scopes=_ADMINISTRATORS,
         conflicts=("participant.operator", "participant.not_enrolled"),

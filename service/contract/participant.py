@@ -23,6 +23,11 @@ behind `whsec_` in base64. One of the signatures must be equal (compare in const
 more than five minutes from your clock. While a secret is rotated, messages carry a signature for the old and one for
 the new. Any library for Standard Webhooks does all this.
 
+**An order is also signed by the hub itself**, in the header `Hoatoc-Signature`: a detached ES256 JWS (RFC 7515,
+appendix F) over the RFC 8785 form of `data`, whose header names `typ` hoatoc-order+jws, the order's id as `sub` and a
+key of `GET /v1/signing-keys` as `kid`. Keep it: it proves to a third party what you were ordered, long after the secret
+is gone.
+
 **Answer at once, act afterwards.** A 2xx says that you have it, durably; nothing else does. Redirects are not followed,
 an answer is awaited for ten seconds. Without a 2xx the same message comes again, with the same `webhook-id` and the
 same body: store the id and answer a repetition 2xx without acting twice.
@@ -43,7 +48,22 @@ _HEADERS = (
     ),
 )
 
+# Of orders alone: what is told to an agency or a duty desk binds nobody.
+_ORDER_HEADERS = (
+    (
+        "Hoatoc-Signature",
+        "the hub's own signature of this order, the same over all attempts",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{86}$"},
+    ),
+)
+
 _SIGNED = {
+    "Hoatoc-Signature": (
+        "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MiLCJraWQiOiJnQmpBU2Zxb3Nsa3V1YmNIUV9qbXhOemVicnY5"
+        "aFg3clB5LThibk05WDRVIiwiaWF0IjoxNzk1NDAxMDAxLCJqdGkiOiIzUzl3aF9MSXB4RWtLWVRGTTk3MUNRIiwic3ViIjoiMDE5"
+        "MzVhMTAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAyIn0..Oi31lG0gn1CC5j_AAUyHl4u-ieoXyD4S-iDWyRN8lFpLnsE4AOI"
+        "REkmygJqHBmBo8jyYqBeHLaYLGzGToyO6Xw"
+    ),
     "webhook-id": "msg_0193580c4d7e7a31a0c2f7b6a1d20001",
     "webhook-timestamp": "1795401000",
     "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
@@ -104,7 +124,7 @@ def _webhook(name: str, shown: Mapping[str, Example]) -> dict[str, Any]:
                 "schema": form,
                 "example": _SIGNED[header],
             }
-            for header, meaning, form in _HEADERS
+            for header, meaning, form in (*_HEADERS, *(_ORDER_HEADERS if name == "order" else ()))
         ],
         "requestBody": {
             "required": True,

@@ -11,12 +11,16 @@ SCHEMA = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER = {
     "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}, "required": True}
 }
-_CHALLENGE = {"WWW-Authenticate": {"description": "RFC 6750", "schema": {"type": "string"}, "required": True}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "RFC 9449", "schema": {"type": "string"}, "required": True}}
 
 # status → (name, what it means, headers)
 _ANSWERS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     "400": ("Malformed", "The body or a header is not what JSON or the protocol asks for; nothing was written.", {}),
-    "401": ("Unauthenticated", "No token, or one that is not accepted. The answer never says why.", _CHALLENGE),
+    "401": (
+        "Unauthenticated",
+        "No token, or one that is not accepted, or not with this proof. The answer never says why.",
+        _CHALLENGE,
+    ),
     "403": ("Forbidden", "`scope.missing`: the token lacks the scope.", {}),
     "404": ("NotFound", "Unknown, or another's: the two answers are the same, byte for byte.", {}),
     "409": ("Conflict", "The state of the thing does not allow it.", {}),
@@ -41,19 +45,19 @@ def components() -> dict[str, Any]:
 def of(operation: Mapping[str, Any], path: str, method: str, told: Told) -> dict[str, Any]:
     """Return the problem responses that apply to an operation, by status."""
     body, parameters = "requestBody" in operation, operation.get("parameters", [])
-    guarded = path.startswith("/v1/")
+    guarded = bool(told.scopes)
     applies = {
         "400": True,
         "401": guarded or path == "/oauth/token",
         "403": guarded,
-        # What is put is made; everything else must be there.
-        "404": method != "put" and any(each["in"] == "path" for each in parameters),
+        # What is put is made, but nothing is made of a participant that is not there.
+        "404": (method != "put" or "{participant_id}" in path) and any(each["in"] == "path" for each in parameters),
         "409": bool(told.conflicts),
         "413": body,
         "415": body,
         "422": guarded and (body or bool(parameters)),
-        "429": guarded,
-        "503": guarded or path == "/oauth/token",
+        "429": guarded or told.limited,
+        "503": guarded or path.startswith(("/oauth/token", "/v1/")),
     }
     answers: dict[str, Any] = {}
     for status in (status for status, due in applies.items() if due):

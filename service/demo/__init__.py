@@ -4,8 +4,10 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from joserfc.jwk import ECKey
 
@@ -71,8 +73,8 @@ async def _play(settings: Settings, tell: Teller, *, keep_running: bool) -> int:
 
 
 async def _scene(settings: Settings, tell: Teller, found: Network, link: str, *, keep_running: bool) -> None:
-    police_system = Police(settings.address, found.police_key)
-    scene = Scene(police_system, tell)
+    police_system = Police(settings.address, found.police_key, found.officer_keys)
+    scene = Scene(police_system, tell, settings)
     try:
         if not keep_running:
             await scene.play()
@@ -96,12 +98,10 @@ async def _scene(settings: Settings, tell: Teller, found: Network, link: str, *,
 
 def _invite(settings: Settings, tell: Teller, found: Network, link: str) -> None:
     """Print how to look at it, and a ready command that files a request of one's own."""
-    key, body = settings.data_dir / "police.jwk", settings.data_dir / "my-request.json"
-    if not key.exists():
-        now = clock.utc_now()
-        private = ECKey.import_key(found.police_key).private_key
-        assert private is not None, "the demo keeps the whole key"
-        keyfile.save(SigningKey.of(private, not_before=now, not_after=now + timedelta(days=365)), key)
+    key, officer_key = settings.data_dir / "police.jwk", settings.data_dir / "officer.jwk"
+    body = settings.data_dir / "my-request.json"
+    _write_key(key, found.police_key)
+    _write_key(officer_key, found.officer_keys[police.MAKER])
     wanted = police.freeze("9990000055555", "Techcombank", amount=20_000_000, legal_basis="emergency")
     body.write_text(json.dumps(wanted, ensure_ascii=False, indent=2))
     hoatoc = Path(sys.executable).with_name("hoatoc")
@@ -113,9 +113,18 @@ def _invite(settings: Settings, tell: Teller, found: Network, link: str) -> None
     tell.say("file one of your own: an emergency hold by one officer; unreviewed for 10 s, it lifts itself", "bold")
     tell.console.print(
         f"  {_short(hoatoc)} submit {_short(body)} --client {cast.POLICE_CLIENT} --key {_short(key)}"
-        f" --hub {settings.address}",
+        f" --officer-key {_short(officer_key)} --hub {settings.address}",
         soft_wrap=True,
     )
+
+
+def _write_key(path: Path, key: Mapping[str, Any]) -> None:
+    if path.exists():
+        return
+    now = clock.utc_now()
+    private = ECKey.import_key(dict(key)).private_key
+    assert private is not None, "the demo keeps the whole key"
+    keyfile.save(SigningKey.of(private, not_before=now, not_after=now + timedelta(days=365)), path)
 
 
 def _short(path: Path) -> str:

@@ -17,6 +17,7 @@ from service.actions import (
     add_contact,
     changes,
     enroll_client,
+    enroll_key,
     enroll_officer,
     load_directory,
     make_sign_in_link,
@@ -27,7 +28,7 @@ from service.demo import cast
 from service.engine.hub import OPERATOR, Hub
 from service.schemas.endpoints import NewContact, NewWebhook
 from service.schemas.policies import NewSignInLink
-from service.schemas.registry import NewClient, NewOfficer
+from service.schemas.registry import NewClient, NewKey, NewOfficer
 from service.settings import Settings
 from workflows.terms import Channel, Purpose, Role, Sector
 
@@ -37,13 +38,14 @@ _LOOPBACK = "127.0.0.0/8"
 
 @dataclass
 class Member:
-    """What the demo keeps of one sandbox participant: its port, its key and the secret that the hub gave it."""
+    """What the demo keeps of one sandbox participant: its port, its keys and the secret that the hub gave it."""
 
     id: str
     sector: str
     port: int
     key: dict[str, Any] | None = None
     secret: str = ""
+    signing_key: dict[str, Any] | None = None
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Network:
     police_key: dict[str, Any]
     members: list[Member] = field(default_factory=list)
     desks: list[Member] = field(default_factory=list)
+    officer_keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     filed: bool = False
 
     @classmethod
@@ -111,6 +114,7 @@ def _sandbox(member: Member, behaviour: Behaviour, settings: Settings, tls: Sand
         member.secret,
         tls,
         on_event,
+        signing_key=member.signing_key,
     )
 
 
@@ -123,6 +127,7 @@ async def _enroll(hub: Hub, folder: Path) -> Network:
     for person in cast.OFFICERS:
         officer = {**asdict(person), "powers": list(person.powers)}
         await enroll_officer.enroll(hub, administrator, cast.AGENCY, NewOfficer.model_validate(officer))
+        network.officer_keys[person.id] = await _enroll_key(hub, cast.AGENCY, person.id)
     ports = _free_ports(len(cast.players()) + len(cast.DESKS))
     for player in cast.players():
         key = ECKey.generate_key("P-256")
@@ -131,7 +136,14 @@ async def _enroll(hub: Hub, folder: Path) -> Network:
         endpoint = NewWebhook.model_validate({**_webhook(port, ca_pem), "purpose": Purpose.ORDERS})
         registered = await register_endpoint.register(hub, administrator, player.id, endpoint)
         network.members.append(
-            Member(player.id, player.sector, port, dict(key.as_dict(private=True)), registered.secret or "")
+            Member(
+                player.id,
+                player.sector,
+                port,
+                dict(key.as_dict(private=True)),
+                registered.secret or "",
+                await _enroll_key(hub, player.id),
+            )
         )
     for name, sector in cast.DESKS:
         port = ports.pop(0)
@@ -144,6 +156,14 @@ async def _enroll(hub: Hub, folder: Path) -> Network:
 async def _enroll_client(hub: Hub, participant: str, client: str, key: ECKey, roles: Any) -> None:
     body = {"id": client, "roles": list(roles), "key": key.as_dict(private=False)}
     await enroll_client.enroll(hub, _administrator(), participant, NewClient.model_validate(body))
+
+
+async def _enroll_key(hub: Hub, participant: str, officer: str | None = None) -> dict[str, Any]:
+    """Register a new signature key for an officer or a participant and return its private half."""
+    key = ECKey.generate_key("P-256")
+    body = {"officer_id": officer, "key": key.as_dict(private=False)}
+    await enroll_key.enroll(hub, _administrator(), participant, NewKey.model_validate(body))
+    return dict(key.as_dict(private=True))
 
 
 def _webhook(port: int, ca_pem: str) -> dict[str, Any]:

@@ -5,10 +5,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from joserfc.jwk import ECKey
+
+from adapters.sandbox import signatures
 from adapters.sandbox.hub import Hub as TokenHolder
 from adapters.transport import HubAnswer, HubClient
 from service import clock
 from service.demo import cast
+from service.security.signatures import Kind
 
 # A whole timeline of a hundred orders is longer than an acknowledgement.
 _LARGEST = 8 * 1024 * 1024
@@ -16,38 +20,48 @@ MAKER, APPROVER, JUNIOR = (person.id for person in cast.OFFICERS)
 
 
 class Police:
-    """The client ``pc02-79-system``; every call carries a fresh access token."""
+    """The client ``pc02-79-system``; every call carries an access token and a proof of its own.
 
-    def __init__(self, address: str, key: Mapping[str, Any]) -> None:
+    Its officers sign what they file and approve. Here one system keeps all their keys, to play them all; a real one
+    has none: each officer's key is on a device of his own.
+    """
+
+    def __init__(self, address: str, key: Mapping[str, Any], officer_keys: Mapping[str, Mapping[str, Any]]) -> None:
         self._client = HubClient(address, timeout=30.0, largest=_LARGEST)
         self._tokens = TokenHolder(self._client, cast.POLICE_CLIENT, key, address)
+        self._officers = {officer: ECKey.import_key(dict(jwk)) for officer, jwk in officer_keys.items()}
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def submit(self, body: Mapping[str, Any], key: str | None = None) -> HubAnswer:
-        """File a request."""
-        return await self._post("/v1/requests", body, {"Idempotency-Key": key or str(uuid.uuid4())})
+        """File a request, signed by the officer that it names."""
+        content = json.dumps(body, ensure_ascii=False).encode()
+        signature = signatures.sign(self._officers[body["officer_id"]], Kind.REQUEST, content, None)
+        headers = {"Idempotency-Key": key or str(uuid.uuid4()), signatures.HEADER: signature}
+        return await self._post("/v1/requests", content, headers)
 
     async def approve(self, request_id: str) -> HubAnswer:
-        """Approve it as the second officer."""
-        return await self._post(f"/v1/requests/{request_id}/approvals", {"officer_id": APPROVER}, {})
+        """Approve it as the second officer, who signs the very bytes that the first one signed."""
+        received = await self._get(f"/v1/requests/{request_id}/body")
+        signature = signatures.sign(self._officers[APPROVER], Kind.APPROVAL, received, request_id)
+        content = json.dumps({"officer_id": APPROVER, "signature": signature}).encode()
+        return await self._post(f"/v1/requests/{request_id}/approvals", content, {})
 
     async def read(self, path: str) -> Any:
         """Read a resource as JSON."""
-        answer = await self._client.get(path, headers=await self._headers())
+        return json.loads(await self._get(path))
+
+    async def _get(self, path: str) -> bytes:
+        answer = await self._client.get(path, headers=await self._tokens.headers("GET", path))
         if answer.status != 200:
             raise RuntimeError(f"GET {path}: {answer.status} {answer.body[:300]!r}")
-        return json.loads(answer.body)
+        return answer.body
 
-    async def _post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> HubAnswer:
-        content = json.dumps(body, ensure_ascii=False).encode()
-        return await self._client.post(path, content=content, headers={**await self._headers(), **headers})
-
-    async def _headers(self) -> dict[str, str]:
-        token = await self._tokens.access_token()
-        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    async def _post(self, path: str, content: bytes, headers: Mapping[str, str]) -> HubAnswer:
+        proven = await self._tokens.headers("POST", path, content)
+        return await self._client.post(path, content=content, headers={**proven, **headers})
 
 
 def demand(action: str, **changes: Any) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from service import clock
-from service.demo import cast, police
+from service.demo import cast, police, proving
 from service.demo.police import Police
 from service.demo.telling import Teller
+from service.settings import Settings
 
 _PATIENCE = 60.0
 
@@ -26,6 +27,7 @@ class Scene:
 
     police: Police
     tell: Teller
+    settings: Settings
     ids: dict[str, str] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
 
@@ -44,6 +46,7 @@ class Scene:
         await self._hold_ended()
         await self._takedown_done()
         await self._escalated()
+        await self._proved()
 
     async def timelines(self) -> None:
         """Print the story of each request."""
@@ -162,6 +165,18 @@ class Scene:
         if answer.status != 403 or not problem["code"].startswith("authority."):
             raise NotSeen(f"it was not refused: {answer.status} {problem}")
         self.tell.say(f"  ✓ 403 {problem['code']}: {problem['detail']}", "green")
+
+    async def _proved(self) -> None:
+        self.tell.step("10. One file proves the lifted freeze to a court: exported, and verified where no hub is")
+        path = await proving.export(self.settings, self.ids["lift of the first freeze"], "evidence")
+        holds, told = await proving.verify(path)
+        if not holds:
+            raise NotSeen(f"the evidence does not hold: {told}")
+        self.tell.say(f"  ✓ the evidence holds, with public keys alone: {told}", "green")
+        holds, told = await proving.verify(proving.tamper(path, cast.ACCOUNT_A, cast.ACCOUNT_B))
+        if holds:
+            raise NotSeen("another account in the evidence was not found")
+        self.tell.say(f"  ✓ another account in it is found: {' '.join(told.split()[1:3])}", "green")
 
     async def _file(self, name: str, body: dict[str, Any]) -> str:
         answer = await self.police.submit(body)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import closing, dossier, ladders, lifting, settling, statuses, timers
+from service.engine import closing, dossier, holding, ladders, lifting, settling, statuses, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import ActionRequest, Order, table_of
@@ -54,9 +54,12 @@ async def end_orders(
 async def end_requests(
     conn: AsyncConnection, hub: Hub, log: Log, about: Mapping[UUID, Dossier], ended: Sequence[Row]
 ) -> None:
-    """Lapse the requests whose end came before their second officer did."""
+    """Lapse the requests whose end came before their second officer did, refuse those that were held until then."""
     for row in ended:
         found = about[row["subject_id"]]
+        if found.request["state"] is RequestState.HELD_FOR_CALLBACK:
+            await holding.refuse(conn, hub, log, hub.actor, found, "end_reached")
+            continue
         if found.request["state"] is not RequestState.AWAITING_APPROVAL:
             continue
         state = states.advance_request(found.request["state"], RequestEvent.LAPSE)

@@ -133,7 +133,10 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> o
         "stage": str(deadline["stage"]),
         "due_at": messages.instant(item.was_due_at),
     }
-    letters = [i18n.notice(item.rung.number, str(whom), language, **said) for language in i18n.LANGUAGES]
+    # An agency that is late itself is told to act, not to press somebody else.
+    own = whom is Reach.AGENCY and deadline["subject_kind"] is SubjectKind.APPEAL
+    todo = "appeal" if own else str(whom)
+    letters = [i18n.notice(item.rung.number, todo, language, **said) for language in i18n.LANGUAGES]
     return outbox.Outgoing(
         tenant=deadline["tenant"],
         participant_id=endpoint.tenant,

@@ -113,10 +113,11 @@ async def _consequences(conn: AsyncConnection, hub: Hub, facts: Log, fired: Sequ
     due: list[escalating.Due] = []
     for row in fired:
         found = about.get(row["request_id"])
-        ladder, rules = _ladder(hub, row, found, subjects)
+        was_due_at: datetime = were_due.get(_clock(row)) or row["due_at"]
+        ladder, rules = _ladder(row, found, subjects, was_due_at)
         if row["rung"] > 0:
             rung = next(rung for rung in ladder if rung.number == row["rung"])
-            due.append(escalating.Due(row, were_due[_clock(row)], rung, ladder, rules, found))
+            due.append(escalating.Due(row, was_due_at, rung, ladder, rules, found))
             continue
         if row["stage"] not in _OWN:
             _missed(hub, facts, row)
@@ -145,12 +146,14 @@ async def _own_clocks(
 
 
 def _ladder(
-    hub: Hub, row: Row, found: Dossier | None, subjects: dict[UUID, ladders.Subject]
+    row: Row, found: Dossier | None, subjects: dict[UUID, ladders.Subject], was_due_at: datetime
 ) -> tuple[tuple[policy.Rung, ...], policy.Policy]:
     if row["subject_kind"] is SubjectKind.ORDER and found is not None:
         if row["stage"] in _OWN:
             return (), found.policy
         return ladders.of_order(subjects[row["subject_id"]], row["stage"]), found.policy
+    if row["subject_kind"] is SubjectKind.APPEAL and found is not None:
+        return ladders.of_appeal(found.policy, row["stage"], was_due_at - row["started_at"])
     # A task that belongs to no request (an endpoint that is down) climbs the shipped ladder.
     rules = found.policy if found is not None else policy.loads("vn-default")
     return ladders.of_other(rules, row["stage"]), rules

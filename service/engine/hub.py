@@ -25,6 +25,8 @@ class Hub:
     registry: Registry
     # What signs access tokens: the current key and the next one, both published.
     signing: tuple[SigningKey, ...]
+    # What signs orders and lifts, beside each webhook's own secret: the current key and the next one.
+    order_keys: tuple[SigningKey, ...]
 
     @property
     def actor(self) -> Actor:

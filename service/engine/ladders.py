@@ -80,3 +80,15 @@ def of_order(subject: Subject, stage: Stage) -> tuple[policy.Rung, ...]:
 def of_other(rules: policy.Policy, stage: Stage) -> tuple[policy.Rung, ...]:
     """Return the ladder behind a clock of a request or a task."""
     return policy.rungs(rules, None, None, stage)
+
+
+def of_appeal(rules: policy.Policy, stage: Stage, within: timedelta) -> tuple[tuple[policy.Rung, ...], policy.Policy]:
+    """Return the ladder behind a clock of an appeal that has the time ``within``, and the policy that it stands in.
+
+    A policy of before there were appeals knows none: then the shipped ladder is climbed, so that somebody is called.
+    """
+    for chosen in (rules, policy.loads("vn-default")):
+        found = policy.rungs(chosen, None, None, stage, within=within)
+        if found:
+            return found, chosen
+    return (), rules

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import messages, outbox, reach, settling, tasks, timers
+from service.engine import messages, order_keys, outbox, reach, settling, tasks, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Order, table_of
@@ -150,7 +150,7 @@ async def send_lifts(
                 )
                 for stage, due_at in limits
             ]
-        outgoing.append(_outgoing(hub, dossier, order, endpoint, sequences[order["id"]], limits, reason))
+        outgoing.append(_outgoing(hub, dossier, order, endpoint, sequences[order["id"]], limits, reason, at))
     await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids)).values(lift_ordered=True, changed_at=at))
     await timers.start(conn, clocks)
     await outbox.enqueue(conn, hub.vault, at, outgoing)
@@ -178,8 +178,27 @@ def _outgoing(
     sequence: int,
     limits: Sequence[tuple[Any, datetime]],
     reason: str,
+    at: datetime,
 ) -> outbox.Outgoing:
     target = dossier.targets[order["target_id"]]
+    body = messages.order_body(
+        hub.vault,
+        request=dossier.request,
+        case_number=dossier.case_number,
+        agency=dossier.agency,
+        officer=dossier.officer,
+        target=target,
+        order_id=order["id"],
+        participant_id=order["participant_id"],
+        action=Action.LIFT,
+        sequence=sequence,
+        amount=order["amount"],
+        whole_account=dossier.request["whole_account"],
+        ends_at=order["ends_at"],
+        deadlines=limits,
+        lifts=order["id"],
+        reason=reason,
+    )
     return outbox.Outgoing(
         tenant=dossier.tenant,
         participant_id=order["participant_id"],
@@ -189,24 +208,8 @@ def _outgoing(
         message_type=messages.order_type(Action.LIFT),
         subject=str(order["id"]),
         sequence=sequence,
-        body=messages.order_body(
-            hub.vault,
-            request=dossier.request,
-            case_number=dossier.case_number,
-            agency=dossier.agency,
-            officer=dossier.officer,
-            target=target,
-            order_id=order["id"],
-            participant_id=order["participant_id"],
-            action=Action.LIFT,
-            sequence=sequence,
-            amount=order["amount"],
-            whole_account=dossier.request["whole_account"],
-            ends_at=order["ends_at"],
-            deadlines=limits,
-            lifts=order["id"],
-            reason=reason,
-        ),
+        body=body,
+        signature=order_keys.sign(hub, str(order["id"]), body, at),
         request_id=dossier.id,
         order_id=order["id"],
         urgent=True,

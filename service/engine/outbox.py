@@ -25,7 +25,8 @@ _ENDPOINTS = table_of(Endpoint)
 class Outgoing:
     """One thing to send: to which endpoint, about which request or order, with which body.
 
-    ``order_key`` keeps what concerns one case, target and endpoint in order; None for what may overtake.
+    ``order_key`` keeps what concerns one case, target and endpoint in order; None for what may overtake. ``signature``
+    is the hub's own over the body of an order.
     """
 
     tenant: str
@@ -42,6 +43,7 @@ class Outgoing:
     urgent: bool = False
     order_key: int | None = None
     deadline_at: datetime | None = None
+    signature: str | None = None
 
 
 async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
@@ -144,5 +146,6 @@ def _message(dispatch_id: UUID, item: Outgoing, at: datetime) -> str:
         "occurred_at": at.isoformat(),
         "sequence": item.sequence,
         "body": item.body,
+        "signature": item.signature,
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.audit import Log
-from service.engine import messages, outbox, reach, tasks, timers
+from service.engine import messages, order_keys, outbox, reach, tasks, timers
 from service.engine.dossier import Dossier, is_urgent
 from service.engine.hub import Hub
 from service.models import Order, table_of
@@ -74,7 +74,7 @@ async def place(
         placed[order_id] = placement
         orders.append(_order_row(hub, dossier, placement, order_id, at))
         clocks += _order_clocks(dossier, placement, order_id, limits, at)
-        outgoing.append(_outgoing(hub, dossier, placement, order_id, endpoint, limits))
+        outgoing.append(_outgoing(hub, dossier, placement, order_id, endpoint, limits, at))
         log.record(
             dossier.chain,
             Fact.ORDER_PLACED,
@@ -195,10 +195,30 @@ def _outgoing(
     order_id: UUID,
     endpoint: reach.EndpointRow,
     limits: Sequence[tuple[Stage, datetime]],
+    at: datetime,
 ) -> outbox.Outgoing:
     request = dossier.request
     target = dossier.targets[placement.target_id]
     action: Action = request["action"]
+    body = messages.order_body(
+        hub.vault,
+        request=request,
+        case_number=dossier.case_number,
+        agency=dossier.agency,
+        officer=dossier.officer,
+        target=target,
+        order_id=order_id,
+        participant_id=placement.participant_id,
+        action=action,
+        sequence=placement.sequence,
+        amount=request["amount"],
+        whole_account=request["whole_account"],
+        ends_at=request["ends_at"],
+        deadlines=limits,
+        lifts=placement.original if action is Action.LIFT else None,
+        extends=placement.original if action is Action.EXTEND else None,
+        reason=placement.reason,
+    )
     return outbox.Outgoing(
         tenant=dossier.tenant,
         participant_id=placement.participant_id,
@@ -208,25 +228,8 @@ def _outgoing(
         message_type=messages.order_type(action),
         subject=str(order_id),
         sequence=placement.sequence,
-        body=messages.order_body(
-            hub.vault,
-            request=request,
-            case_number=dossier.case_number,
-            agency=dossier.agency,
-            officer=dossier.officer,
-            target=target,
-            order_id=order_id,
-            participant_id=placement.participant_id,
-            action=action,
-            sequence=placement.sequence,
-            amount=request["amount"],
-            whole_account=request["whole_account"],
-            ends_at=request["ends_at"],
-            deadlines=limits,
-            lifts=placement.original if action is Action.LIFT else None,
-            extends=placement.original if action is Action.EXTEND else None,
-            reason=placement.reason,
-        ),
+        body=body,
+        signature=order_keys.sign(hub, str(order_id), body, at),
         request_id=dossier.id,
         order_id=order_id,
         urgent=is_urgent(action, request["urgency"]),

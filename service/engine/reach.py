@@ -87,11 +87,12 @@ def _within(start: int | None, end: int | None, minute: int) -> bool:
 
 
 async def supervisors(conn: AsyncConnection, participants: Collection[str]) -> dict[str, str]:
-    """Return the supervisor of each participant that has one."""
-    query = sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.supervisor_id).where(
-        _PARTICIPANTS.c.id.in_(participants), _PARTICIPANTS.c.supervisor_id.is_not(None)
+    """Return the supervisor of each participant that has one; an agency's is the one that it belongs to."""
+    above = sa.func.coalesce(_PARTICIPANTS.c.supervisor_id, _PARTICIPANTS.c.parent_id)
+    query = sa.select(_PARTICIPANTS.c.id, above.label("above")).where(
+        _PARTICIPANTS.c.id.in_(participants), above.is_not(None)
     )
-    return {row.id: row.supervisor_id for row in (await conn.execute(query)).all()}
+    return {row.id: row.above for row in (await conn.execute(query)).all()}
 
 
 async def names(conn: AsyncConnection, participants: Collection[str]) -> dict[str, str]:

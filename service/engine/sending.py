@@ -56,6 +56,8 @@ def open_message(vault: Vault, claimed: Claimed) -> Message:
         occurred_at=datetime.fromisoformat(stored["occurred_at"]),
         sequence=stored["sequence"],
         body=stored["body"],
+        # What was placed before orders were signed has none, and is sent as it is.
+        signature=stored.get("signature"),
     )
 
 

@@ -25,6 +25,7 @@ class News:
     participant_id: str | None = None
     amount_held: int | None = None
     refusal_code: str | None = None
+    appeal_id: UUID | None = None
 
 
 async def tell(conn: AsyncConnection, hub: Hub, at: datetime, news: Sequence[News]) -> None:
@@ -66,6 +67,7 @@ def _body(item: News, at: datetime) -> dict[str, Any]:
         "participant_id": item.participant_id,
         "amount_held": messages.money(item.amount_held),
         "refusal_code": item.refusal_code,
+        "appeal_id": str(item.appeal_id) if item.appeal_id else None,
         "occurred_at": messages.instant(at),
     }
     return {key: value for key, value in body.items() if value is not None}

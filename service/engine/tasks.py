@@ -1,6 +1,6 @@
 """How the hub asks a person to do something: a task with a deadline of its own, and a fact."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,24 +49,35 @@ async def moot(conn: AsyncConnection, log: Log, actor: Actor, request_id: UUID, 
         _TASKS.c.order_id.is_(None),
     )
     rows = (await conn.execute(about)).all()
-    pending = [row for row in rows if row.resolved_at is None]
-    ids = [row.id for row in pending]
-    done = sa.update(_TASKS).where(_TASKS.c.id.in_(ids)).values(resolved_at=log.at, resolved_by=actor.id)
-    if ids:
-        await conn.execute(done)
-        await settling.cancel(conn, log.at, ids, [Stage.TASK])
-    for row in pending:
+    await _resolve(conn, log, actor, chain, [row for row in rows if row.resolved_at is None])
+    return sorted({row.participant_id for row in rows})
+
+
+async def resolve(conn: AsyncConnection, log: Log, actor: Actor, request_id: UUID, kind: TaskKind, chain: str) -> None:
+    """Resolve the open tasks of one kind about a request: what they asked for was done, or is not wanted any more."""
+    pending = sa.select(_TASKS).where(
+        _TASKS.c.request_id == request_id, _TASKS.c.kind == kind, _TASKS.c.resolved_at.is_(None)
+    )
+    await _resolve(conn, log, actor, chain, (await conn.execute(pending)).all())
+
+
+async def _resolve(conn: AsyncConnection, log: Log, actor: Actor, chain: str, rows: Sequence[sa.Row[Any]]) -> None:
+    if not rows:
+        return
+    ids = [row.id for row in rows]
+    await conn.execute(sa.update(_TASKS).where(_TASKS.c.id.in_(ids)).values(resolved_at=log.at, resolved_by=actor.id))
+    await settling.cancel(conn, log.at, ids, [Stage.TASK])
+    for row in rows:
         log.record(
             chain,
             Fact.TASK_RESOLVED,
             actor,
             row.tenant,
-            request_id=request_id,
+            request_id=row.request_id,
             task_id=str(row.id),
             kind=str(row.kind),
             participant_id=row.participant_id,
         )
-    return sorted({row.participant_id for row in rows})
 
 
 async def open_tasks(conn: AsyncConnection, log: Log, actor: Actor, at: datetime, new: Iterable[NewTask]) -> list[UUID]:

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -14,6 +12,9 @@ from service import db
 from service.audit import Log
 from service.db import Database, Unit
 from service.models import SpentIdentifier, table_of
+from service.security.single_use import SingleUse
+
+__all__ = ["CallWriter", "IdentifierSpent", "SingleUse", "Writer", "lock", "spend"]
 
 T = TypeVar("T")
 _SPENT = table_of(SpentIdentifier)
@@ -23,15 +24,6 @@ class IdentifierSpent(Exception):
     """A single-use identifier was used before; the whole unit is undone."""
 
 
-@dataclass(frozen=True, slots=True)
-class SingleUse:
-    """A token's ``jti``: it may have one effect, on any node, until it expires."""
-
-    issuer: str
-    identifier: str
-    expires_at: datetime
-
-
 class Writer:
     """Runs units of change; ``wake`` is set after each commit, so that delivery and firing look at once."""
 
@@ -39,19 +31,48 @@ class Writer:
         self._database = database
         self.wake = asyncio.Event()
 
-    async def run(self, unit: Unit[T], spend: Sequence[SingleUse] = ()) -> T:
+    async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = ()) -> T:
         """Run ``unit`` in one transaction and return its result after the commit.
 
-        Raises ``IdentifierSpent`` before the unit runs when one of ``spend`` was used before.
+        Raises ``IdentifierSpent`` before the unit runs when one of ``singles`` was used before.
         """
 
         async def whole(conn: AsyncConnection) -> T:
-            await _spend(conn, spend)
+            await spend(conn, singles)
             return await unit(conn)
 
         result = await self._database.write(whole)
         self.wake.set()
         return result
+
+    def for_call(self) -> "CallWriter":
+        """Return a writer for one call at a door: what the call owes is spent with its first change."""
+        return CallWriter(self._database, self.wake)
+
+
+class CallWriter(Writer):
+    """Writes for one call; the proof that came with the call is spent in the transaction of the call's effect."""
+
+    def __init__(self, database: Database, wake: asyncio.Event) -> None:
+        super().__init__(database)
+        self.wake = wake
+        self._owed: list[SingleUse] = []
+
+    def owe(self, single: SingleUse) -> None:
+        """Spend this with the next unit that is committed, once."""
+        self._owed.append(single)
+
+    async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = ()) -> T:
+        """Run ``unit`` as ``Writer.run`` does, and spend what the call owes with it; undone, it is owed still."""
+        owed = tuple(self._owed)
+        result = await super().run(unit, (*owed, *singles))
+        self._owed = [single for single in self._owed if single not in owed]
+        return result
+
+    async def settle(self) -> None:
+        """Spend what is still owed, in a transaction of its own. Raises ``IdentifierSpent``."""
+        if self._owed:
+            await self.run(_nothing)
 
 
 async def lock(conn: AsyncConnection, chains: Collection[str]) -> Log:
@@ -65,12 +86,16 @@ async def lock(conn: AsyncConnection, chains: Collection[str]) -> Log:
     return log
 
 
-async def _spend(conn: AsyncConnection, identifiers: Sequence[SingleUse]) -> None:
+async def spend(conn: AsyncConnection, identifiers: Sequence[SingleUse]) -> None:
+    """Spend identifiers in the transaction of ``conn``. Raises ``IdentifierSpent`` for one that was used before."""
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     for single in identifiers:
-        statement = insert(_SPENT).values(
-            issuer=single.issuer, identifier=single.identifier, expires_at=single.expires_at
-        )
+        statement = insert(_SPENT).values(issuer=single.issuer, identifier=single.digest, expires_at=single.expires_at)
+        # It waits for a transaction that is spending the same identifier, and then finds it spent.
         done = await conn.execute(statement.on_conflict_do_nothing().returning(sa.literal(1)))
         if done.first() is None:
             raise IdentifierSpent(single.issuer)
+
+
+async def _nothing(_conn: AsyncConnection) -> None:
+    """A unit without a change of its own."""

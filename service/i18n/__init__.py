@@ -65,7 +65,8 @@ def group(enum: type[StrEnum]) -> str:
 def notice(rung: int, reach: str, lang: str, **params: Any) -> tuple[str, str]:
     """Return subject and text of an escalation's e-mail: ``reference``, ``participant``, ``stage``, ``due_at``.
 
-    ``reach`` says who reads it (a ``terms.Reach``) and so what there is to do. A notice never holds personal data.
+    ``reach`` says who reads it (a ``terms.Reach``; ``appeal`` for an agency that is late itself) and so what there is
+    to do. A notice never holds personal data.
     """
     number = min(max(rung, 1), FALLBACK_RUNG)
     subject = text(f"notices.rung_{number}.subject", lang, **params)

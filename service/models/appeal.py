@@ -1,4 +1,4 @@
-"""Somebody contests a hold: who and why (sealed), the agency's answer and its decision, with clocks of their own."""
+"""Somebody contests a hold: who and why (sealed), the agency's answer and decision, with clocks of their own."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from workflows.terms import AppealGround, AppealState
 
 
 class Appeal(SQLModel, table=True):
-    """Somebody contests a hold: who and why (sealed), the agency's answer and its decision, with clocks of their own."""
+    """Somebody contests a hold: who and why (sealed), the agency's answer and decision, with clocks of their own."""
 
     __tablename__ = "appeals"
     __table_args__ = (sa.Index("ix_appeals_list", "tenant", "filed_at", "id"),)

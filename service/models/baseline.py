@@ -1,4 +1,4 @@
-"""What is usual for an officer, an agency or a pair: the 99th percentile of their busy hours of the last 30 days."""
+"""What is usual for an officer, an agency or a pair: the 99th percentile of the busy hours of the last 30 days."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from workflows.terms import BoundKind, BoundSubject
 
 
 class Baseline(SQLModel, table=True):
-    """What is usual for an officer, an agency or a pair: the 99th percentile of their busy hours of the last 30 days."""
+    """What is usual for an officer, an agency or a pair: the 99th percentile of the busy hours of the last 30 days."""
 
     __tablename__ = "baselines"
     __table_args__ = (sa.PrimaryKeyConstraint("tenant", "subject_kind", "subject", "kind"),)

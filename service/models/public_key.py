@@ -1,4 +1,4 @@
-"""A registered public key: of a client (assertions), an officer or participant (signatures), or the hub (orders)."""
+"""A registered public key: of a client (assertions), an officer or participant (signatures) or the hub (orders)."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from sqlmodel import JSON, Field, SQLModel
 
 
 class PublicKey(SQLModel, table=True):
-    """A registered public key: of a client (assertions), an officer or participant (signatures), or the hub (orders)."""
+    """A registered public key: of a client (assertions), an officer or participant (signatures) or the hub (orders)."""
 
     __tablename__ = "public_keys"
 

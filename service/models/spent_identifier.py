@@ -11,5 +11,6 @@ class SpentIdentifier(SQLModel, table=True):
     __tablename__ = "spent_identifiers"
 
     issuer: str = Field(primary_key=True, max_length=64)
+    # SHA-256 in hex, so that its length is ours and not the client's
     identifier: str = Field(primary_key=True, max_length=128)
     expires_at: datetime = Field(index=True)

@@ -59,10 +59,12 @@ async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order
             .order_by(_ACKNOWLEDGEMENTS.c.received_at, _ACKNOWLEDGEMENTS.c.id)
         )
     ).all()
+    opened = _opened(vault, message)
     return ParticipantOrder(
         id=order_id,
         state=found.state,
-        body=_opened(vault, message)["body"],
+        body=opened["body"],
+        signature=opened.get("signature"),
         acknowledgements=[_answer(row) for row in answers],
     )
 
@@ -82,6 +84,7 @@ def _item(vault: Vault, row: sa.Row[Any]) -> InboxItem:
         occurred_at=datetime.fromisoformat(message["occurred_at"]),
         sequence=message["sequence"],
         body=message["body"],
+        signature=message.get("signature"),
     )
 
 

@@ -96,7 +96,8 @@ async def one(
     conn: AsyncConnection, vault: Vault, principal: Principal, participant_id: str
 ) -> shapes.ParticipantDetail | None:
     """Return a member whole, or None when there is none or it is not for the caller."""
-    query = sa.select(*_SUMMARY).where(_PARTICIPANTS.c.id == participant_id, _visible_whole(principal))
+    columns = (*_SUMMARY, _PARTICIPANTS.c.duty_phone)
+    query = sa.select(*columns).where(_PARTICIPANTS.c.id == participant_id, _visible_whole(principal))
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         return None

@@ -103,10 +103,21 @@ async def one(
         original_request_id=row.original_id,
         measure=row.measure,
         review_by=row.review_by,
+        held_at=row.held_at,
+        held_bounds=row.held_bounds or [],
         targets=[_target(vault, target) for target in targets.values()],
         order_list=await _orders(conn, orders, targets),
         unreachable=await _unreachable(conn, request_id),
     )
+
+
+async def body(conn: AsyncConnection, vault: Vault, principal: Principal, request_id: UUID) -> bytes | None:
+    """Return the bytes of a request as they were received, for its own agency alone; None for everybody else's."""
+    query = sa.select(_REQUESTS.c.tenant, _REQUESTS.c.body_sealed).where(_REQUESTS.c.id == request_id)
+    row = (await conn.execute(query)).one_or_none()
+    if row is None or not visibility.owns(principal, row.tenant):
+        return None
+    return vault.unseal("requests", request_id, row.tenant, row.body_sealed).encode()
 
 
 def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:

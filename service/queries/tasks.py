@@ -2,18 +2,27 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Task, table_of
+from service.models import Participant, Task, table_of
 from service.queries import cursors, visibility
+from service.schemas.callbacks import Call
 from service.schemas.tasks import TaskAnswer, TaskPage
 from service.security.principals import Principal
 from service.vault import Vault
 from workflows.terms import TaskKind
 
 _TASKS = table_of(Task)
+_PARTICIPANTS = table_of(Participant)
+_WITH_WHOM = (
+    sa.select(_TASKS, _PARTICIPANTS.c.short_name, _PARTICIPANTS.c.duty_phone)
+    .select_from(_TASKS)
+    .outerjoin(_PARTICIPANTS, _PARTICIPANTS.c.id == _TASKS.c.participant_id)
+)
+_ELSEWHERE = frozenset({"note", "call"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ async def page(
     conn: AsyncConnection, vault: Vault, principal: Principal, wanted: Filter, *, after: str | None, limit: int
 ) -> TaskPage:
     """Return a page of what the caller may see, the earliest due first."""
-    query = sa.select(_TASKS).where(visibility.tasks(principal)).order_by(_TASKS.c.due_at, _TASKS.c.id)
+    query = _WITH_WHOM.where(visibility.tasks(principal)).order_by(_TASKS.c.due_at, _TASKS.c.id)
     if wanted.resolved is not None:
         is_open = _TASKS.c.resolved_at.is_(None)
         query = query.where(sa.not_(is_open) if wanted.resolved else is_open)
@@ -43,12 +52,20 @@ async def page(
     rows = (await conn.execute(query.limit(limit + 1))).all()
     shown = rows[:limit]
     more = cursors.write(shown[-1].due_at, shown[-1].id) if len(rows) > limit else None
-    return TaskPage(items=[show(vault, row) for row in shown], next=more)
+    return TaskPage(items=[_show(vault, row) for row in shown], next=more)
 
 
-def show(vault: Vault, row: sa.Row[Any]) -> TaskAnswer:
-    """Return one task as its readers see it, with its note opened."""
+async def one(conn: AsyncConnection, vault: Vault, task_id: UUID) -> TaskAnswer:
+    """Return one task that the caller was found to may see."""
+    return _show(vault, (await conn.execute(_WITH_WHOM.where(_TASKS.c.id == task_id))).one())
+
+
+def _show(vault: Vault, row: sa.Row[Any]) -> TaskAnswer:
     values = row._mapping
     sealed = values["note_sealed"]
     note = vault.unseal("tasks", row.id, row.tenant, sealed) if sealed else None
-    return TaskAnswer(**{name: values[name] for name in TaskAnswer.model_fields if name != "note"}, note=note)
+    call = None
+    if row.participant_id is not None:
+        call = Call(participant_id=row.participant_id, name=row.short_name, phone=row.duty_phone)
+    shown = {name: values[name] for name in TaskAnswer.model_fields if name not in _ELSEWHERE}
+    return TaskAnswer(**shown, note=note, call=call)

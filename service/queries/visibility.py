@@ -4,11 +4,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.models import ActionRequest, Escalation, Order, Task, table_of
+from service.models import ActionRequest, Appeal, Escalation, Order, Task, table_of
 from service.security.principals import Principal
-from workflows.terms import Sector
+from workflows.terms import Role, Sector
 
 _REQUESTS = table_of(ActionRequest)
+_APPEALS = table_of(Appeal)
 _ORDERS = table_of(Order)
 _ESCALATIONS = table_of(Escalation)
 _TASKS = table_of(Task)
@@ -55,3 +56,22 @@ def escalations(principal: Principal, supervised: sa.Select[Any]) -> Condition:
 def tasks(principal: Principal) -> Condition:
     """Tasks are the coordinators'."""
     return sa.true() if sees_all(principal) else sa.false()
+
+
+def appeals(principal: Principal) -> Condition:
+    """An agency sees the appeals against its requests, a participant those that it filed itself."""
+    if sees_all(principal):
+        return sa.true()
+    column = _APPEALS.c.tenant if principal.sector is Sector.AGENCY else _APPEALS.c.participant_id
+    return column == principal.tenant
+
+
+def opens_appeal(principal: Principal, tenant: str, participant_id: str | None) -> bool:
+    """Tell whether what is sealed in a visible appeal is opened for the caller.
+
+    The agency reads what it must answer, the participant what it filed, the duty desk what it filed for a person;
+    nobody else at the hub does.
+    """
+    if sees_all(principal):
+        return participant_id is None and Role.COORDINATOR in principal.roles
+    return principal.tenant in {tenant, participant_id}

@@ -58,6 +58,10 @@ class InboxItem(Answer):
     occurred_at: Instant
     sequence: int
     body: dict[str, Any]
+    signature: str | None = Field(
+        description="the hub's detached ES256 JWS over the RFC 8785 form of `body`, as a webhook has it in the header"
+        " `Hoatoc-Signature`; null for an order from before orders were signed"
+    )
 
 
 class InboxPage(Answer):
@@ -73,4 +77,5 @@ class ParticipantOrder(Answer):
     id: UUID
     state: OrderState
     body: dict[str, Any]
+    signature: str | None = Field(description="the hub's own, over the RFC 8785 form of `body`")
     acknowledgements: list[dict[str, Any]]

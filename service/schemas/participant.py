@@ -88,7 +88,8 @@ class OrderBody(Answer):
     lifts_order_id: UUID | None = Field(description="of a lift: the order that it undoes")
     extends_order_id: UUID | None = Field(description="of an extension: the order whose end moves to `ends_at`")
     reason: str | None = Field(
-        description="of a lift that no officer signed: `end_reached`, `unreviewed`, `withdrawn` or `late_answer`"
+        description="of a lift that no officer signed: `end_reached`, `unreviewed`, `withdrawn`, `late_answer` or"
+        " `appeal_upheld`"
     )
     deadlines: list[OrderDeadline]
     answer_url: str = Field(description="POST your acknowledgement here, relative to the hub's address")
@@ -103,6 +104,7 @@ class StatusBody(Answer):
     fact: str = Field(description="the code of the timeline's fact, such as `order.executed`; new ones may come")
     state: str = Field(description="of the order where there is one, else of the request, after this fact")
     occurred_at: Instant
+    appeal_id: UUID | None = Field(default=None, description="of the facts `appeal.…`: what `getAppeal` tells of")
 
 
 class OrderStatusBody(StatusBody):

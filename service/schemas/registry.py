@@ -59,6 +59,26 @@ class PublicJwk(Shape):
     d: Text64 | None = Field(default=None, description="never send it: a key that was sent here is burnt")
 
 
+class NewKey(Shape):
+    """A signature key: of an officer of this agency, or the one that this participant signs its answers with."""
+
+    officer_id: Slug | None = Field(default=None, description="whose key it is; only an agency has officers")
+    key: PublicJwk
+    not_after: Instant | None = Field(default=None, description="the key's end, at most a year from now; default: that")
+    credential_id: (
+        Annotated[str, StringConstraints(strict=True, max_length=1400, pattern=r"^[A-Za-z0-9_-]+$")] | None
+    ) = Field(default=None, description="how the browser names a passkey (WebAuthn), base64url; none for a key file")
+
+
+class KeyEnrolled(Answer):
+    """A registered signature key; ``kid`` is its RFC 7638 thumbprint."""
+
+    kid: str
+    participant_id: str
+    officer_id: str | None
+    not_after: Instant
+
+
 class NewClient(Shape):
     """A client system and its key for assertions; a known one gets these roles and this key besides its others."""
 
@@ -86,6 +106,9 @@ class NewOfficer(Shape):
     rank: Rank
     number: Annotated[Text64, StringConstraints(max_length=32)]
     powers: Annotated[list[Power], Field(min_length=1, max_length=len(Power))]
+    appointed_until: Instant | None = Field(
+        default=None, description="when the appointment ends by itself; none: until somebody suspends the officer"
+    )
 
 
 class OfficerAnswer(Answer):
@@ -96,6 +119,7 @@ class OfficerAnswer(Answer):
     number: str
     powers: list[Power]
     active: bool
+    appointed_until: Instant | None = Field(description="from then on the officer signs nothing")
     created_at: Instant
 
 
@@ -177,6 +201,7 @@ class ParticipantPage(Answer):
 class ParticipantDetail(ParticipantSummary):
     """A participant whole, as its own and the hub's administrators see it."""
 
+    duty_phone: str | None = Field(description="the number of the duty desk, over which the hub calls back")
     clients: list[ClientAnswer]
     keys: list[KeyAnswer]
     officers: list[OfficerAnswer]

@@ -115,10 +115,24 @@ SubmitRequest = Annotated[
 ]
 
 
+DetachedJws = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2048)]
+
+
 class OfficerSays(Shape):
-    """The second officer's approval or review, or the withdrawing officer."""
+    """The withdrawing officer."""
 
     officer_id: Slug
+
+
+class OfficerSigns(Shape):
+    """The second officer's approval or review, signed over the very request that the first one signed."""
+
+    officer_id: Slug
+    signature: DetachedJws | None = Field(
+        default=None,
+        description="detached ES256 JWS over the RFC 8785 form of the filed request; `typ` hoatoc-approval+jws or"
+        " hoatoc-review+jws, `sub` the request's id",
+    )
 
 
 class DeadlineAnswer(Answer):
@@ -217,6 +231,8 @@ class RequestDetail(RequestSummary):
     original_request_id: UUID | None
     measure: Measure | None
     review_by: Instant | None
+    held_at: Instant | None = Field(description="since when it waits, or waited, for the agency to be called back")
+    held_bounds: list[str] = Field(description="the bounds that it passed, such as `officer_count`; new ones may come")
     targets: list[TargetAnswer]
     order_list: list[OrderAnswer]
     unreachable: list[Unreachable]

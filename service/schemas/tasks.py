@@ -1,10 +1,11 @@
 """The shapes of tasks: what a person must do, by when, and what came of it."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from service.schemas.callbacks import Call, Note
 from service.schemas.common import Answer, Instant, Shape
 from workflows.terms import TaskKind
 
@@ -12,9 +13,7 @@ from workflows.terms import TaskKind
 class TaskResolution(Shape):
     """What the person did; it is sealed, for it may name people."""
 
-    note: (
-        Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2000, pattern=r"^\S[\s\S]*$")] | None
-    ) = None
+    note: Note | None = None
 
 
 class TaskAnswer(Answer):
@@ -32,6 +31,7 @@ class TaskAnswer(Answer):
     resolved_at: Instant | None
     resolved_by: str | None
     note: str | None
+    call: Call | None = Field(description="the duty desk of the participant that it is about, if it is")
 
 
 class TaskPage(Answer):

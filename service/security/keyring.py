@@ -122,6 +122,17 @@ def current(keys: Sequence[SigningKey], now: datetime) -> SigningKey:
     return max(fit, key=lambda key: key.not_before)
 
 
+def in_force(keys: Sequence[SigningKey], now: datetime) -> SigningKey:
+    """Return the key to sign an order with: of those valid now, the one that began last.
+
+    Raises KeyUnfit ``key.none_valid`` where there is none: an unsigned order is never placed.
+    """
+    fit = [key for key in keys if key.not_before <= now < key.not_after]
+    if not fit:
+        raise KeyUnfit("key.none_valid")
+    return max(fit, key=lambda key: key.not_before)
+
+
 def public_key(members: Mapping[str, object]) -> tuple[ec.EllipticCurvePublicKey, str]:
     """Parse a public P-256 signing JWK and return it with its RFC 7638 thumbprint. Raises KeyUnfit."""
     if "d" in members:

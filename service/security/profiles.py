@@ -1,6 +1,6 @@
 """The token profiles as data: which header, which claims and which lifetime each kind of token has, exactly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ class KeyPurpose(StrEnum):
 
     CLIENT_ASSERTION = "client_assertion"
     ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a purpose, not a secret
+    PROOF = "proof"
 
 
 LONGEST_LIFETIME = timedelta(seconds=300)
@@ -20,8 +21,8 @@ class Profile:
     """One kind of token.
 
     ``header`` is the exact set of header members and ``types`` the accepted spellings of ``typ``; ``required`` claims
-    must be there, ``optional`` ones may, any other is refused. A proof of possession (RFC 9449) is one more value here:
-    its header names ``jwk`` instead of ``kid``, and its claims have no ``exp``.
+    must be there, ``optional`` ones may, any other is refused. A proof of possession names its key itself (``jwk``
+    instead of ``kid``) and has no ``exp``: its ``lifetime`` counts from ``iat``.
     """
 
     purpose: KeyPurpose
@@ -51,3 +52,16 @@ ACCESS_TOKEN = Profile(
     optional=frozenset({"nbf"}),
     lifetime=LONGEST_LIFETIME,
 )
+
+# RFC 9449. A proof is made for one call: a minute is for the way and the clocks, not for keeping it.
+PROOF_OF_READING = Profile(
+    purpose=KeyPurpose.PROOF,
+    types=frozenset({"dpop+jwt"}),
+    header=frozenset({"alg", "typ", "jwk"}),
+    required=frozenset({"htm", "htu", "iat", "jti", "ath"}),
+    optional=frozenset(),
+    lifetime=timedelta(seconds=60),
+)
+
+# A call that changes something is bound to its body too: RFC 9449 leaves that to a claim of one's own.
+PROOF_OF_CHANGE = replace(PROOF_OF_READING, required=PROOF_OF_READING.required | {"bsh"})

@@ -6,6 +6,7 @@ from enum import StrEnum
 class Reason(StrEnum):
     """One code per check; codes are stored in audit entries, so they are added to but never renamed."""
 
+    SCHEME = "form.scheme"
     TOO_LONG = "form.too_long"
     SEGMENTS = "form.segments"
     ALPHABET = "form.alphabet"
@@ -35,6 +36,16 @@ class Reason(StrEnum):
     NOT_YET_VALID = "time.not_yet_valid"
     EXPIRED = "time.expired"
     LIFETIME = "time.lifetime"
+    TOO_OLD = "time.too_old"
+    PROOF_MISSING = "proof.missing"
+    PROOF_REPEATED = "proof.repeated"
+    PROOF_KEY = "proof.key"
+    PROOF_BINDING = "proof.binding"
+    PROOF_METHOD = "proof.method"
+    PROOF_TARGET = "proof.target"
+    PROOF_QUERY = "proof.query"
+    PROOF_TOKEN = "proof.token"  # noqa: S105 - the name of a check, not a secret
+    PROOF_BODY = "proof.body"
 
 
 class TokenRefused(Exception):

@@ -15,6 +15,8 @@ class Scope(StrEnum):
     REQUESTS_READ = "requests:read"
     ORDERS_READ = "orders:read"
     ORDERS_ANSWER = "orders:answer"
+    APPEALS_FILE = "appeals:file"
+    APPEALS_READ = "appeals:read"
     ESCALATIONS_READ = "escalations:read"
     TASKS_READ = "tasks:read"
     TASKS_RESOLVE = "tasks:resolve"
@@ -26,20 +28,26 @@ class Scope(StrEnum):
     AUDIT_READ = "audit:read"
 
 
+_AGENCYS_READS = frozenset({Scope.REQUESTS_READ, Scope.APPEALS_READ, Scope.ESCALATIONS_READ})
+
 # Least privilege: administrators see no cases, nobody who writes the registry reads a request, and a reader of the
 # audit changes nothing. Roles add up; a system that makes and approves holds both.
 SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
     {
-        Role.MAKER: frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_READ, Scope.ESCALATIONS_READ}),
-        Role.APPROVER: frozenset({Scope.REQUESTS_APPROVE, Scope.REQUESTS_READ, Scope.ESCALATIONS_READ}),
-        Role.READER: frozenset({Scope.REQUESTS_READ, Scope.ESCALATIONS_READ}),
+        Role.MAKER: _AGENCYS_READS | {Scope.REQUESTS_WRITE},
+        Role.APPROVER: _AGENCYS_READS | {Scope.REQUESTS_APPROVE},
+        Role.READER: _AGENCYS_READS,
         Role.AGENCY_ADMIN: frozenset({Scope.AGENCY_ADMIN, Scope.REGISTRY_READ}),
-        Role.PARTICIPANT_OPERATOR: frozenset({Scope.ORDERS_READ, Scope.ORDERS_ANSWER, Scope.ESCALATIONS_READ}),
+        Role.PARTICIPANT_OPERATOR: frozenset(
+            {Scope.ORDERS_READ, Scope.ORDERS_ANSWER, Scope.APPEALS_FILE, Scope.APPEALS_READ, Scope.ESCALATIONS_READ}
+        ),
         Role.SUPERVISOR: frozenset({Scope.ESCALATIONS_READ, Scope.REGISTRY_READ}),
         Role.COORDINATOR: frozenset(
             {
                 Scope.REQUESTS_READ,
                 Scope.ORDERS_READ,
+                Scope.APPEALS_FILE,
+                Scope.APPEALS_READ,
                 Scope.ESCALATIONS_READ,
                 Scope.TASKS_READ,
                 Scope.TASKS_RESOLVE,
@@ -47,7 +55,9 @@ SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
                 Scope.POLICIES_READ,
             }
         ),
-        Role.AUDITOR: frozenset({Scope.AUDIT_READ, Scope.REQUESTS_READ, Scope.REGISTRY_READ, Scope.POLICIES_READ}),
+        Role.AUDITOR: frozenset(
+            {Scope.AUDIT_READ, Scope.REQUESTS_READ, Scope.APPEALS_READ, Scope.REGISTRY_READ, Scope.POLICIES_READ}
+        ),
         Role.HUB_ADMIN: frozenset(
             {Scope.REGISTRY_READ, Scope.REGISTRY_WRITE, Scope.POLICIES_READ, Scope.POLICIES_WRITE}
         ),

@@ -1,42 +1,62 @@
-"""The hub's own token keys: one in force, one published ahead, renewed by a start that finds them old."""
+"""The hub's own signing keys, for tokens and for orders: one in force, one published ahead, renewed by an old start."""
 
 import os
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from service.security import keyfile
 from service.security.keyring import SigningKey
 
-# A token-signing key lives 90 days (PROMISES T16); the next one is published from the first day.
-LIFE = timedelta(days=90)
-# For a week both keys are good: in it a start moves the next key up, and nodes that start later or not at all agree.
-OVERLAP = timedelta(days=7)
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Keys of one use: they live for ``life``, and for ``overlap`` before its end the next one is good as well.
+
+    In that time a start moves the next key up, and nodes that start later or not at all agree.
+    """
+
+    name: str
+    life: timedelta
+    overlap: timedelta
 
 
-def load(folder: Path, now: datetime) -> tuple[SigningKey, ...]:
-    """Return the current and the next key; make what is missing, and move up when the current one ends in a week.
+# A token-signing key lives 90 days (PROMISES T16); what signs orders lives a year at most, and its successor is known
+# to participants for a month before it signs.
+TOKENS = Series("token", timedelta(days=90), timedelta(days=7))
+ORDERS = Series("order", timedelta(days=365), timedelta(days=30))
+
+
+# The next key signs as soon as it is good; the files move up a day later, when no token of the key before is alive: a
+# start that finds the files moved knows that key no more.
+_AT_REST = timedelta(days=1)
+
+
+def load(folder: Path, now: datetime, series: Series = TOKENS) -> tuple[SigningKey, ...]:
+    """Return the current and the next key; make what is missing, and move up when the current one is about to end.
 
     Nodes that start at once on one folder agree: a file is put in place whole, and the first one wins.
     """
-    current = _kept(folder / "token-current.jwk", now)
-    following = _kept(folder / "token-next.jwk", current.not_after - OVERLAP)
-    if current.not_after - now >= OVERLAP:
+    first, second = (folder / f"{series.name}-{which}.jwk" for which in ("current", "next"))
+    current = _kept(first, now, series)
+    following = _kept(second, current.not_after - series.overlap, series)
+    if now < current.not_after - series.overlap + _AT_REST:
         return current, following
-    if following.not_after - now < OVERLAP:
+    if following.not_after - now < series.overlap:
         # The hub was off for months: nothing that is kept is of use.
-        (folder / "token-next.jwk").unlink(missing_ok=True)
-        following = _kept(folder / "token-next.jwk", now)
-    (folder / "token-next.jwk").replace(folder / "token-current.jwk")
-    fresh = _kept(folder / "token-next.jwk", following.not_after - OVERLAP)
-    # The one that ends soon is still published: tokens that it signed are out there.
+        second.unlink(missing_ok=True)
+        following = _kept(second, now, series)
+    second.replace(first)
+    fresh = _kept(second, following.not_after - series.overlap, series)
+    # The one that ends soon is still published: what it signed is out there.
     return following, fresh, *([current] if current.not_after > now else [])
 
 
-def _kept(path: Path, starts: datetime) -> SigningKey:
+def _kept(path: Path, starts: datetime, series: Series) -> SigningKey:
     if not path.exists():
         made = path.with_name(f".{path.name}.{os.getpid()}")
         made.unlink(missing_ok=True)
-        keyfile.save(SigningKey.generate(not_before=starts, not_after=starts + LIFE), made)
+        keyfile.save(SigningKey.generate(not_before=starts, not_after=starts + series.life), made)
         try:
             os.link(made, path)
         except FileExistsError:

@@ -1,4 +1,4 @@
-"""The only door to python-jose: it verifies client assertions, issues and verifies access tokens, by ES256 alone."""
+"""The only door to python-jose: it issues access tokens and checks signatures of all profiles, by ES256 alone."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import jose
+from cryptography.hazmat.primitives.asymmetric import ec
 from jose import backends, jws
 from jose.backends.cryptography_backend import CryptographyECKey
 
@@ -37,7 +38,7 @@ class ClientAssertion:
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says; ``jkt`` is the thumbprint of the key its bearer must prove."""
+    """What a verified access token says; ``jkt`` is the thumbprint of the key that each call must prove."""
 
     client_id: str
     subject: str
@@ -70,7 +71,7 @@ def verify_client_assertion(token: str, *, key_of: KeyOf, audience: str, now: da
     unverified = compact.parse(token, profiles.CLIENT_ASSERTION)
     client_id = compact.identifier(unverified.claims, "iss")
     key = _key(unverified, client_id, key_of, now)
-    claims = _verified(unverified, key)
+    claims = verified(unverified, key.public)
     if compact.identifier(claims, "sub") != client_id:
         raise TokenRefused(Reason.SUBJECT)
     _check_audience(claims, audience)
@@ -88,7 +89,7 @@ def verify_access_token(token: str, *, key_of: KeyOf, issuer: str, audience: str
     if unverified.claims["iss"] != issuer:
         raise TokenRefused(Reason.ISSUER)
     key = _key(unverified, issuer, key_of, now)
-    claims = _verified(unverified, key)
+    claims = verified(unverified, key.public)
     _check_audience(claims, audience)
     issued_at, expires_at = _check_times(claims, unverified.profile, now)
     return AccessClaims(
@@ -155,6 +156,18 @@ def issue_access_token(
     return token, expires_at, jti
 
 
+def verified(unverified: Unverified, public: ec.EllipticCurvePublicKey) -> VerifiedClaims:
+    """Check the signature with this very key and return the claims. Raises TokenRefused."""
+    # The prepared key is of one kind, whatever the header says; a dict or text would let the library choose.
+    prepared = CryptographyECKey(public, compact.ALGORITHM)
+    try:
+        jws.verify(unverified.text, prepared, algorithms=[compact.ALGORITHM])
+    except Exception:  # whatever a library raises on a hostile token, the answer is the same
+        raise TokenRefused(Reason.SIGNATURE) from None
+    # Safe to promote: with three canonical segments the signature covers exactly the bytes these were read from.
+    return VerifiedClaims(unverified.claims)
+
+
 def _key(unverified: Unverified, issuer: str, key_of: KeyOf, now: datetime) -> VerificationKey:
     kid = str(unverified.header["kid"])
     key = key_of(issuer, kid)
@@ -168,17 +181,6 @@ def _key(unverified: Unverified, issuer: str, key_of: KeyOf, now: datetime) -> V
     if now >= key.not_after:
         raise TokenRefused(Reason.KEY_EXPIRED)
     return key
-
-
-def _verified(unverified: Unverified, key: VerificationKey) -> VerifiedClaims:
-    # The prepared key is of one kind, whatever the header says; a dict or text would let the library choose.
-    prepared = CryptographyECKey(key.public, compact.ALGORITHM)
-    try:
-        jws.verify(unverified.text, prepared, algorithms=[compact.ALGORITHM])
-    except Exception:  # whatever a library raises on a hostile token, the answer is the same
-        raise TokenRefused(Reason.SIGNATURE) from None
-    # Safe to promote: with three canonical segments the signature covers exactly the bytes these were read from.
-    return VerifiedClaims(unverified.claims)
 
 
 def _check_audience(claims: VerifiedClaims, audience: str) -> None:

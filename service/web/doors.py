@@ -1,60 +1,76 @@
-"""What every route asks for: the hub, the caller behind the token, the raw body, one page's size."""
+"""What every route asks for: the hub, the caller behind the token and its proof, the raw body, one page's size."""
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
 
 from service import clock, errors
 from service.actions import issue_token
 from service.engine.hub import Hub
+from service.engine.writer import CallWriter, IdentifierSpent
 from service.queries import clients
-from service.security import principals, tokens
-from service.security.principals import Principal
-from service.security.refusal import TokenRefused
+from service.security import principals, proofs, signatures, tokens
+from service.security.principals import Principal, ScopeMissing
+from service.security.proofs import Call
+from service.security.refusal import Reason, TokenRefused
+from service.security.tokens import AccessClaims
 from service.web.limits import Limits
 from workflows.terms import Sector
 
+# The ends of a call that its caller is told of. After an outage nobody knows what was spent, so nothing more is.
+_ANSWERS = (errors.HubError, ScopeMissing, RequestValidationError)
 
-async def hub(request: Request) -> Hub:
-    """Return the hub that the application was made with."""
-    found: Hub = request.app.state.hub
-    return found
+
+async def call_writer(request: Request) -> CallWriter:
+    """Return this call's own writer, which spends the call's proof with its effect."""
+    return _shared(request).writer.for_call()
+
+
+CallWriterDep = Annotated[CallWriter, Depends(call_writer)]
+
+
+async def hub(request: Request, writer: CallWriterDep) -> Hub:
+    """Return the hub that the application was made with, as this call writes to it."""
+    return replace(_shared(request), writer=writer)
 
 
 HubDep = Annotated[Hub, Depends(hub)]
 
 
-async def caller(request: Request, hub: HubDep) -> Principal:
-    """Return who is calling: a good token of an active client of an active participant, with a key still in force.
+async def caller(request: Request, writer: CallWriterDep) -> AsyncIterator[Principal]:
+    """Give who is calling: a good token and proof of an active client of an active participant, its key in force.
 
-    Raises ``Unauthenticated`` for everything else; why is kept as a fact, never told.
+    The proof of a call that changes something is spent in the transaction of the change; where there was none, it is
+    spent before the answer leaves, so that a captured call has no later effect either. Raises ``Unauthenticated`` for
+    everything else; why is kept as a fact, never told.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if not token:
-        raise errors.Unauthenticated("token.missing")
+    shared = _shared(request)
+    token = await _presented(request, shared)
+    claims = await _token_claims(shared, token)
+    call = _call(request, shared)
     try:
-        if scheme.lower() != "bearer":
-            raise errors.Unauthenticated("token.refused")
-        address = hub.settings.address
-        keys = {key.kid: key for key in hub.signing}
-        claims = tokens.verify_access_token(
-            token,
-            key_of=lambda issuer, kid: keys[kid].verification_key(address) if kid in keys else None,
-            issuer=address,
-            audience=address,
-            now=clock.utc_now(),
-        )
+        proof = proofs.verify(_proof(request), call, access_token=token, jkt=claims.jkt, now=clock.utc_now())
     except TokenRefused as refused:
-        await issue_token.record_refusal(hub, str(refused.reason))
-        raise errors.Unauthenticated("token.refused") from None
-    async with hub.database.read() as conn:
+        raise await _refusal(shared, refused.reason, claims) from None
+    async with shared.database.read() as conn:
         client = await clients.find(conn, claims.client_id, key=claims.jkt)
     if client is None:
-        await issue_token.record_refusal(hub, "client.not_in_force")
-        raise errors.Unauthenticated("token.refused")
+        raise await _refusal(shared, "client.not_in_force", claims)
     limits: dict[str, Limits] = request.app.state.limits
     limits["agency" if client.sector is Sector.AGENCY else "other"].take(client.id)
-    return principals.of_client(claims, tenant=client.tenant, sector=client.sector, roles=client.roles)
+    writer.owe(proof)
+    try:
+        try:
+            yield principals.of_client(claims, tenant=client.tenant, sector=client.sector, roles=client.roles)
+        except _ANSWERS:
+            await _settle(writer, call)
+            raise
+        await _settle(writer, call)
+    except IdentifierSpent:
+        raise await _refusal(shared, "jti.spent", claims) from None
 
 
 async def raw_body(request: Request) -> bytes:
@@ -63,7 +79,77 @@ async def raw_body(request: Request) -> bytes:
     return raw
 
 
-Caller = Annotated[Principal, Depends(caller)]
+# In the function's scope: what a dependency does after the answer has left cannot change it any more.
+Caller = Annotated[Principal, Depends(caller, scope="function")]
 RawBody = Annotated[bytes, Depends(raw_body)]
+Signature = Annotated[
+    str | None,
+    Header(
+        alias="Hoatoc-Signature",
+        max_length=signatures.LONGEST,
+        description="detached ES256 JWS over the RFC 8785 form of the body: `<header>..<signature>`",
+    ),
+]
 PageSize = Annotated[int, Query(ge=1, le=200, description="how many items at most")]
 After = Annotated[str | None, Query(max_length=200, description="the cursor `next` of the page before")]
+
+
+def _shared(request: Request) -> Hub:
+    found: Hub = request.app.state.hub
+    return found
+
+
+async def _presented(request: Request, shared: Hub) -> str:
+    given = request.headers.getlist("authorization")
+    scheme, _, token = "".join(given[:1]).partition(" ")
+    if not token and len(given) < 2:
+        raise errors.Unauthenticated("token.missing")
+    if len(given) > 1 or scheme.lower() != "dpop":
+        # Whoever holds one of our tokens without its key presents it like this: that is worth a fact.
+        raise await _refusal(shared, Reason.SCHEME, None)
+    return token
+
+
+async def _token_claims(shared: Hub, token: str) -> AccessClaims:
+    address = shared.settings.address
+    keys = {key.kid: key for key in shared.signing}
+    try:
+        return tokens.verify_access_token(
+            token,
+            key_of=lambda issuer, kid: keys[kid].verification_key(address) if kid in keys else None,
+            issuer=address,
+            audience=address,
+            now=clock.utc_now(),
+        )
+    except TokenRefused as refused:
+        raise await _refusal(shared, refused.reason, None) from None
+
+
+def _call(request: Request, shared: Hub) -> Call:
+    scope = request.scope
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return Call(
+        method=scope["method"],
+        target=shared.settings.address + path.decode("latin-1"),
+        has_query=bool(scope.get("query_string")),
+        body=scope.get("state", {}).get("raw_body", b""),
+    )
+
+
+def _proof(request: Request) -> str:
+    given = request.headers.getlist("dpop")
+    if not given:
+        raise TokenRefused(Reason.PROOF_MISSING)
+    if len(given) > 1:
+        raise TokenRefused(Reason.PROOF_REPEATED)
+    return given[0]
+
+
+async def _settle(writer: CallWriter, call: Call) -> None:
+    if call.changes:
+        await writer.settle()
+
+
+async def _refusal(shared: Hub, reason: str, claims: AccessClaims | None) -> errors.Unauthenticated:
+    await issue_token.record_refusal(shared, str(reason), claims.client_id if claims else None)
+    return errors.Unauthenticated("token.refused")

@@ -17,7 +17,8 @@ from service.web import validation
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:hoatoc:problem:"
 
-_CHALLENGE = 'Bearer realm="hoatoc"'  # RFC 6750: what is wrong with a token is for the audit, not for the caller
+# RFC 9449, section 7.1, without an error: what is wrong with a token is for the audit, not for the caller.
+_CHALLENGE = 'DPoP realm="hoatoc", algs="ES256"'
 _WAIT = {Unavailable: 5, TooManyRequests: 1}  # seconds, where the error does not say
 _FRAMEWORK = {404: "not_found", 405: "method_not_allowed", 413: "body.too_large"}
 

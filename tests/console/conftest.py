@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import world as worlds
+from console_desk import Desk
 from console_site import Open, Site, Watched
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
@@ -51,15 +53,41 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def signed_in(site: Site, browser: Browser) -> Iterator[Open]:
     """``signed_in(role=…, tenant=…, **context)`` opens a page of a person who came in by a link."""
+    yield from entering(site, browser)
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A hub at which officers file, sign and approve, served on loopback under a name."""
+    made = Desk(tmp_path_factory.mktemp("desk"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def at_desk(desk: Desk, browser: Browser) -> Iterator[Open]:
+    """``at_desk(person=…, role=…, **context)`` opens a page of an officer, or of another person, at that hub."""
+    yield from entering(desk, browser, role=Role.APPROVER, tenant=worlds.AGENCY, person="approver")
+
+
+def entering(
+    site: Site,
+    browser: Browser,
+    role: Role = Role.COORDINATOR,
+    tenant: str = OPERATOR,
+    person: str = "tran-lan-thu",
+) -> Iterator[Open]:
+    """Yield what lets people into a site by a link, and close their browsers in the end."""
     contexts: list[BrowserContext] = []
 
-    def enter(role: Role = Role.COORDINATOR, tenant: str = OPERATOR, **options: Any) -> Watched:
+    def enter(role: Role = role, tenant: str = tenant, person: str = person, **options: Any) -> Watched:
         made = browser.new_context(**{"locale": "vi-VN", "timezone_id": "Asia/Ho_Chi_Minh", **options})
         contexts.append(made)
         watched = Watched(made.new_page(), site.address)
-        watched.page.goto(site.link(role, tenant))
+        watched.page.goto(site.link(role, tenant, person))
         watched.page.get_by_role("button", name=re.compile("Đăng nhập|Sign in")).click()
-        watched.page.wait_for_url(f"{site.address}/")
+        watched.page.wait_for_url(re.compile(f"{re.escape(site.address)}/$"))
         return watched
 
     yield enter

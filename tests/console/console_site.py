@@ -30,6 +30,8 @@ T = TypeVar("T")
 class Site:
     """A running hub: its address, its story, and a way to run something in its loop."""
 
+    host = "127.0.0.1"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._loop = asyncio.new_event_loop()
@@ -81,13 +83,18 @@ class Site:
 
         self.run(self.hub.database.write(unit))
 
+    async def fill(self) -> None:
+        """Write what the pages show."""
+        self.told = await console_story.seed(self.hub, clock.utc_now())
+
     async def _serve(self) -> None:
         try:
             sock = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
             port = sock.getsockname()[1]
-            self.address = f"http://127.0.0.1:{port}"
-            self.hub = await app.open_hub(Settings(data_dir=self._folder, port=port, node="node-a"), migrate=True)
-            self.told = await console_story.seed(self.hub, clock.utc_now())
+            self.address = f"http://{self.host}:{port}"
+            settings = Settings(data_dir=self._folder, port=port, issuer=self.address, node="node-a")
+            self.hub = await app.open_hub(settings, migrate=True)
+            await self.fill()
             config = uvicorn.Config(app.create_app(self.hub), log_level="warning", access_log=False)
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve(sockets=[sock]))

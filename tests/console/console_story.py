@@ -59,17 +59,7 @@ async def _story(teller: Teller, reference: str) -> UUID:
     placed = filed + timedelta(minutes=2, seconds=11)
     targets = [(TargetKind.ACCOUNT, *pair) for pair in zip(ACCOUNTS, HOLDERS, strict=True)]
     request, accounts = await teller.request(reference, filed, amount=750_000_000, targets=targets)
-    await teller.insert(
-        models.Approval,
-        id=clock.new_id(),
-        tenant=AGENCY,
-        request_id=request,
-        officer_id="cb-205",
-        client_id="pa05-he-thong",
-        kind="approval",
-        body_sha256="0" * 64,
-        approved_at=placed,
-    )
+    await teller.approve(request, placed)
     await teller.tell(
         request,
         filed,
@@ -270,6 +260,7 @@ async def _whole(teller: Teller, reference: str) -> UUID:
         whole_account=True,
         whole_account_reason_sealed=b"\x01",
     )
+    await teller.approve(request, filed)
     order = await teller.order(request, accounts[0], "vietcombank", OrderState.ACKNOWLEDGED, filed, amount=None)
     limit = timedelta(days=2, hours=6)
     await teller.clock(request, order, "vietcombank", Stage.EXECUTE, filed, limit, DeadlineState.PENDING)

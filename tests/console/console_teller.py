@@ -178,6 +178,20 @@ class Teller:
         )
         return key
 
+    async def approve(self, request_id: UUID, at: datetime) -> None:
+        """Write the second officer's approval of a request, without which the database takes no hold."""
+        await self.insert(
+            models.Approval,
+            id=clock.new_id(),
+            tenant=AGENCY,
+            request_id=request_id,
+            officer_id=OFFICERS[1][0],
+            client_id="pa05-he-thong",
+            kind="approval",
+            body_sha256="0" * 64,
+            approved_at=at,
+        )
+
     async def order(
         self, request_id: UUID, target_id: UUID, participant_id: str, state: OrderState, at: datetime, **values: Any
     ) -> UUID:
@@ -194,6 +208,7 @@ class Teller:
             "sequence": 1,
             "subject_index": self._vault.blind_index(participant_id, "account", str(target_id)),
             "amount": 150_000_000,
+            "ends_at": at + timedelta(hours=72) if values.get("action", Action.FREEZE) is Action.FREEZE else None,
             "lift_ordered": False,
             "placed_at": at,
             "delivered_at": at + timedelta(seconds=1),

@@ -1,6 +1,7 @@
 """The committed promise: valid, as the code makes it, whole, and with examples that keep to their own schemas."""
 
 import ast
+import base64
 import copy
 import json
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import rfc8785
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from jsonschema import Draft202012Validator, FormatChecker
@@ -18,14 +20,17 @@ from service import app as application
 from service import contract, i18n
 from service.contract import examples, operations, problems
 from service.schemas import participant as sent
+from service.security import keyring, signatures
 from service.security.scopes import SCOPES, Scope
+from service.security.signatures import Kind
 from workflows.terms import Action, Stage
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "openapi"
 DOCUMENTS = {name: json.loads((FOLDER / name).read_text("utf-8")) for name in (contract.HUB, contract.PARTICIPANT)}
 HUB, PARTICIPANT = DOCUMENTS[contract.HUB], DOCUMENTS[contract.PARTICIPANT]
-OPEN = ("/oauth/", "/.well-known/", "/healthz", "/readyz")
+PROOF = {"$ref": "#/components/parameters/Proof"}
+OPEN = ("/oauth/", "/.well-known/", "/healthz", "/readyz", "/v1/signing-keys", "/v1/appeals/{reference}")
 
 
 def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -122,6 +127,9 @@ def test_a_door_behind_a_token_says_which_scope_opens_it() -> None:
             scopes = [scope for each in operation["security"] for scope in each["accessToken"]]
             assert scopes and set(scopes) <= known, name
             assert {"401", "403", "429", "503"} <= operation["responses"].keys(), name
+        assert (PROOF in operation.get("parameters", [])) is bool(operation["security"]), name
+    assert HUB["components"]["securitySchemes"]["accessToken"]["scheme"] == "DPoP"
+    assert {"name": "DPoP", "in": "header", "required": True}.items() <= resolved(HUB, PROOF).items()
     held = {scope for granted in SCOPES.values() for scope in granted}
     opened = {scope for told in operations.OPERATIONS.values() for scope in told.scopes}
     assert held - opened == {Scope.AUDIT_READ}, "a scope that opens no door is the console's and the command line's"
@@ -147,7 +155,7 @@ def test_every_operation_says_its_problems_in_one_form() -> None:
 
 def test_the_key_of_a_filed_request_is_required() -> None:
     _, _, submit = ALL["submitRequest"]
-    (key,) = (each for each in submit["parameters"] if each["name"] == "Idempotency-Key")
+    (key,) = (each for each in submit["parameters"] if each.get("name") == "Idempotency-Key")
     assert key["required"] and key["schema"]["type"] == "string"
     assert "Location" in submit["responses"]["201"]["headers"]
 
@@ -163,8 +171,8 @@ def test_every_conflict_that_an_action_behind_a_door_raises_is_promised() -> Non
         and node.func.attr == "Conflict"
         and isinstance(node.args[0], ast.Constant)
     }
-    # These two belong to the command line alone.
-    assert raised - promised == {"participant.other_sector", "participant.not_active"}
+    # This one belongs to the command line alone.
+    assert raised - promised == {"participant.other_sector"}
     assert promised <= raised
 
 
@@ -187,7 +195,7 @@ def test_an_example_keeps_to_the_schemas(name: str) -> None:
     assert bool(shown.requests) == ("requestBody" in operation)
     for title, body in shown.requests.items():
         assert faults(HUB, schema_of(operation, HUB), body) == [], title
-    parameters = {each["name"]: each for each in operation.get("parameters", [])}
+    parameters = {each["name"]: each for each in operation.get("parameters", []) if each != PROOF}
     assert shown.parameters.keys() <= parameters.keys()
     assert {each for each in parameters if parameters[each]["required"]} <= shown.parameters.keys()
     for parameter, value in shown.parameters.items():
@@ -215,10 +223,11 @@ def test_there_is_an_example_of_every_type_of_event() -> None:
     assert set(get_args(sent.OrderEvent.model_fields["type"].annotation)) == orders
 
 
-def test_a_webhook_names_its_three_signed_headers_and_every_answer() -> None:
-    for operation in WEBHOOKS.values():
+def test_a_webhook_names_its_signed_headers_and_every_answer() -> None:
+    for name, operation in WEBHOOKS.items():
         headers = {each["name"]: each for each in operation["parameters"]}
-        assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+        own = {"Hoatoc-Signature"} if name == "receiveOrder" else set()
+        assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"} | own
         for each in headers.values():
             assert each["required"] and re.fullmatch(each["schema"]["pattern"], each["example"])
         assert set(operation["responses"]) == {"2XX", "410", "429", "503", "default"}
@@ -227,10 +236,30 @@ def test_a_webhook_names_its_three_signed_headers_and_every_answer() -> None:
     assert "HMAC-SHA256" in PARTICIPANT["info"]["description"]
 
 
+def test_the_examples_of_orders_are_signed_by_the_example_of_a_key() -> None:
+    shown = examples.load()
+    keys = {key["kid"]: key for key in shown["getSigningKeys"].responses["200"]["keys"]}
+    (header,) = [
+        each["example"] for each in WEBHOOKS["receiveOrder"]["parameters"] if each["name"] == "Hoatoc-Signature"
+    ]
+    signed = [(header, shown["receiveOrder"].requests["receiveOrder"]["data"])]
+    signed += [(item["signature"], item["body"]) for item in shown["listOrders"].responses["200"]["items"]]
+    signed += [(each["signature"], each["body"]) for each in [shown["getOrder"].responses["200"]]]
+    for text, body in signed:
+        unverified = signatures.read(text, Kind.ORDER)
+        public, kid = keyring.public_key({name: keys[unverified.kid][name] for name in ("kty", "crv", "x", "y")})
+        assert (unverified.about, unverified.kid) == (body["order_id"], kid)
+        signatures.verify(unverified, rfc8785.dumps(body), public)
+
+
 def test_no_example_shows_a_token_or_a_key_that_could_be_real() -> None:
     for path in (FOLDER / "examples").rglob("*.json"):
         text = path.read_text("utf-8")
-        assert not re.search(r"eyJ[\w-]{8}|PRIVATE KEY|\"d\":", text), path
+        # A detached signature opens nothing: only what says itself to be one of ours may stand here.
+        for header in re.findall(r"eyJ[\w-]{8,}", text):
+            said = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+            assert said["typ"].startswith("hoatoc-"), path
+        assert not re.search(r"PRIVATE KEY|\"d\":", text), path
         assert set(re.findall(r"whsec_[\w+/=]+", text)) <= {"whsec_bWFkZS11cC1tYWRlLXVwLW1hZGUtdXAtbWFkZS11cC0="}, path
 
 

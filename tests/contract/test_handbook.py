@@ -12,12 +12,15 @@ from adapters import signing
 from service import i18n, metrics
 from service.security import scopes
 from service.settings import Settings
-from workflows import authority, deadlines, policy, preserve, states, takedown
+from workflows import appeal, authority, deadlines, policy, preserve, states, takedown
 from workflows.authority_rules import RANK_ORDER, AuthorityRule, WorkingDays
 from workflows.table import written
 from workflows.terms import (
     MONEY_TARGETS,
     Action,
+    AppealGround,
+    AppealReason,
+    AppealState,
     Event,
     Fact,
     LegalBasis,
@@ -142,6 +145,8 @@ def own_clock_rows() -> Iterator[str]:
     yield _row("`review`", "of an emergency hold", written(review))
     yield _row("`approval`", "by the second officer", written(deadlines.APPROVAL_WITHIN))
     yield _row("`task`", "of a coordinator", written(deadlines.TASK_WITHIN))
+    yield _row("`appeal_answer`", "of the agency, to an appellant", written(appeal.ANSWER_WITHIN))
+    yield _row("`appeal_decision`", "of the agency, to an appellant", f"{appeal.DECISION_WORKING_DAYS} working day")
 
 
 def ladder_rows() -> Iterator[str]:
@@ -196,6 +201,18 @@ def term_rows(members: type) -> Iterator[str]:
         yield _row(f"`{member}`", i18n.term(member, "en"), i18n.term(member, "vi"))
 
 
+def appeal_rows() -> Iterator[str]:
+    for state in AppealState:
+        after = ", ".join(f"`{to}`" for to in AppealState if (state, to) in appeal.MOVES)
+        yield _row(f"`{state}`", i18n.term(state, "en"), after or "–")
+
+
+def reason_rows() -> Iterator[str]:
+    for reason in AppealReason:
+        (outcome,) = (each for each, reasons in appeal.REASONS.items() if reason in reasons)
+        yield _row(f"`{reason}`", f"`{outcome}`", i18n.term(reason, "en"), i18n.term(reason, "vi"))
+
+
 def clock_rows_vi() -> Iterator[str]:
     units = {"s": "giây", "min": "phút", "h": "giờ", "d": "ngày"}
     for (_, action, kind, sector, more), row in zip(_CLOCKS, clock_rows(), strict=True):
@@ -214,6 +231,7 @@ TABLES = {
     "en/authority.md": [authority_rows],
     "en/clocks.md": [clock_rows, own_clock_rows, ladder_rows],
     "en/lives.md": [order_rows, request_rows],
+    "en/appeals.md": [lambda: term_rows(AppealGround), appeal_rows, reason_rows],
     "en/errors.md": [error_rows, field_rows],
     "en/facts.md": [fact_rows],
     "en/glossary.md": [lambda: term_rows(Stage), lambda: term_rows(RefusalCode), lambda: term_rows(TaskKind)],

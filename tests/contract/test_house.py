@@ -122,6 +122,18 @@ def test_the_tests_neither_skip_nor_sleep() -> None:
     assert found == []
 
 
+def test_no_two_files_of_the_tests_have_one_name() -> None:
+    """They are imported by their bare names, across folders."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_chance_in_a_trust_test_has_a_seed() -> None:
+    unseeded = re.compile(r"random\.Random\(\)|\brandom\.(random|randint|choice|shuffle|sample|randrange)\(")
+    trust = (ROOT / "tests" / "trust").rglob("*.py")
+    assert [path.name for path in trust if unseeded.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_alembic_is_no_package() -> None:
     assert not (ROOT / "alembic" / "__init__.py").exists()
 

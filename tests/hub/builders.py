@@ -17,6 +17,7 @@ from service.engine.hub import Hub
 from service.engine.writer import Writer
 from service.models import (
     ActionRequest,
+    Approval,
     Case,
     Endpoint,
     Officer,
@@ -25,6 +26,7 @@ from service.models import (
     Target,
 )
 from service.queries.registry import Registry
+from service.security.keyring import SigningKey
 from service.settings import Settings
 from service.vault import Vault
 from workflows.terms import (
@@ -48,6 +50,8 @@ from workflows.terms import (
 AGENCY = "agency-a"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "whsec_" + "c2VjcmV0" * 4
+# What signs the orders of every hub of a test: two nodes share it, as they share a folder.
+ORDER_KEY = SigningKey.generate(not_before=LONG_AGO, not_after=LONG_AGO + timedelta(days=36_500))
 
 
 def make_hub(database_url: str | None, folder: Path, node: str = "node-a") -> Hub:
@@ -61,6 +65,7 @@ def make_hub(database_url: str | None, folder: Path, node: str = "node-a") -> Hu
         writer=Writer(database),
         registry=Registry(settings.policy),
         signing=(),
+        order_keys=(ORDER_KEY,),
     )
 
 
@@ -193,6 +198,7 @@ class Builder:
         """File a request about one account, with its case, officer and first fact."""
         await self.participant(agency, Sector.AGENCY)
         await self.officer(agency)
+        await self.officer(agency, "officer-b")
         request_id, case_id, target_id = clock.new_id(), clock.new_id(), clock.new_id()
         vault = self._hub.vault
         is_freeze = action is Action.FREEZE
@@ -230,6 +236,17 @@ class Builder:
                 "activated_at": now,
             }
             await db.insert_rows(conn, table(ActionRequest), [row])
+            approval = {
+                "id": clock.new_id(),
+                "tenant": agency,
+                "request_id": request_id,
+                "officer_id": "officer-b",
+                "client_id": "client-a",
+                "kind": "approval",
+                "body_sha256": "0" * 64,
+                "approved_at": now,
+            }
+            await db.insert_rows(conn, table(Approval), [approval])
             target = {
                 "id": target_id,
                 "tenant": agency,
@@ -277,6 +294,7 @@ class Builder:
                 "sequence": 1,
                 "subject_index": self._hub.vault.blind_index(participant_id, "account", "0000 made up"),
                 "amount": request.amount,
+                "ends_at": request.ends_at,
                 "lift_ordered": False,
                 "placed_at": now,
                 "changed_at": now,

@@ -119,9 +119,12 @@ async def second_officer(world: World) -> None:
 
     async def unit(conn: Any) -> None:
         [row] = (await conn.execute(sa.select(officers).where(officers.c.id == "approver"))).all()
-        await db.insert_rows(conn, officers, [{**row._mapping, "id": "second", "number": "079-second"}])
+        name = world.hub.vault.seal("officers", "second", row.tenant, "Cán bộ mẫu")
+        second = {**row._mapping, "id": "second", "number": "079-second", "name_sealed": name}
+        await db.insert_rows(conn, officers, [second])
 
     await world.hub.writer.run(unit)
+    await world.give_key("second")
 
 
 def preserve(*targets: Mapping[str, Any], **changes: Any) -> dict[str, Any]:

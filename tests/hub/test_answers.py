@@ -9,7 +9,6 @@ from steps import ASKED, vnd
 from world import World
 
 from service import errors
-from service.actions import approve_request
 from service.engine.hub import Hub
 from service.models import Acknowledgement, ActionRequest, Deadline, Dispatch, Order, Task
 from workflows.terms import Action, OrderState, RequestState
@@ -132,7 +131,7 @@ async def test_an_execution_without_an_amount_said_twice_is_no_contradiction(wor
     for body in (worlds.freeze(**whole), worlds.takedown(domain)):
         filed = await world.submit(body)
         if filed.approvals_needed > 1:
-            await approve_request.approve(world.hub, world.police, filed.id, "second")
+            await world.approve(filed.id, "second")
         [order] = await world.orders(filed.id)
         for reference in ("CV-1", "CV-2"):
             assert not (await world.answer(order, outcome="executed", reference=reference)).contradicts

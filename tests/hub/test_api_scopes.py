@@ -84,7 +84,7 @@ def token(api: Api, system: System, granted: set[Scope]) -> dict[str, str]:
         now=clock.utc_now(),
         lifetime=timedelta(minutes=5),
     )
-    return {"Authorization": f"Bearer {made}"}
+    return {"Authorization": f"DPoP {made}"}
 
 
 async def call(api: Api, name: str, headers: dict[str, str]) -> httpx.Response:

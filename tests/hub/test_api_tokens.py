@@ -29,8 +29,8 @@ async def test_an_assertion_buys_one_token_and_is_then_spent(api: Api) -> None:
     assertion = await api.assertion(api.police)
     answer = await api.ask(assertion)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    assert answer.json()["token_type"] == "Bearer" and 0 < answer.json()["expires_in"] <= 300
-    assert set(answer.json()["scope"].split()) == {
+    assert answer.json()["token_type"] == "DPoP" and 0 < answer.json()["expires_in"] <= 300
+    assert set(answer.json()["scope"].split()) >= {
         "requests:write",
         "requests:approve",
         "requests:read",
@@ -38,7 +38,9 @@ async def test_an_assertion_buys_one_token_and_is_then_spent(api: Api) -> None:
     }
     again = await api.ask(assertion)
     assert (again.status_code, again.json()["code"]) == (401, "token.refused")
-    assert [fact["data"] for fact in await api.facts("token.refused")] == ['{"reason":"jti.spent"}']
+    assert [fact["data"] for fact in await api.facts("token.refused")] == [
+        '{"client_id":"pc02-system","reason":"jti.spent"}'
+    ]
 
 
 async def test_a_bad_assertion_gets_one_and_the_same_answer_and_leaves_one_fact(api: Api) -> None:
@@ -103,11 +105,34 @@ async def test_a_form_that_is_no_token_request_is_a_400_and_writes_nothing(api: 
 
 async def test_no_token_is_a_401_with_a_challenge_and_no_fact(api: Api) -> None:
     before = await api.counts()
-    for headers in ({}, {"Authorization": "Basic cGMwMjp4"}, {"Authorization": "Bearer"}):
+    for headers in ({}, {"Authorization": ""}, {"Authorization": "DPoP"}, {"Authorization": "Bearer "}):
         answer = await api.http.get(LIST, headers=headers)
-        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="hoatoc"')
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'DPoP realm="hoatoc", algs="ES256"')
         assert answer.headers["content-type"] == "application/problem+json"
     assert grown(before, await api.counts()) == {}
+
+
+async def test_a_token_of_another_scheme_is_refused_with_one_fact(api: Api) -> None:
+    good = api.police.token
+    refused = (
+        [("Authorization", f"Bearer {good}")],
+        [("Authorization", "Basic cGMwMjp4")],
+        [("Authorization", good), ("Authorization", "")],
+        [("Authorization", f"DPoP {good}"), ("Authorization", f"DPoP {good}")],
+    )
+    for headers in refused:
+        told = len(await api.facts("token.refused"))
+        answer = await api.http.get(LIST, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token.refused"), headers
+        facts = (await api.facts("token.refused"))[told:]
+        assert [fact["data"] for fact in facts] == ['{"reason":"form.scheme"}']
+
+
+async def test_an_assertion_may_have_an_identifier_of_any_allowed_length(api: Api) -> None:
+    jti = "j" * 200
+    assert (await api.ask(await api.assertion(api.police, jti=jti))).status_code == 200
+    assert (await api.ask(await api.assertion(api.police, jti=jti))).status_code == 401
+    assert (await api.ask(await api.assertion(api.police, jti="j" * 199))).status_code == 200
 
 
 async def test_a_token_of_another_issuer_or_key_or_kind_is_refused_with_one_fact(api: Api) -> None:
@@ -129,7 +154,7 @@ async def test_a_token_of_another_issuer_or_key_or_kind_is_refused_with_one_fact
         )
         return token
 
-    assert (await api.http.get(LIST, headers=bearer(made(hub.signing[0])))).status_code == 200
+    assert (await api.http.get(LIST, headers=with_token(made(hub.signing[0])))).status_code == 200
     head, _, signature = api.police.token.rpartition(".")
     bad = {
         "key.unknown": made(stranger),
@@ -140,7 +165,7 @@ async def test_a_token_of_another_issuer_or_key_or_kind_is_refused_with_one_fact
     }
     for reason, token in bad.items():
         told = len(await api.facts("token.refused"))
-        answer = await api.http.get(LIST, headers=bearer(token))
+        answer = await api.http.get(LIST, headers=with_token(token))
         assert (answer.status_code, answer.json()["code"]) == (401, "token.refused"), reason
         facts = (await api.facts("token.refused"))[told:]
         assert [fact["data"] for fact in facts] == [f'{{"reason":"{reason}"}}']
@@ -194,8 +219,8 @@ async def test_anybody_can_check_a_token_with_the_published_keys(api: Api) -> No
     assert read.claims["cnf"] == {"jkt": ECKey.import_key(api.police.key.as_dict(private=False)).thumbprint()}
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+def with_token(token: str) -> dict[str, str]:
+    return {"Authorization": f"DPoP {token}"}
 
 
 async def change(api: Api, model: Any, where: Any, values: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -73,6 +74,7 @@ def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Pa
     _, public = new_key(ready, tmp_path)
     assert ready("enroll", "agency", "pc02-79").exit_code == 0
     officer = ("--rank", "thuong_ta", "--number", "SH-1", "--power", "order", "--power", "approve")
+    officer = (*officer, "--appointed-until", "2027-06-30T17:00:00")
     assert ready("enroll", "officer", "pc02-79", "can-bo-1", *officer, input="Nguyễn Văn Thử\n").exit_code == 0
     roles = ("--role", "maker", "--role", "approver")
     made = ready("enroll", "client", "pc02-79", "pc02-79-core", *roles, "--key", str(public), "--json")
@@ -81,6 +83,7 @@ def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Pa
     assert (shown["status"], shown["to_be_confirmed"]) == ("active", False)
     assert [each["id"] for each in shown["clients"]] == ["pc02-79-core"]
     assert [each["rank"] for each in shown["officers"]] == ["thuong_ta"]
+    assert [each["appointed_until"] for each in shown["officers"]] == ["2027-06-30T17:00:00Z"]
     assert "Nguyễn" not in json.dumps(shown, ensure_ascii=False)
     assert ready("audit", "verify").exit_code == 0
 
@@ -150,6 +153,29 @@ def test_a_private_key_is_readable_by_its_owner_alone_and_never_enrolled(ready: 
     assert "key.file_mode" in clean(ready("token", "sbv-core", "--key", str(private)))
 
 
+def test_a_signature_key_is_registered_beside_a_running_hub_and_never_a_private_one(ready: Run, tmp_path: Path) -> None:
+    ready("enroll", "agency", "pc02-79")
+    officer = ("--rank", "thuong_ta", "--number", "SH-1", "--power", "approve")
+    ready("enroll", "officer", "pc02-79", "can-bo-1", *officer, input="Nguyễn Văn Thử\n")
+    private, public = new_key(ready, tmp_path)
+    enroll = ("enroll", "key", "pc02-79", "--officer", "can-bo-1")
+    with node.lock(tmp_path / "data" / "hoatoc.sqlite3.lock"):
+        made = json.loads(ready(*enroll, "--key", str(public), "--json").stdout)
+    assert made["kid"] == json.loads(public.read_text())["kid"]
+    # What the officer's page prints: the key itself, and a credential id that may begin with a dash.
+    _, other = new_key(ready, tmp_path, "passkey")
+    members = {name: value for name, value in json.loads(other.read_text()).items() if name in {"kty", "crv", "x", "y"}}
+    assert ready(*enroll, "--key", json.dumps(members), "--credential-id=-Ab_9").exit_code == 0
+    shown = json.loads(ready("participant", "show", "pc02-79", "--json").stdout)
+    assert sorted(key["purpose"] for key in shown["keys"]) == ["passkey", "signature"]
+    assert "private key" in clean(ready(*enroll, "--key", str(private)))
+    assert "private key" in clean(ready(*enroll, "--key", private.read_text()))
+    assert "officer.unknown" in clean(ready("enroll", "key", "pc02-79", "--officer", "ai-do", "--key", str(public)))
+    assert "no JSON" in clean(ready(*enroll, "--key", "{"))
+    assert ready("enroll", "key", "vietcombank", "--key", str(new_key(ready, tmp_path, "bank")[1])).exit_code == 0
+    assert ready("audit", "verify").exit_code == 0
+
+
 def test_what_writes_is_refused_while_a_hub_holds_the_embedded_database(ready: Run, tmp_path: Path) -> None:
     with node.lock(tmp_path / "data" / "hoatoc.sqlite3.lock"):
         for command in (("db", "upgrade"), ("db", "load"), ("participant", "suspend", "sbv")):
@@ -159,6 +185,15 @@ def test_what_writes_is_refused_while_a_hub_holds_the_embedded_database(ready: R
         # A person who must look now does not have the hub stopped for it.
         assert "/sign-in/" in ready("sign-in-link", "a").stdout
     assert ready("participant", "suspend", "sbv").exit_code == 0
+
+
+def test_a_duty_phone_is_set_and_taken_away(ready: Run) -> None:
+    made = ready("participant", "duty-phone", "ca-tinh-79", "+842838387342", "--json")
+    assert json.loads(made.stdout) == {"participant_id": "ca-tinh-79", "phone": "+842838387342"}
+    assert json.loads(ready("participant", "show", "ca-tinh-79", "--json").stdout)["duty_phone"] == "+842838387342"
+    assert "phone" in clean(ready("participant", "duty-phone", "ca-tinh-79", "113"))
+    assert ready("participant", "duty-phone", "ca-tinh-79").exit_code == 0
+    assert json.loads(ready("participant", "show", "ca-tinh-79", "--json").stdout)["duty_phone"] is None
 
 
 def test_a_policy_is_shown_and_a_newer_one_set(ready: Run, tmp_path: Path) -> None:
@@ -248,6 +283,12 @@ def test_a_served_hub_gives_tokens_keeps_writers_out_and_stops_cleanly(
             assert granted["access_token"].count(".") == 2
             assert run(*token).stdout.count(".") == 2
             assert "refuses the client: 401" in clean(run("token", "nobody", "--key", str(private)))
+            # What the two commands print is what a call by hand needs.
+            port, path = os.environ["HOATOC_PORT"], "/v1/escalations?limit=1"
+            proof = ("proof", "GET", path, "--key", str(private), "--token", granted["access_token"])
+            headers = {"Authorization": f"DPoP {granted['access_token']}", "DPoP": run(*proof).stdout.strip()}
+            assert httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers).status_code == 200
+            assert "no access token" in clean(run(*proof[:-1], "nonsense"))
             assert "another process holds" in clean(run("participant", "suspend", "sbv"))
         finally:
             os.kill(served.pid, signal.SIGINT)

@@ -12,9 +12,10 @@ from builders import make_hub
 from world import World
 
 from service import errors
-from service.actions import approve_request, submit_request
+from service.actions import submit_request
 from service.engine.hub import Hub
 from service.models import ActionRequest, Case, IdempotencyKey, Order, Target
+from service.security.signatures import Kind
 from workflows.terms import RequestState
 
 
@@ -39,12 +40,13 @@ async def other_node(hub: Hub, database_url: str | None, tmp_path: Path) -> Asyn
 
 async def submit(world: World, hub: Hub, body: dict[str, Any], key: str) -> submit_request.Submitted:
     raw = json.dumps(body).encode()
-    return await submit_request.submit(hub, world.police, key, worlds.SUBMIT.validate_python(body), raw)
+    signature = world.sign(Kind.REQUEST, raw, body["officer_id"])
+    return await submit_request.submit(hub, world.police, key, worlds.SUBMIT.validate_python(body), raw, signature)
 
 
 async def test_the_same_key_and_body_get_the_first_answer_even_when_the_request_has_moved_on(world: World) -> None:
     first = await submit(world, world.hub, worlds.freeze(), "key-0001")
-    await approve_request.approve(world.hub, world.police, first.answer.id, "approver")
+    await world.approve(first.answer.id)
     again = await submit(world, world.hub, worlds.freeze(), "key-0001")
     assert (first.repeated, again.repeated) == (False, True)
     assert again.answer == first.answer
@@ -68,7 +70,12 @@ async def test_a_key_belongs_to_its_client(world: World) -> None:
     other = worlds._principal("other-system", worlds.AGENCY, worlds.Sector.AGENCY, worlds.Role.MAKER)
     raw = json.dumps(worlds.freeze()).encode()
     second = await submit_request.submit(
-        world.hub, other, "key-0001", worlds.SUBMIT.validate_python(worlds.freeze()), raw
+        world.hub,
+        other,
+        "key-0001",
+        worlds.SUBMIT.validate_python(worlds.freeze()),
+        raw,
+        world.sign(Kind.REQUEST, raw, "maker"),
     )
     assert second.answer.id != first.answer.id
 

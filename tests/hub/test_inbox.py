@@ -12,7 +12,7 @@ from steps import vnd
 from world import World
 
 from service import db, errors
-from service.actions import acknowledge_order, approve_request, receive_inbox
+from service.actions import acknowledge_order, receive_inbox
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint
 from service.queries import inbox
@@ -101,9 +101,7 @@ async def test_positions_appear_in_the_order_of_the_commits(world: World) -> Non
             await asyncio.sleep(0)
 
     reading = asyncio.create_task(reader())
-    await asyncio.gather(
-        *(approve_request.approve(world.hub, world.police, request.id, "approver") for request in filed)
-    )
+    await asyncio.gather(*(world.approve(request.id) for request in filed))
     done.set()
     await reading
     # A cursor that has passed a position never misses one below it.
@@ -190,7 +188,7 @@ async def test_anothers_order_is_as_unknown_as_one_that_does_not_exist(world: Wo
     told = []
     for order_id in (order["id"], worlds.uuid4()):
         with pytest.raises(errors.NotFound) as unknown:
-            await acknowledge_order.acknowledge(world.hub, stranger, order_id, body, b"{}")
+            await acknowledge_order.acknowledge(world.hub, stranger, order_id, body, b"{}", None)
         async with world.hub.database.read() as conn:
             seen = await inbox.order(conn, world.hub.vault, stranger, order_id)
         told.append((unknown.value.code, unknown.value.params, unknown.value.fields, seen))
@@ -198,5 +196,5 @@ async def test_anothers_order_is_as_unknown_as_one_that_does_not_exist(world: Wo
     # Not even a destination that nobody knows tells the two apart.
     ported = AcknowledgementBody.model_validate({"outcome": "not_mine", "ported_to": "Khong Co"})
     with pytest.raises(errors.NotFound):
-        await acknowledge_order.acknowledge(world.hub, stranger, order["id"], ported, b"{}")
+        await acknowledge_order.acknowledge(world.hub, stranger, order["id"], ported, b"{}", None)
     assert (await pull(world, name="techcombank")).items == []

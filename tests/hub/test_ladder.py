@@ -17,7 +17,6 @@ from steps import vnd
 from world import World
 
 from service import db
-from service.actions import approve_request
 from service.engine import firing
 from service.engine.hub import Hub
 from service.models import AuditEntry, Contact, Deadline, Dispatch, Escalation, Policy, TimeLimit
@@ -156,7 +155,7 @@ async def test_an_approval_that_nobody_gives_is_escalated_to_the_agency(world: W
         [worlds.AGENCY],
         [worlds.AGENCY, "hoatoc-hub"],
     ]
-    await approve_request.approve(world.hub, world.police, filed.id, "approver")
+    await world.approve(filed.id)
     assert await world.rows(Deadline, subject_id=filed.id, state="pending", stage="approval") == []
 
 

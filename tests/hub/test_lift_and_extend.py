@@ -14,7 +14,6 @@ from steps import ASKED, vnd
 from world import World
 
 from service import errors
-from service.actions import approve_request
 from service.engine import outbox
 from service.engine.hub import Hub
 from service.models import ActionRequest, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
@@ -169,9 +168,7 @@ async def test_two_holds_on_one_account_are_two_and_a_lift_ends_its_own_only(wor
 
 async def test_two_freezes_of_one_account_at_one_instant_see_each_other(world: World) -> None:
     filed = [await world.submit(worlds.freeze(case_number=number)) for number in ("01/2026/CA", "02/2026/CA")]
-    await asyncio.gather(
-        *(approve_request.approve(world.hub, world.police, request.id, "approver") for request in filed)
-    )
+    await asyncio.gather(*(world.approve(request.id) for request in filed))
     assert [(await world.facts(request.id)).count("hold.overlaps") for request in filed] == [1, 1]
 
 
@@ -222,7 +219,7 @@ async def test_what_lapsed_without_ever_arriving_is_not_lifted_by_a_request(worl
 async def test_only_an_active_request_of_ones_own_is_lifted(world: World, original: str) -> None:
     filed = await world.submit(worlds.freeze())
     if original == "closed":
-        await approve_request.approve(world.hub, world.police, filed.id, "approver")
+        await world.approve(filed.id)
         [order] = await world.orders(filed.id)
         await world.answer(order, outcome="refused", refusal_code="no_balance")
     if original == "another agency's":
@@ -243,7 +240,7 @@ async def test_an_extension_needs_two_officers_and_moves_the_end(world: World, f
     assert (filed.state, filed.approvals_needed) == (RequestState.AWAITING_APPROVAL, 2)
     assert filed.recipients == ["vietcombank"]
     assert (await steps.order_now(world, hold))["ends_at"] == hold["ends_at"]
-    await approve_request.approve(world.hub, world.police, filed.id, "approver")
+    await world.approve(filed.id)
     moved = await steps.order_now(world, hold)
     assert moved["ends_at"] == hold["ends_at"] + timedelta(days=7)
     [request] = await world.rows(ActionRequest, id=hold["request_id"])
@@ -312,7 +309,7 @@ async def test_an_extension_approved_after_the_hold_ended_is_refused(world: Worl
     await world.fire()
     facts = await world.facts(hold["request_id"])
     with pytest.raises(errors.Conflict, match=r"request\.end_has_come"):
-        await approve_request.approve(world.hub, world.police, filed.id, "approver")
+        await world.approve(filed.id)
     assert (await steps.order_now(world, hold))["ends_at"] == hold["ends_at"]
     assert await world.facts(hold["request_id"]) == facts
     assert await state_of(world, filed.id) is RequestState.AWAITING_APPROVAL
@@ -321,9 +318,9 @@ async def test_an_extension_approved_after_the_hold_ended_is_refused(world: Worl
 async def test_a_second_extension_never_shortens_the_first(world: World) -> None:
     hold = await steps.held(world)
     shorter, longer = [await world.submit(steps.extend(hold, days=days)) for days in (5, 10)]
-    await approve_request.approve(world.hub, world.police, longer.id, "approver")
+    await world.approve(longer.id)
     with pytest.raises(errors.Conflict):
-        await approve_request.approve(world.hub, world.police, shorter.id, "approver")
+        await world.approve(shorter.id)
     assert (await steps.order_now(world, hold))["ends_at"] == hold["ends_at"] + timedelta(days=10)
 
 

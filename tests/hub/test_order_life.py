@@ -20,7 +20,7 @@ from steps import vnd
 from world import World
 
 from service import errors
-from service.actions import approve_request, resolve_task, withdraw_request
+from service.actions import resolve_task, withdraw_request
 from service.engine import settling
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval, Deadline, Dispatch, Escalation, Order, Task
@@ -116,7 +116,7 @@ class Walk:
         ends_at = (await steps.now(self.world) + timedelta(hours=hours)).isoformat()
         filed = await self.world.submit(worlds.freeze(target=self.target(), ends_at=ends_at, **self.case()))
         if self.chance.random() < 0.7:
-            await approve_request.approve(self.world.hub, self.world.police, filed.id, "approver")
+            await self.world.approve(filed.id)
         return f"freeze {filed.reference} for {hours} h"
 
     async def file_emergency(self) -> str:
@@ -128,8 +128,8 @@ class Walk:
         if request is None:
             return "nothing to approve"
         officer = self.chance.choice(("approver", "approver", "maker", "junior"))
-        verb = approve_request.review if request["legal_basis"] is LegalBasis.EMERGENCY else approve_request.approve
-        await verb(self.world.hub, self.world.police, request["id"], officer)
+        verb = self.world.review if request["legal_basis"] is LegalBasis.EMERGENCY else self.world.approve
+        await verb(request["id"], officer)
         return f"{verb.__name__} {request['reference']} by {officer}"
 
     async def withdraw(self) -> str:
@@ -172,7 +172,7 @@ class Walk:
             return "nothing to extend"
         filed = await self.world.submit(steps.extend(order, days=self.chance.choice((1, 3, 40))))
         if self.chance.random() < 0.7:
-            await approve_request.approve(self.world.hub, self.world.police, filed.id, "approver")
+            await self.world.approve(filed.id)
         return f"extend {order['state']} order of {order['participant_id']}"
 
     async def deliver(self) -> str:

@@ -13,14 +13,17 @@ from workflows.terms import Actor, ActorKind, Role, Sector
 
 TENANT = "vn-agency-c06"
 TABLE = {
-    Role.MAKER: "escalations:read requests:read requests:write",
-    Role.APPROVER: "escalations:read requests:approve requests:read",
-    Role.READER: "escalations:read requests:read",
+    Role.MAKER: "appeals:read escalations:read requests:read requests:write",
+    Role.APPROVER: "appeals:read escalations:read requests:approve requests:read",
+    Role.READER: "appeals:read escalations:read requests:read",
     Role.AGENCY_ADMIN: "agency:admin registry:read",
-    Role.PARTICIPANT_OPERATOR: "escalations:read orders:answer orders:read",
+    Role.PARTICIPANT_OPERATOR: "appeals:file appeals:read escalations:read orders:answer orders:read",
     Role.SUPERVISOR: "escalations:read registry:read",
-    Role.COORDINATOR: "escalations:read orders:read policies:read registry:read requests:read tasks:read tasks:resolve",
-    Role.AUDITOR: "audit:read policies:read registry:read requests:read",
+    Role.COORDINATOR: (
+        "appeals:file appeals:read escalations:read orders:read policies:read registry:read requests:read tasks:read"
+        " tasks:resolve"
+    ),
+    Role.AUDITOR: "appeals:read audit:read policies:read registry:read requests:read",
     Role.HUB_ADMIN: "policies:read policies:write registry:read registry:write",
 }
 MEMBERS = {Sector.BANK, Sector.WALLET, Sector.TELECOM, Sector.ISP, Sector.PLATFORM, Sector.REGISTRAR}

@@ -1,9 +1,12 @@
-"""The hub's own token keys: made once, shared by all nodes of a folder, and moved up before they end."""
+"""The hub's own keys, for tokens and for orders: made once, shared by a folder's nodes, moved up before they end."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from service.security import keyring, signing_keys
+from service.security.keyring import KeyUnfit
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
@@ -29,6 +32,34 @@ def test_a_start_in_the_last_week_moves_the_next_key_up_and_drops_no_token(tmp_p
     # A node that started before and one that starts after sign with the same key.
     assert keyring.current([old, following], later).kid == keyring.current(renewed, later).kid == following.kid
     assert keyring.current(signing_keys.load(tmp_path, later), later).kid == following.kid
+
+
+def test_the_keys_under_orders_live_a_year_and_are_known_a_month_before_they_sign(tmp_path: Path) -> None:
+    old, following = signing_keys.load(tmp_path, NOW, signing_keys.ORDERS)
+    assert old.not_after - old.not_before == timedelta(days=365)
+    assert old.not_after - following.not_before == timedelta(days=30)
+    assert keyring.in_force((old, following), NOW + timedelta(days=330)) is old
+    later = NOW + timedelta(days=340)
+    renewed = signing_keys.load(tmp_path, later, signing_keys.ORDERS)
+    # A node that started before and one that starts after sign with the same key, and none is without one.
+    assert keyring.in_force([old, following], later).kid == keyring.in_force(renewed, later).kid == following.kid
+    assert old.kid in {key.kid for key in renewed}
+    signing_keys.load(tmp_path, later)
+    names = {f"{series}-{which}.jwk" for series in ("order", "token") for which in ("current", "next")}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_there_is_a_key_under_an_order_at_every_start_for_four_years(tmp_path: Path) -> None:
+    for month in range(48):
+        now = NOW + timedelta(days=30 * month)
+        assert keyring.in_force(signing_keys.load(tmp_path, now, signing_keys.ORDERS), now)
+
+
+def test_no_key_signs_before_its_time_or_after_it(tmp_path: Path) -> None:
+    keys = signing_keys.load(tmp_path, NOW, signing_keys.ORDERS)
+    for instant in (NOW - timedelta(seconds=1), keys[1].not_after):
+        with pytest.raises(KeyUnfit, match=r"key\.none_valid"):
+            keyring.in_force(keys, instant)
 
 
 def test_there_is_a_key_to_sign_with_at_every_start_for_two_years(tmp_path: Path) -> None:

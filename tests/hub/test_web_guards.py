@@ -412,7 +412,7 @@ async def test_each_error_has_its_status_and_its_headers(client: httpx.AsyncClie
     problem(await client.get("/v1/raise/conflict"), 409, "idempotency_key.reused")
     answer = await client.get("/v1/raise/unauthenticated")
     problem(answer, 401, "unauthenticated")
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.headers["www-authenticate"].startswith("DPoP")
     answer = await client.get("/v1/raise/limited")
     problem(answer, 429, "rate.exceeded")
     assert answer.headers["retry-after"] == "7"

@@ -80,12 +80,60 @@ def sealed(header: str, claims: str, signer: Signer | None = None) -> str:
     return f"{text}.{b64((signer or (lambda message: es256(message, KEY)))(text.encode()))}"
 
 
+def public_jwk(private: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
+    members = jwk.ECKey.import_key(private).as_dict(private=False)
+    return {name: members[name] for name in ("kty", "crv", "x", "y")}
+
+
+def hashed(raw: bytes) -> str:
+    return b64(hashlib.sha256(raw).digest())
+
+
 HEADER = {"alg": "ES256", "typ": "JWT", "kid": "k1"}
 CLAIMS = {"iss": CLIENT, "sub": CLIENT, "aud": ISSUER, "iat": T, "exp": T + 300, "jti": "b2f0-1"}
 
 
 def assertion(signer: Signer | None = None, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
     return sealed(encoded(changed(HEADER, header or {})), encoded(changed(CLAIMS, claims)), signer)
+
+
+ACCESS_HEADER = {"alg": "ES256", "typ": "at+jwt", "kid": HUB.kid}
+ACCESS_CLAIMS = {
+    "iss": ISSUER,
+    "sub": CLIENT,
+    "aud": ISSUER,
+    "client_id": CLIENT,
+    "scope": "requests:read requests:write",
+    "iat": T,
+    "exp": T + 300,
+    "jti": "a-1",
+    "cnf": {"jkt": JKT},
+}
+
+
+def access(header: Mapping[str, Any] | None = None, key: Any = HUB.private, **claims: Any) -> str:
+    parts = encoded(changed(ACCESS_HEADER, header or {})), encoded(changed(ACCESS_CLAIMS, claims))
+    return sealed(*parts, lambda message: es256(message, key))
+
+
+# The call that the proofs are made for, and the token that it carries.
+METHOD, PATH = "POST", "/v1/participants/bca/contacts"
+BODY = b'{"name": "made up", "reached_by": {"channel": "email", "address": "duty@example.vn"}}'
+ACCESS = access()
+PROOF_HEADER = {"alg": "ES256", "typ": "dpop+jwt", "jwk": public_jwk(KEY)}
+PROOF_CLAIMS = {
+    "htm": METHOD,
+    "htu": ISSUER + PATH,
+    "iat": T,
+    "jti": "p-1",
+    "ath": hashed(ACCESS.encode()),
+    "bsh": hashed(BODY),
+}
+
+
+def proof(header: Mapping[str, Any] | None = None, key: Any = KEY, **claims: Any) -> str:
+    parts = encoded(changed(PROOF_HEADER, header or {})), encoded(changed(PROOF_CLAIMS, claims))
+    return sealed(*parts, lambda message: es256(message, key))
 
 
 def raw(header: str | None = None, claims: str | None = None) -> str:

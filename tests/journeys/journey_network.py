@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import bounding
 import pytest
 from joserfc.jwk import ECKey
 
@@ -24,6 +25,7 @@ from service.actions import (
     add_contact,
     changes,
     enroll_client,
+    enroll_key,
     enroll_officer,
     load_directory,
     register_endpoint,
@@ -34,7 +36,9 @@ from service.db import Database
 from service.engine.hub import Hub
 from service.schemas.endpoints import NewContact, NewWebhook
 from service.schemas.policies import NewPolicy
-from service.schemas.registry import NewClient, NewOfficer
+from service.schemas.registry import NewClient, NewKey, NewOfficer
+from service.security import signatures
+from service.security.signatures import Kind
 from service.settings import Settings
 from workflows.terms import Channel, Purpose, Role, Sector
 
@@ -80,28 +84,47 @@ async def database_of(kind: str) -> AsyncIterator[str | None]:
 class Police:
     """An agency's system; it speaks to one address of the hub, with a token of its own."""
 
-    def __init__(self, address: str, client_id: str, key: Mapping[str, Any], issuer: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        client_id: str,
+        key: Mapping[str, Any],
+        officers: Mapping[str, ECKey],
+        issuer: str | None = None,
+    ) -> None:
+        self._officers = officers
         self.client = HubClient(address, timeout=15.0, largest=LARGEST)
         self._tokens = Tokens(self.client, client_id, key, issuer or address)
 
     async def submit(self, body: Mapping[str, Any], key: str | None = None) -> HubAnswer:
-        """File a request; raises ``DeliveryFailed`` where no answer came."""
-        return await self.post("/v1/requests", body, {"Idempotency-Key": key or str(uuid.uuid4())})
+        """File a request that its officer signs; raises ``DeliveryFailed`` where no answer came."""
+        signature = self._sign(Kind.REQUEST, body, body["officer_id"])
+        headers = {"Idempotency-Key": key or str(uuid.uuid4()), "Hoatoc-Signature": signature}
+        return await self.post("/v1/requests", body, headers)
+
+    async def approve(self, request_id: str, body: Mapping[str, Any], officer_id: str) -> HubAnswer:
+        """Approve the request that was filed with ``body``; raises ``DeliveryFailed`` where no answer came."""
+        signature = self._sign(Kind.APPROVAL, body, officer_id, request_id)
+        path = f"/v1/requests/{request_id}/approvals"
+        return await self.post(path, {"officer_id": officer_id, "signature": signature})
+
+    def _sign(self, kind: Kind, body: Mapping[str, Any], officer_id: str, about: str | None = None) -> str:
+        key = self._officers[officer_id]
+        private: Any = key.private_key
+        payload = signatures.canonical(json.dumps(body).encode())
+        return signatures.sign(private, key.thumbprint(), kind, payload, at=clock.utc_now(), about=about)
 
     async def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HubAnswer:
         """POST anything."""
         content = json.dumps(body, ensure_ascii=False).encode()
-        return await self.client.post(path, content=content, headers={**await self._headers(), **(headers or {})})
+        given = {**await self._tokens.headers("POST", path, content), **(headers or {})}
+        return await self.client.post(path, content=content, headers=given)
 
     async def read(self, path: str) -> Any:
         """Read a resource as JSON."""
-        answer = await self.client.get(path, headers=await self._headers())
+        answer = await self.client.get(path, headers=await self._tokens.headers("GET", path))
         assert answer.status == 200, (path, answer.status, answer.body[:500])
         return json.loads(answer.body)
-
-    async def _headers(self) -> dict[str, str]:
-        token = await self._tokens.access_token()
-        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
 
 @dataclass
@@ -110,6 +133,8 @@ class Network:
 
     settings: Settings
     keys: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    # The keys that officers and participants sign with, by their ids.
+    signers: dict[str, ECKey] = field(default_factory=dict)
     sandboxes: dict[str, Sandbox] = field(default_factory=dict)
     desks: dict[str, Sandbox] = field(default_factory=dict)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -117,7 +142,7 @@ class Network:
     def police(self, agency: str, address: str | None = None) -> Police:
         """Return the system of an agency; ``address`` is a node other than the issuer itself."""
         issuer = self.settings.address
-        return Police(address or issuer, f"{agency}-system", self.keys[agency], issuer)
+        return Police(address or issuer, f"{agency}-system", self.keys[agency], self.signers, issuer)
 
     @contextlib.asynccontextmanager
     async def playing(self) -> AsyncIterator[None]:
@@ -165,7 +190,10 @@ async def enroll(
     try:
         await load_directory.load(hub, who)
         if policy is not None:
-            await set_policy.set_policy(hub, who, settings.policy, NewPolicy(text=policy))
+            # Clients that file as fast as they are answered are what is tested, not that they are held.
+            await set_policy.set_policy(hub, who, settings.policy, NewPolicy(text=policy + bounding.ROOMY))
+        else:
+            await hub.writer.run(lambda conn: bounding.shipped_with_room(conn, settings.policy))
         for agency in agencies:
             await _client(hub, network, agency, Role.MAKER, Role.APPROVER, Role.READER)
             for name, rank, powers in OFFICERS:
@@ -177,8 +205,10 @@ async def enroll(
                     "powers": powers,
                 }
                 await enroll_officer.enroll(hub, who, agency, NewOfficer.model_validate(officer))
+                await _signature_key(hub, network, agency, f"{agency}-{name}")
         for name, (sector, behaviour) in participants.items():
             await _client(hub, network, name, Role.PARTICIPANT_OPERATOR)
+            await _signature_key(hub, network, name)
             webhook, port = webhook_of(tls)
             endpoint = NewWebhook.model_validate({**webhook, "purpose": Purpose.ORDERS})
             secret = (await register_endpoint.register(hub, who, name, endpoint)).secret or ""
@@ -220,6 +250,12 @@ async def _client(hub: Hub, network: Network, participant: str, *roles: Role) ->
     await enroll_client.enroll(hub, who, participant, NewClient.model_validate(body))
 
 
+async def _signature_key(hub: Hub, network: Network, participant: str, officer_id: str | None = None) -> None:
+    key = network.signers[officer_id or participant] = ECKey.generate_key("P-256")
+    body = NewKey.model_validate({"officer_id": officer_id, "key": key.as_dict(private=False)})
+    await enroll_key.enroll(hub, changes.local_administrator("journey"), participant, body)
+
+
 def _sandbox(
     network: Network,
     name: str,
@@ -233,8 +269,21 @@ def _sandbox(
     def keep(kind: str, data: dict[str, Any]) -> None:
         network.events.append((kind, data))
 
-    key, issuer = network.keys[name], network.settings.address
-    return Sandbox(name, sector, behaviour, port, address, f"{name}-system", key, secret, tls, keep, issuer=issuer)
+    key, issuer, signer = network.keys[name], network.settings.address, network.signers.get(name)
+    return Sandbox(
+        name,
+        sector,
+        behaviour,
+        port,
+        address,
+        f"{name}-system",
+        key,
+        secret,
+        tls,
+        keep,
+        issuer=issuer,
+        signing_key=signer.as_dict(private=True) if signer else None,
+    )
 
 
 def demand(action: str, agency: str = AGENCY, **changed: Any) -> dict[str, Any]:
@@ -243,7 +292,7 @@ def demand(action: str, agency: str = AGENCY, **changed: Any) -> dict[str, Any]:
         "case_number": "01/2026/CA",
         "action": action,
         "urgency": "hoa_toc",
-        "legal_basis": "emergency",
+        "legal_basis": "decree_52_11",
         "officer_id": f"{agency}-maker",
         "document": {"number": "15/QD-PC02", "date": f"{clock.utc_now():%Y-%m-%d}", "sha256": "ab" * 32},
         "contact": {"name": "Trực ban PC02", "phone": "+84283000111"},
@@ -252,7 +301,7 @@ def demand(action: str, agency: str = AGENCY, **changed: Any) -> dict[str, Any]:
 
 
 def freeze(account: str, bank: str, amount: int = 1_000_000, **changed: Any) -> dict[str, Any]:
-    """An emergency freeze, active at once on one officer's word; account and holder are made up."""
+    """A freeze, which a second officer must approve; account and holder are made up."""
     target = {"kind": "account", "value": account, "institution": BINS[bank], "holder_name": "NGUYEN VAN MAU"}
     return demand("freeze", target=target, amount={"value": str(amount), "currency": "VND"}, **changed)
 

@@ -31,6 +31,8 @@ SEEN = (
     "the hold on the wallet ended and MoMo confirmed the lift",
     "99 domains blocked, one refused as legitimate",
     "rungs 1, 2 and 3 fired; the third called the State Bank of Vietnam",
+    "the evidence holds, with public keys alone: ",
+    "another account in it is found: ",
 )
 FIRST_SCENE = ("Vietcombank holds all of it", "Techcombank holds all of it now", "rungs 1, 2 and 3 fired")
 PLAYED_WITHIN = 180.0
@@ -74,7 +76,7 @@ async def test_a_hub_that_keeps_running_stops_whole_and_goes_on_with_its_data(tm
         async with second.running(wait=False):
             await _says(second, "going on with the data of the last start")
             await _says(second, "running;")
-            police = Police(settings.address, "pc02-79-system", json.loads(_police_key(tmp_path).read_text()))
+            police = Police(settings.address, "pc02-79-system", json.loads(_police_key(tmp_path).read_text()), {})
             kept = (await police.read("/v1/requests?limit=50"))["items"]
             assert sorted(item["action"] for item in kept) == ["freeze"] * 4
             assert _found(r"reference: (HT-\S+)", filed) in {item["reference"] for item in kept}

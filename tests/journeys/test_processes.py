@@ -5,6 +5,7 @@ import json
 import uuid
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import journey_history
 import journey_network
@@ -32,11 +33,17 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 
 async def file(police: Police, number: int) -> str:
-    """File an emergency freeze at one of the prompt banks; return the request's id."""
-    bank = sorted(PROMPT)[number % 2]
-    answer = await police.submit(journey_network.freeze(f"999{number:010d}", bank))
+    """File a freeze at one of the prompt banks and have it approved; return the request's id."""
+    return await active(police, journey_network.freeze(f"999{number:010d}", sorted(PROMPT)[number % 2]))
+
+
+async def active(police: Police, body: dict[str, Any]) -> str:
+    """File a request and have a second officer approve it."""
+    answer = await police.submit(body)
     assert answer.status == 201, answer.body
     request_id: str = json.loads(answer.body)["id"]
+    approved = await police.approve(request_id, body, f"{AGENCY}-approver")
+    assert approved.status == 201, approved.body
     return request_id
 
 
@@ -112,8 +119,7 @@ async def test_a_node_that_is_told_to_stop_finishes_what_is_under_way(kind: str,
         node, police = Process(settings), network.police(AGENCY)
         answered: list[str] = []
         async with network.playing(), slow, node.running():
-            late = await police.submit(journey_network.freeze("9990000000000", "bidv"))
-            answered.append(json.loads(late.body)["id"])
+            answered.append(await active(police, journey_network.freeze("9990000000000", "bidv")))
             await asyncio.wait_for(slow.got_it.wait(), 20)
             filing = [asyncio.create_task(_file_until_refused(police, at * 1_000, answered)) for at in range(1, 5)]
             await until(lambda: _count(answered, 9), 30, "some load")

@@ -64,11 +64,11 @@ async def hub_of(settings: Settings) -> AsyncIterator[None]:
 
 async def file(police: Police, account: str, bank: str) -> str:
     """File a freeze, and have a second officer approve it."""
-    body = journey_network.freeze(account, bank, AMOUNT, legal_basis="decree_52_11")
+    body = journey_network.freeze(account, bank, AMOUNT)
     filed = await police.submit(body)
     assert filed.status == 201, filed.body
     request_id: str = json.loads(filed.body)["id"]
-    approved = await police.post(f"/v1/requests/{request_id}/approvals", {"officer_id": f"{AGENCY}-approver"})
+    approved = await police.approve(request_id, body, f"{AGENCY}-approver")
     assert approved.status == 201, approved.body
     return request_id
 

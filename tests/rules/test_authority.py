@@ -177,7 +177,7 @@ def test_a_basis_without_any_rule_is_unknown() -> None:
 
 
 def test_every_refusal_has_its_name_in_the_list_and_its_own_test() -> None:
-    assert set(authority.RULE_NAMES) == {*PAIRS, "basis_unknown"}
+    assert set(authority.RULE_NAMES) == {*PAIRS, "basis_unknown", "emergency_in_a_row"}
     assert len(set(authority.RULE_NAMES)) == len(authority.RULE_NAMES)
 
 
@@ -277,8 +277,11 @@ def approve(
     rank: Rank = Rank.TRUNG_TA,
     power: Power = Power.APPROVE,
     active: bool = True,
+    whole: bool = False,
 ) -> None:
-    authority.check_approver(basis, rank=rank, powers=frozenset({power}), officer_active=active, now=NOW)
+    authority.check_approver(
+        basis, rank=rank, powers=frozenset({power}), officer_active=active, whole_account=whole, now=NOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,13 +291,41 @@ def approve(
         ("rank_too_low", lambda: approve(LegalBasis.EMERGENCY, Rank.THUONG_UY)),
         ("power_missing", lambda: approve(power=Power.ORDER)),
         ("officer_inactive", lambda: approve(active=False)),
+        ("whole_account_needs_senior", lambda: approve(LegalBasis.DECREE_52_11, Rank.DAI_UY, whole=True)),
+        ("whole_account_not_covered", lambda: approve(LegalBasis.CPC_129, Rank.DAI_TUONG, whole=True)),
     ],
 )
 def test_a_second_officer_needs_the_rank_and_the_power_to_approve(rule: str, attempt: Callable[[], None]) -> None:
     approve()
     approve(LegalBasis.EMERGENCY, Rank.DAI_UY)
+    approve(LegalBasis.DECREE_52_11, Rank.THIEU_TA, whole=True)
     with pytest.raises(AuthorityRefused, match=rule):
         attempt()
+
+
+def test_the_first_officer_is_asked_about_again_whatever_the_end_by_now() -> None:
+    assert authority.check_again(replace(FREEZE, ends_at=NOW - DAY)).basis is LegalBasis.DECREE_52_11
+    for rule, pairs in PAIRS.items():
+        for refused, _ in pairs if rule != "end_missing" else ():
+            with pytest.raises(AuthorityRefused, match=rule):
+                authority.check_again(refused)
+
+
+def test_a_third_emergency_hold_waits_until_a_second_officer_has_looked_at_one() -> None:
+    for unreviewed in (0, 1):
+        authority.check_row(grants(EMERGENCY), LegalBasis.EMERGENCY, unreviewed)
+    with pytest.raises(AuthorityRefused, match="emergency_in_a_row") as refused:
+        authority.check_row(grants(EMERGENCY), LegalBasis.EMERGENCY, 2)
+    assert refused.value.params == {"basis": "emergency", "most": "2"}
+    # What two officers sign has no row.
+    authority.check_row(grants(FREEZE), LegalBasis.DECREE_52_11, 2)
+
+
+def test_an_appointment_ends_at_its_instant_and_a_suspension_at_once() -> None:
+    assert authority.is_serving(True, None, NOW)
+    assert authority.is_serving(True, NOW + timedelta(microseconds=1), NOW)
+    assert not authority.is_serving(True, NOW, NOW)
+    assert not authority.is_serving(False, None, NOW)
 
 
 @pytest.mark.parametrize(

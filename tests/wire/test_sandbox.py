@@ -1,16 +1,20 @@
 """A sandbox participant over real HTTPS, with a tiny hub over real HTTP that issues tokens and records answers."""
 
 import asyncio
+import base64
+import hashlib
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import rfc8785
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 from starlette.applications import Starlette
@@ -22,6 +26,7 @@ from wire_servers import endpoint
 from adapters import signing
 from adapters.base import DeliveryFailed, Message, Receipt
 from adapters.sandbox import hub as sandbox_hub
+from adapters.sandbox import signatures
 from adapters.sandbox.behaviour import Behaviour, Partial, Ported, Prompt, Refusing, Silent, Slow
 from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.server import EmbeddedServer
@@ -31,7 +36,8 @@ from adapters.webhook import Webhook, cloud_event
 from workflows.terms import DispatchKind, RefusalCode, Sector
 
 SECRET = signing.new_secret()
-KEY = ECKey.generate_key("P-256")
+KEY, SIGNING_KEY, ORDER_KEY = (ECKey.generate_key("P-256") for _ in range(3))
+LENIENT = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
 ACCOUNT = "0990000000001"  # made up
 FULL = {"outcome": "executed", "amount_held": {"value": "150000000", "currency": "VND"}}
 
@@ -43,6 +49,11 @@ class FakeHub:
     assertions: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    proofs: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
+    signing_keys_asked: int = 0
+    signing_keys_down: bool = False
     failing: list[int] = field(default_factory=list)
     url: str = ""
 
@@ -53,17 +64,32 @@ class FakeHub:
         assertion = form["client_assertion"]
         claims = jwt.decode(assertion, KEY, algorithms=["ES256"]).claims
         self.assertions.append((jws.extract_compact(assertion.encode()).headers(), claims))
-        token = {"access_token": f"token-{len(self.assertions)}", "token_type": "Bearer", "expires_in": 300}
+        token = {"access_token": f"token-{len(self.assertions)}", "token_type": "DPoP", "expires_in": 300}
         return JSONResponse(token)
 
     async def acknowledge(self, request: Request) -> Response:
         self.keys.append(request.headers["idempotency-key"])
-        if request.headers["authorization"] != f"Bearer token-{len(self.assertions)}":
+        if request.headers["authorization"] != f"DPoP token-{len(self.assertions)}":
             return Response(status_code=401)
+        proof = request.headers["dpop"]
+        self.proofs.append((jws.extract_compact(proof.encode()).headers(), jwt.decode(proof, KEY).claims))
+        self.bodies.append(await request.body())
+        self.signatures.append(request.headers["hoatoc-signature"])
         if self.failing:
             return Response(status_code=self.failing.pop(0))
         self.answers.append((request.path_params["order"], await request.json()))
         return JSONResponse({}, status_code=201)
+
+    async def signing_keys(self, _: Request) -> Response:
+        self.signing_keys_asked += 1
+        if self.signing_keys_down:
+            return Response(status_code=503)
+        public = ORDER_KEY.as_dict(private=False)
+        return JSONResponse({"keys": [{**public, "kid": ORDER_KEY.thumbprint(), "state": "current"}]})
+
+
+def digest(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
 
 
 class Events:
@@ -122,6 +148,7 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         routes=[
             Route("/oauth/token", fake.token, methods=["POST"]),
             Route("/v1/orders/{order}/acknowledgements", fake.acknowledge, methods=["POST"]),
+            Route("/v1/signing-keys", fake.signing_keys),
         ]
     )
     hub_server = EmbeddedServer(app, 0)
@@ -143,6 +170,7 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             tls,
             events,
             issuer="https://hub.example",
+            signing_key=SIGNING_KEY.as_dict(private=True),
             balances=balances,
         )
         await sandbox.start()
@@ -171,8 +199,16 @@ def order(
         "answer_url": f"/v1/orders/{order_id}/acknowledgements",
     } | body
     at = datetime(2026, 11, 23, tzinfo=UTC)
+    signature = signatures.sign(ORDER_KEY, signatures.ORDER, json.dumps(content).encode(), order_id)
     return Message(
-        f"msg_{number:032x}", f"vn.hoatoc.order.{action}", DispatchKind.ORDER, order_id, at, sequence, content
+        f"msg_{number:032x}",
+        f"vn.hoatoc.order.{action}",
+        DispatchKind.ORDER,
+        order_id,
+        at,
+        sequence,
+        content,
+        signature,
     )
 
 
@@ -210,6 +246,22 @@ async def test_the_token_is_fetched_once_with_an_assertion_of_exactly_the_agreed
     assert 0 < claims["exp"] - claims["iat"] <= 300
 
 
+async def test_each_answer_carries_a_proof_for_just_this_call_and_each_attempt_a_fresh_one(play: Play) -> None:
+    scene = await play(Prompt())
+    scene.hub.failing = [503]
+    await scene.send(order())
+    await scene.events.until("answered")
+    for (header, claims), body in zip(scene.hub.proofs, scene.hub.bodies, strict=True):
+        public = KEY.as_dict(private=False)
+        assert header["jwk"] == {name: public[name] for name in ("kty", "crv", "x", "y")}
+        assert {**header, "jwk": 0} == {"alg": "ES256", "typ": "dpop+jwt", "jwk": 0}
+        assert (claims["htm"], claims["htu"]) == ("POST", "https://hub.example/v1/orders/order-1/acknowledgements")
+        assert (claims["ath"], claims["bsh"]) == (digest(b"token-1"), digest(body))
+        assert abs(claims["iat"] - time.time()) < 10
+        assert set(claims) == {"htm", "htu", "iat", "jti", "ath", "bsh"}
+    assert len({claims["jti"] for _, claims in scene.hub.proofs}) == 2
+
+
 async def test_a_duplicate_delivery_has_one_effect(play: Play) -> None:
     scene = await play(Prompt())
     await scene.send(order())
@@ -231,6 +283,70 @@ async def test_a_bad_signature_gets_401_and_has_no_effect(play: Play) -> None:
     assert scene.events.told == [("signature_refused", {"participant": "bank A", "reason": "signature_unknown"})]
     # The refused delivery does not count as seen: the rightly signed one still goes through.
     assert (await scene.send(order())).status == 202
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda true: {"signature": None}, "missing"),
+        (lambda true: {"signature": "x"}, "malformed"),
+        (lambda true: {"signature": order("order-2").signature}, "about"),
+        (lambda true: {"body": {**true.body, "amount": {"value": "1", "currency": "VND"}}}, "invalid"),
+        (lambda true: {"signature": signed_by(KEY)}, "key_unknown"),
+        (lambda true: {"signature": signed_by(ORDER_KEY, typ=signatures.ANSWER)}, "about"),
+    ],
+    ids=["none", "no signature", "another order's", "another body", "another's key", "an answer's"],
+)
+async def test_an_order_that_the_hub_itself_did_not_sign_gets_401_and_has_no_effect(
+    change: Callable[[Message], dict[str, Any]], reason: str, play: Play
+) -> None:
+    """The webhook's secret is known to both sides; the hub's own signature is nobody else's."""
+    scene = await play(Prompt())
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.send(replace(order(), **change(order())))
+    assert caught.value.code == "http.401"
+    [(kind, told)] = scene.events.told
+    assert (kind, told["reason"]) == ("signature_refused", f"order.{reason}")
+    assert scene.sandbox.ledger.holds == {}
+    assert (await scene.send(order())).status == 202
+
+
+def signed_by(key: ECKey, typ: str = signatures.ORDER) -> str:
+    return signatures.sign(key, typ, json.dumps(dict(order().body)).encode(), "order-1")
+
+
+async def test_the_hubs_keys_are_fetched_once_and_an_order_waits_while_they_cannot_be(play: Play) -> None:
+    scene = await play(Prompt())
+    scene.hub.signing_keys_down = True
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.send(order())
+    assert caught.value.code == "http.503" and scene.events.told == []
+    scene.hub.signing_keys_down = False
+    for number in (1, 2, 3):
+        await scene.send(order(f"order-{number}", number=number))
+    assert scene.hub.signing_keys_asked == 2
+
+
+async def test_each_attempt_at_an_answer_is_signed_anew_over_what_it_says(play: Play) -> None:
+    scene = await play(Prompt())
+    scene.hub.failing = [503]
+    await scene.send(order())
+    await scene.events.until("answered")
+    for text, body in zip(scene.hub.signatures, scene.hub.bodies, strict=True):
+        header, _, signature = text.partition("..")
+        payload = base64.urlsafe_b64encode(rfc8785.dumps(json.loads(body))).rstrip(b"=").decode()
+        verified = jws.deserialize_compact(f"{header}.{payload}.{signature}", SIGNING_KEY, registry=LENIENT)
+        said = verified.headers()
+        assert {**said, "iat": 0, "jti": ""} == {
+            "alg": "ES256",
+            "typ": "hoatoc-answer+jws",
+            "kid": SIGNING_KEY.thumbprint(),
+            "iat": 0,
+            "jti": "",
+            "sub": "order-1",
+        }
+        assert abs(said["iat"] - time.time()) < 10
+    assert len(set(scene.hub.signatures)) == 2
 
 
 async def test_an_old_signature_gets_401(play: Play) -> None:

@@ -57,6 +57,10 @@ async def test_a_real_receiver_with_the_official_library_accepts_the_event(tmp_p
         url = f"https://localhost:{heard.port}/"
         to = endpoint(url, ca_pem=authority.pem, secrets=(SECRET, OLDER))
         assert (await HUB.send(MESSAGE, to, transport)).status == 204
+        assert heard.header("hoatoc-signature") is None
+        assert (await HUB.send(replace(MESSAGE, signature="e30..AA"), to, transport)).status == 204
+        assert heard.header("hoatoc-signature") == "e30..AA"
+        assert heard.bodies[0] == heard.bodies[1], "it stands beside the event, not in it"
         await transport.aclose()
     assert heard.header("content-type") == "application/cloudevents+json"
     signed = {f"webhook-{part}": heard.header(f"webhook-{part}") or "" for part in ("id", "timestamp", "signature")}

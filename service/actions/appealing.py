@@ -1,0 +1,103 @@
+"""What the agency's answer to an appeal and its decision share: the appeal under its request's lock, facts, news."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, errors
+from service.audit import Log
+from service.engine import dossier, statuses, tasks, writer
+from service.engine.dossier import Dossier, Row
+from service.engine.hub import Hub
+from service.models import ActionRequest, Appeal, table_of
+from service.queries import appeals, visibility
+from service.schemas.appeals import AppealDetail
+from service.security.principals import Principal
+from workflows import appeal, states
+from workflows.terms import Action, Actor, AppealState, Fact, RequestState, TaskKind
+
+_APPEALS = table_of(Appeal)
+_REQUESTS = table_of(ActionRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """An appeal as it is under the lock, what it is about, and the extensions of that hold that are under way."""
+
+    row: Row
+    found: Dossier
+    extensions: tuple[Dossier, ...]
+    log: Log
+
+
+async def lock(conn: AsyncConnection, principal: Principal, appeal_id: UUID) -> Contested:
+    """Lock the request that an appeal is about and read the appeal. Raises ``NotFound`` unless it is the agency's."""
+    row = await _row(conn, principal, appeal_id)
+    request_id = row["request_id"]
+    extending = sa.select(_REQUESTS.c.id).where(
+        _REQUESTS.c.original_id == request_id,
+        _REQUESTS.c.action == Action.EXTEND,
+        _REQUESTS.c.state == RequestState.ACTIVE,
+    )
+    ids = {request_id, *(await conn.execute(extending)).scalars()}
+    log = await writer.lock(conn, [audit.request_chain(each) for each in ids])
+    # Read again: of two decisions at once, the second finds the first one's.
+    row = await _row(conn, principal, appeal_id)
+    about = await dossier.load(conn, ids)
+    found = about.pop(request_id)
+    return Contested(row, found, tuple(about.values()), log)
+
+
+def advance(case: Contested, to: AppealState) -> AppealState:
+    """Return the appeal's next state; raise ``Conflict`` where it has been there, or is decided."""
+    try:
+        return appeal.advance(case.row["state"], to)
+    except states.IllegalMove as illegal:
+        raise errors.Conflict("appeal.not_open", state=illegal.state) from None
+
+
+def record(case: Contested, fact: Fact, actor: Actor, **data: Any) -> None:
+    """Record what became of the appeal on the chain of its request, in codes and ids."""
+    case.log.record(
+        case.found.chain,
+        fact,
+        actor,
+        case.found.tenant,
+        request_id=case.found.id,
+        appeal_id=str(case.row["id"]),
+        reference=case.row["reference"],
+        **data,
+    )
+
+
+async def finish(conn: AsyncConnection, hub: Hub, principal: Principal, case: Contested, fact: Fact) -> AppealDetail:
+    """Tell the agency's system, ask the duty desk to call a person who appealed, and return the appeal as it is now."""
+    state = str(case.found.request["state"])
+    news = statuses.News(case.found, fact, state, appeal_id=case.row["id"])
+    await statuses.tell(conn, hub, case.log.at, [news])
+    if case.row["participant_id"] is None:
+        # A person has a reference and no system: somebody must tell what was said.
+        call = tasks.NewTask(
+            tenant=case.found.tenant,
+            kind=TaskKind.APPEAL,
+            chain=case.found.chain,
+            request_id=case.found.id,
+            order_id=case.row["order_id"],
+            within=tasks.within(case.found.policy),
+            data={"appeal_id": str(case.row["id"]), "reference": case.row["reference"]},
+        )
+        await tasks.open_tasks(conn, case.log, hub.actor, case.log.at, [call])
+    await case.log.flush()
+    shown = await appeals.one(conn, hub.vault, principal, case.row["id"])
+    assert shown is not None
+    return shown
+
+
+async def _row(conn: AsyncConnection, principal: Principal, appeal_id: UUID) -> Row:
+    row = (await conn.execute(sa.select(_APPEALS).where(_APPEALS.c.id == appeal_id))).one_or_none()
+    if row is None or not visibility.owns(principal, row.tenant):
+        raise errors.NotFound
+    return dict(row._mapping)

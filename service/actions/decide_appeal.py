@@ -1,0 +1,166 @@
+"""An officer who did not file the request decides an appeal, and signs; one that is upheld lifts the hold at once."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, errors
+from service.actions import appealing, demands, signing
+from service.actions.appealing import Contested
+from service.actions.signing import Owner
+from service.engine import closing, dossier, lifting, settling, statuses, writer
+from service.engine.hub import Hub
+from service.models import Appeal, table_of
+from service.schemas.appeals import AppealDecision, AppealDetail
+from service.security.principals import Principal
+from service.security.scopes import Scope
+from service.security.signatures import Kind, SignatureRefused
+from workflows import appeal, authority, states
+from workflows.authority_rules import Power
+from workflows.terms import AppealState, Event, Fact, Stage
+
+_APPEALS = table_of(Appeal)
+
+# Why a lift was sent that no officer ordered, as participants read it.
+REASON = "appeal_upheld"
+
+
+async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDecision, raw: bytes) -> AppealDetail:
+    """Uphold or reject an appeal; ``raw`` are the bytes as received, of which the officer signed all but the signature.
+
+    Raises ``NotFound`` for another agency's, ``InvalidInput`` (officer), ``Forbidden`` (``authority.<rule>`` or
+    ``signature.<reason>``, kept as a fact), ``Conflict`` when it was decided before.
+    """
+    principal.require(Scope.REQUESTS_APPROVE)
+    payload = _payload(raw)
+
+    async def unit(conn: AsyncConnection) -> AppealDetail:
+        case = await appealing.lock(conn, principal, appeal_id)
+        state = appealing.advance(case, body.outcome)
+        await _check(conn, case, body, payload)
+        sealed = hub.vault.seal("appeals", appeal_id, case.found.tenant, payload.decode())
+        decided: dict[str, Any] = {
+            "state": state,
+            "decided_at": case.log.at,
+            "decided_by": body.officer_id,
+            "decision_code": str(body.reason_code),
+            "decision_sealed": sealed,
+            "signature": body.signature,
+        }
+        if case.row["state"] is AppealState.FILED:
+            decided |= {"answered_at": case.log.at, "answered_by": body.officer_id}
+        await conn.execute(sa.update(_APPEALS).where(_APPEALS.c.id == appeal_id).values(decided))
+        for stage in (Stage.APPEAL_ANSWER, Stage.APPEAL_DECISION):
+            await settling.meet(conn, case.log, principal.actor(), [appeal_id], stage)
+        appealing.record(
+            case,
+            Fact.APPEAL_DECIDED,
+            principal.actor(),
+            officer_id=body.officer_id,
+            outcome=str(state),
+            reason_code=str(body.reason_code),
+        )
+        if state is AppealState.UPHELD:
+            await _lift(conn, hub, case)
+        return await appealing.finish(conn, hub, principal, case, Fact.APPEAL_DECIDED)
+
+    try:
+        return await hub.writer.run(unit)
+    except authority.AuthorityRefused as refused:
+        await _record_refusal(hub, principal, appeal_id, body, refused)
+        raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
+    except SignatureRefused as unsigned:
+        request_id = await _request_of(hub, appeal_id)
+        raise await signing.refuse(
+            hub,
+            principal,
+            unsigned,
+            audit.request_chain(request_id),
+            request_id=request_id,
+            appeal_id=str(appeal_id),
+            officer_id=body.officer_id,
+        ) from None
+
+
+def _payload(raw: bytes) -> bytes:
+    members = json.loads(raw)
+    return rfc8785.dumps({name: value for name, value in members.items() if name != "signature"})
+
+
+async def _check(conn: AsyncConnection, case: Contested, body: AppealDecision, payload: bytes) -> None:
+    person = await demands.officer(conn, case.found.tenant, body.officer_id)
+    appeal.check_decider(
+        person.id,
+        filed_by=case.found.request["officer_id"],
+        powers=frozenset(Power(power) for power in person.powers),
+        officer_active=authority.is_serving(person.active, person.appointed_until, case.log.at),
+    )
+    await signing.check(
+        conn,
+        body.signature,
+        kind=Kind.DECISION,
+        payload=payload,
+        owner=Owner("officer", person.id, case.found.tenant),
+        about=str(case.row["id"]),
+        now=case.log.at,
+    )
+
+
+async def _lift(conn: AsyncConnection, hub: Hub, case: Contested) -> None:
+    """End what the appeal contests, wherever it stands by now, and take back what was to prolong it."""
+    found, contested = case.found, case.row["order_id"]
+    ending = [
+        order
+        for order in await dossier.orders_of(conn, found.id)
+        if contested in (None, order["id"])
+        and (order["state"], Event.LAPSE) in states.MOVES
+        and not order["lift_ordered"]
+    ]
+    ids = {order["id"] for order in ending}
+    for extension in case.extensions:
+        asked = [
+            order
+            for order in await dossier.orders_of(conn, extension.id)
+            if order["original_id"] in ids and (order["state"], Event.WITHDRAW) in states.MOVES
+        ]
+        await lifting.withdraw(conn, hub, case.log, hub.actor, extension, asked, lift=False)
+        await closing.close_if_done(conn, hub, case.log, extension)
+    await lifting.lapse(conn, hub, case.log, found, ending, REASON)
+    news = [statuses.News(found, Fact.ORDER_LAPSED, "lapsed", order["id"], order["participant_id"]) for order in ending]
+    await statuses.tell(conn, hub, case.log.at, news)
+    await closing.close_if_done(conn, hub, case.log, found)
+
+
+async def _record_refusal(
+    hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDecision, refused: authority.AuthorityRefused
+) -> None:
+    request_id = await _request_of(hub, appeal_id)
+    chain = audit.request_chain(request_id)
+
+    async def unit(conn: AsyncConnection) -> None:
+        log = await writer.lock(conn, [chain])
+        log.record(
+            chain,
+            Fact.AUTHORITY_REFUSED,
+            principal.actor(),
+            principal.tenant,
+            request_id=request_id,
+            rule=refused.rule,
+            officer_id=body.officer_id,
+            appeal_id=str(appeal_id),
+            params=refused.params,
+        )
+        await log.flush()
+
+    await hub.writer.run(unit)
+
+
+async def _request_of(hub: Hub, appeal_id: UUID) -> UUID:
+    query = sa.select(_APPEALS.c.request_id).where(_APPEALS.c.id == appeal_id)
+    async with hub.database.read() as conn:
+        found: UUID = (await conn.execute(query)).scalar_one()
+    return found

@@ -1,0 +1,119 @@
+"""Commands for evidence and signatures: export a bundle, verify one without the hub, sign as an officer or a bank."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service import clock
+from service.cli import context, output
+from service.cli.output import AsJson
+from service.engine import evidence as bundles
+from service.security import evidence, keyfile, signatures
+from service.security.evidence import Check
+from service.security.signatures import Kind
+
+app = typer.Typer(help="Evidence: what was signed about a request, in one file.", no_args_is_help=True)
+
+HEADER = "Hoatoc-Signature"
+_LARGEST = 64 * 1024 * 1024
+
+
+@app.command()
+def export(
+    request: Annotated[str, typer.Argument(help="the id or the reference of a request")],
+    to: Annotated[Path | None, typer.Option(help="a new file, readable by you alone; default: the output")] = None,
+) -> None:
+    """Write everything that was signed about a request, its keys and its chain of facts as one sealed JSON file."""
+    text = context.act(lambda hub: bundles.export(hub, request))
+    if to is None:
+        output.say(text)
+        return
+    with context.told():
+        to.touch(mode=0o600, exist_ok=False)
+        to.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def verify(
+    subject: Annotated[str, typer.Argument(help="a bundle's file, or the id or reference of a request of this hub")],
+    keys: Annotated[
+        Path | None, typer.Option(help="public keys obtained elsewhere: a JSON list, or a key set with `keys`")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every signature, digest, key and fact of a bundle with public keys only; exit 1 when anything is wrong.
+
+    A file is verified without a hub, its database or its settings: on any machine with this program.
+    """
+    listed = _listed(keys) if keys else None
+    path = Path(subject)
+    text = _read(path) if path.is_file() else context.act(lambda hub: bundles.export(hub, subject))
+    found = evidence.verify(text, listed)
+    if as_json:
+        output.answer(True, {"checks": [asdict(check) for check in found], "wrong": len(_wrong(found))})
+    else:
+        for check in found:
+            output.say(f"{'WRONG' if check.wrong else 'ok':<6} {check.name:<20} {check.about}{_why(check)}")
+        output.say(f"{len(found)} checks, {len(_wrong(found))} wrong")
+    if _wrong(found):
+        raise typer.Exit(1)
+
+
+def sign(
+    body: Annotated[Path, typer.Argument(help="the very JSON that is signed: a request's or an answer's body")],
+    key: Annotated[Path, typer.Option(help="your private key, as hoatoc keygen wrote it")],
+    approve: Annotated[str | None, typer.Option(help="approve the request with this id, as its second officer")] = None,
+    review: Annotated[str | None, typer.Option(help="confirm the emergency hold with this id")] = None,
+    answer: Annotated[str | None, typer.Option(help="answer the order with this id, as its participant")] = None,
+) -> None:
+    """Sign a JSON file and print the detached signature: to file the request, unless an option says otherwise."""
+    chosen = [
+        (kind, about)
+        for kind, about in ((Kind.APPROVAL, approve), (Kind.REVIEW, review), (Kind.ANSWER, answer))
+        if about is not None
+    ]
+    if len(chosen) > 1:
+        raise output.fail("one of --approve, --review and --answer: a signature says one thing")
+    kind, about = chosen[0] if chosen else (Kind.REQUEST, None)
+    output.say(signed(context.read(body), key, kind, about))
+
+
+def signed(text: str, key: Path, kind: Kind, about: str | None = None) -> str:
+    """Sign the JSON ``text`` with the key of a file; end the command where the text is no JSON."""
+    with context.told():
+        private = keyfile.load(key)
+    try:
+        payload = signatures.canonical(text.encode())
+    except ValueError:
+        raise output.fail("what is signed must be JSON") from None
+    return signatures.sign(private.private, private.kid, kind, payload, at=clock.utc_now(), about=about)
+
+
+def _listed(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        read = json.loads(_read(path))
+    except ValueError:
+        raise output.fail(f"{path} holds no JSON") from None
+    keys = read.get("keys") if isinstance(read, dict) else read
+    if not isinstance(keys, list) or not all(isinstance(each, dict) for each in keys):
+        raise output.fail(f"{path} holds no list of keys")
+    return keys
+
+
+def _read(path: Path) -> str:
+    with context.told():
+        if path.stat().st_size > _LARGEST:
+            raise OSError(f"{path} is too large")
+        return path.read_text(encoding="utf-8")
+
+
+def _wrong(found: Sequence[Check]) -> list[Check]:
+    return [check for check in found if check.wrong]
+
+
+def _why(check: Check) -> str:
+    return f": {check.wrong}" if check.wrong else ""

@@ -1,0 +1,93 @@
+"""Learns once an hour what is usual: how much each officer, agency and pair set in motion in their busy hours."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.engine import holding
+from service.engine.hub import Hub
+from service.models import ActionRequest, Approval, Baseline, table_of
+from workflows import bounds
+from workflows.terms import BoundKind, BoundSubject
+
+_REQUESTS = table_of(ActionRequest)
+_APPROVALS = table_of(Approval)
+_BASELINES = table_of(Baseline)
+_KEY = ("tenant", "subject_kind", "subject", "kind")
+
+Subject = tuple[str, BoundSubject, str, BoundKind]
+
+
+@dataclass(slots=True)
+class _History:
+    """One subject's hours: what became active in each of them, and when the first of it did."""
+
+    since: datetime
+    counts: dict[Any, int] = field(default_factory=lambda: defaultdict(int))
+    amounts: dict[Any, int] = field(default_factory=lambda: defaultdict(int))
+
+
+async def learn(hub: Hub) -> int:
+    """Write what is usual by the last 30 days in place of what was before; return for how many subjects.
+
+    What was released after a call-back counts: it was meant. What was held and refused never became active.
+    """
+    async with hub.database.read() as conn:
+        at = await db.now(conn)
+        histories = await _histories(conn, at)
+    rows = [_row(subject, history, at) for subject, history in sorted(histories.items())]
+
+    async def unit(conn: AsyncConnection) -> int:
+        insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+        learned = insert(_BASELINES)
+        changed = {name: learned.excluded[name] for name in Baseline.model_fields if name not in _KEY}
+        # Two nodes that learn at once write the same rows in the same order.
+        if rows:
+            await conn.execute(learned.on_conflict_do_update(index_elements=_KEY, set_=changed), rows)
+        await conn.execute(sa.delete(_BASELINES).where(_BASELINES.c.learned_at < at))
+        return len(rows)
+
+    return await hub.database.write(unit)
+
+
+async def _histories(conn: AsyncConnection, at: datetime) -> dict[Subject, _History]:
+    """Add up, hour by hour, what each subject had become active within the last 30 days."""
+    active = _REQUESTS.c.activated_at
+    hour = sa.func.substr(active, 1, 13) if conn.dialect.name == "sqlite" else sa.func.date_trunc("hour", active)
+    by = (_REQUESTS.c.tenant, _REQUESTS.c.officer_id, _APPROVALS.c.officer_id, _REQUESTS.c.action, hour)
+    approved = sa.and_(_APPROVALS.c.request_id == _REQUESTS.c.id, _APPROVALS.c.kind == "approval")
+    query = (
+        sa.select(*by, sa.func.count(), sa.func.sum(holding.WORTH), sa.func.min(active, type_=active.type))
+        .select_from(holding.WITH_ORIGINALS.outerjoin(_APPROVALS, approved))
+        .where(active > at - bounds.LEARNED_OVER)
+        .group_by(*by)
+    )
+    found: dict[Subject, _History] = {}
+    async for tenant, maker, second, action, at_hour, count, amount, first in await conn.stream(query):
+        kind = bounds.kind_of(action)
+        subjects = [(BoundSubject.OFFICER, maker), (BoundSubject.AGENCY, tenant)]
+        if second is not None:
+            subjects.append((BoundSubject.PAIR, bounds.pair(maker, second)))
+        for subject_kind, subject in subjects:
+            history = found.setdefault((tenant, subject_kind, subject, kind), _History(first))
+            history.since = min(history.since, first)
+            history.counts[at_hour] += count
+            history.amounts[at_hour] += int(amount)
+    return found
+
+
+def _row(subject: Subject, history: _History, at: datetime) -> dict[str, Any]:
+    return {
+        **dict(zip(_KEY, subject, strict=True)),
+        "p99_count": bounds.percentile(list(history.counts.values())),
+        "p99_amount": bounds.percentile(list(history.amounts.values())),
+        "hours": len(history.counts),
+        "since": history.since,
+        "learned_at": at,
+    }

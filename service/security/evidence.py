@@ -1,0 +1,199 @@
+"""The verifier of evidence bundles: public keys and arithmetic, no database, no settings and no word of the hub."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.schemas.evidence import Bundle, EvidenceFact
+from service.security import evidence_checks as checks
+from service.security import evidence_orders
+from service.security.evidence_checks import Check, Findings
+from service.security.evidence_orders import Section
+from service.security.signatures import Kind, Unverified
+
+__all__ = ["Check", "content", "verify"]
+
+
+def verify(text: str, keys: Sequence[Mapping[str, Any]] | None = None) -> list[Check]:
+    """Check everything that a bundle says; it holds where no check is wrong.
+
+    ``keys`` are public keys that were obtained elsewhere, as JWK members with, where known, ``owner_kind``,
+    ``owner_id``, ``not_before``, ``not_after`` and ``revoked_at``: each key that signed something must be among them
+    and agree. Without them a bundle proves only that it is whole.
+    """
+    try:
+        read = json.loads(text)
+        bundle = Bundle.model_validate(read)
+    except (ValueError, RecursionError) as wrong:
+        return [Check("bundle.form", "", _where(wrong))]
+    findings = Findings(bundle)
+    findings.note("bundle.form", bundle.format)
+    sections = [Section.of(request) for request in bundle.requests]
+    asked = sections[0]
+    _related(findings, sections)
+    for section in sections:
+        _request(findings, section)
+        evidence_orders.verify(findings, section, sections[-1])
+    findings.signature(
+        "bundle.seal",
+        bundle.seal,
+        kind=Kind.EVIDENCE,
+        payload=checks.encoded(content(read)),
+        owner=evidence_orders.HUB,
+        about=asked.id,
+        taken_at=bundle.exported_at,
+    )
+    _registry(findings)
+    if keys is not None:
+        _elsewhere(findings, keys)
+    return findings.checks
+
+
+def content(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the seal is over: every member but the seal itself."""
+    return {name: value for name, value in bundle.items() if name != "seal"}
+
+
+def _where(wrong: Exception) -> str:
+    if isinstance(wrong, ValidationError):
+        return "; ".join(".".join(map(str, error["loc"])) for error in wrong.errors())
+    return "not JSON"
+
+
+def _related(findings: Findings, sections: list[Section]) -> None:
+    """A request that lifts or extends another one brings that one along, and no other request comes along."""
+    original = getattr(sections[0].demand, "original_request_id", None)
+    wanted = [str(original)] if original else []
+    findings.expect("bundle.requests", sections[0].id, original=([each.id for each in sections[1:]], wanted))
+
+
+def _request(findings: Findings, section: Section) -> None:
+    request, body = section.request, section.body
+    findings.note("audit.chain", f"{len(request.facts)} facts of {request.id}", checks.chain(request))
+    findings.expect(
+        "audit.tenant",
+        request.id,
+        tenant=({fact.tenant for fact in request.facts}, {request.agency}),
+        request_id=({fact.request_id for fact in request.facts}, {request.id}),
+    )
+    filed = section.only("request.submitted")
+    said = checks.data(filed) if filed else {}
+    officer = str(body.get("officer_id"))
+    first = findings.signature(
+        "request.signature",
+        request.signature,
+        kind=Kind.REQUEST,
+        payload=checks.canonical(request.body),
+        owner=("officer", officer, request.agency),
+        about=None,
+        taken_at=checks.instant(filed.at) if filed else None,
+    )
+    findings.expect(
+        "request.fact",
+        request.id,
+        fact=(filed is not None and filed is request.facts[0], True),
+        body=(section.demand is not None, True),
+        agency=(filed.actor.tenant if filed else None, request.agency),
+        body_sha256=(said.get("body_sha256"), checks.digest(request.body)),
+        officer_id=(said.get("officer_id"), officer),
+        action=(said.get("action"), body.get("action")),
+        legal_basis=(said.get("legal_basis"), body.get("legal_basis")),
+        amount=(said.get("amount"), checks.member(body.get("amount"), "value")),
+        original=(said.get("original_request_id"), body.get("original_request_id")),
+    )
+    for kind, code in (("approval", "request.approved"), ("review", "request.reviewed")):
+        _second_officer(findings, section, kind, code, officer, first)
+    if section.needs_two and section.facts_of("request.activated"):
+        given = [each for each in request.approvals if each.kind == "approval"]
+        findings.note("request.four_eyes", request.id, "" if given else "nobody approved it")
+    _decisions(findings, section, officer)
+
+
+def _second_officer(
+    findings: Findings, section: Section, kind: str, code: str, first_officer: str, first: Unverified | None
+) -> None:
+    request = section.request
+    given = [each for each in request.approvals if each.kind == kind]
+    told = section.facts_of(code)
+    if not given and not told:
+        return
+    findings.expect(f"{kind}.fact", request.id, facts=(len(told), len(given)), at_most_one=(len(given) <= 1, True))
+    for approval, fact in zip(given, told, strict=False):
+        signed = findings.signature(
+            f"{kind}.signature",
+            approval.signature,
+            kind=Kind.APPROVAL if kind == "approval" else Kind.REVIEW,
+            payload=checks.canonical(request.body),
+            owner=("officer", approval.officer_id, request.agency),
+            about=request.id,
+            taken_at=checks.instant(fact.at),
+        )
+        said = checks.data(fact)
+        same_key = first is not None and signed is not None and first.kid == signed.kid
+        findings.expect(
+            f"{kind}.four_eyes",
+            approval.officer_id,
+            another_officer=(approval.officer_id != first_officer, True),
+            another_key=(same_key, False),
+            officer_id=(said.get("officer_id"), approval.officer_id),
+            body_sha256=(said.get("body_sha256"), checks.digest(request.body)),
+            in_order=(_comes_first(section, fact), True),
+        )
+
+
+def _comes_first(section: Section, fact: EvidenceFact) -> bool:
+    """Tell whether a second officer spoke after the first one, and an approval before anything was placed."""
+    placed = section.facts_of("order.placed")
+    if fact.code == "request.reviewed" or not placed:
+        return fact.sequence > 1
+    return 1 < fact.sequence < placed[0].sequence
+
+
+def _decisions(findings: Findings, section: Section, first_officer: str) -> None:
+    request, told = section.request, section.facts_of("appeal.decided")
+    if not request.decisions and not told:
+        return
+    facts = {str(checks.data(fact).get("appeal_id")): fact for fact in told}
+    ids = sorted(decision.appeal_id for decision in request.decisions)
+    findings.expect("decision.fact", request.id, appeals=(ids, sorted(facts)))
+    for decision in request.decisions:
+        fact = facts.get(decision.appeal_id)
+        findings.signature(
+            "decision.signature",
+            decision.signature,
+            kind=Kind.DECISION,
+            payload=checks.canonical(decision.body),
+            owner=("officer", decision.officer_id, request.agency),
+            about=decision.appeal_id,
+            taken_at=checks.instant(fact.at) if fact else None,
+        )
+        said, body = checks.data(fact) if fact else {}, checks.object_of(decision.body)
+        findings.expect(
+            "decision.agrees",
+            decision.appeal_id,
+            another_officer=(decision.officer_id != first_officer, True),
+            officer_id=((body.get("officer_id"), said.get("officer_id")), (decision.officer_id, decision.officer_id)),
+            outcome=(said.get("outcome"), body.get("outcome")),
+            reason_code=(said.get("reason_code"), body.get("reason_code")),
+        )
+
+
+def _registry(findings: Findings) -> None:
+    bundle = findings.bundle
+    kids = [key.kid for key in bundle.keys]
+    findings.expect("keys.used", f"{len(kids)} keys", kids=(sorted(kids), sorted(findings.used)))
+    known = [officer.id for officer in bundle.officers]
+    signed = {str(Section.of(request).body.get("officer_id")) for request in bundle.requests}
+    signed |= {approval.officer_id for request in bundle.requests for approval in request.approvals}
+    signed |= {decision.officer_id for request in bundle.requests for decision in request.decisions}
+    findings.expect("officers.named", f"{len(known)} officers", officers=(sorted(known), sorted(signed)))
+
+
+def _elsewhere(findings: Findings, keys: Sequence[Mapping[str, Any]]) -> None:
+    listed = {str(key.get("kid")): key for key in keys}
+    for key in findings.bundle.keys:
+        theirs = listed.get(key.kid)
+        wrong = "not in the list" if theirs is None else checks.against(key, theirs)
+        findings.note("keys.elsewhere", f"{key.owner_id} {key.kid}", wrong)

@@ -1,0 +1,200 @@
+"""What every check of an evidence bundle stands on: findings by name, the keys, and signatures at their instant."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+
+from service.schemas.evidence import Bundle, EvidenceFact, EvidenceKey, EvidenceRequest
+from service.security import keyring, passkeys, signatures
+from service.security.keyring import KeyUnfit
+from service.security.signatures import Kind, SignatureRefused, Unverified
+
+_INSTANTS = frozenset({"not_before", "not_after", "revoked_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: its ``name``, what it was ``about``, and what is wrong (``""``: nothing)."""
+
+    name: str
+    about: str
+    wrong: str = ""
+
+
+@dataclass(slots=True)
+class Findings:
+    """The checks so far, and which keys of the bundle signed something."""
+
+    bundle: Bundle
+    checks: list[Check] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    def note(self, name: str, about: str, wrong: str = "") -> None:
+        """Keep the outcome of one check."""
+        self.checks.append(Check(name, about, wrong))
+
+    def expect(self, name: str, about: str, **pairs: tuple[Any, Any]) -> None:
+        """Note one check of members that must be equal: ``member=(is, must be)``; the first that differs is named."""
+        self.note(
+            name, about, ", ".join(sorted(member for member, (given, wanted) in pairs.items() if given != wanted))
+        )
+
+    def signature(
+        self,
+        name: str,
+        text: str | None,
+        *,
+        kind: Kind,
+        payload: bytes,
+        owner: tuple[str, str, str],
+        about: str | None,
+        taken_at: datetime | None,
+    ) -> Unverified | None:
+        """Check a signature: whose, over what, about what, and that its key was good at the instant it was taken.
+
+        ``owner`` is (owner kind, owner id, tenant); ``taken_at`` the recorded instant (None: the signature's own).
+        """
+        said = f"{owner[1]} {about or ''}".rstrip()
+        try:
+            found = self._signature(text, kind, payload, owner, about, taken_at)
+        except SignatureRefused as refused:
+            self.note(name, said, refused.reason)
+            return None
+        self.note(name, said)
+        return found
+
+    def _signature(
+        self,
+        text: str | None,
+        kind: Kind,
+        payload: bytes,
+        owner: tuple[str, str, str],
+        about: str | None,
+        taken_at: datetime | None,
+    ) -> Unverified:
+        if not text:
+            raise SignatureRefused("missing")
+        unverified = signatures.read(text, kind)
+        if unverified.about != about:
+            raise SignatureRefused("about")
+        key = next((key for key in self.bundle.keys if key.kid == unverified.kid), None)
+        if key is None or (key.owner_kind, key.owner_id, key.tenant, key.purpose) != (*owner, unverified.purpose):
+            raise SignatureRefused("key_unknown")
+        assertion = unverified.assertion
+        # A person may sign with a passkey, at the hub's own pages; a system and the hub sign with a key alone.
+        if assertion and (owner[0] != "officer" or assertion.origin != passkeys.origin_of(self.bundle.hub)):
+            raise SignatureRefused("origin")
+        at = taken_at or unverified.signed_at
+        if not at - signatures.OLDEST <= unverified.signed_at <= at + signatures.AHEAD:
+            raise SignatureRefused("instant")
+        if not key.not_before <= at < key.not_after:
+            raise SignatureRefused("key_expired")
+        if key.revoked_at is not None and at >= key.revoked_at:
+            raise SignatureRefused("key_revoked")
+        try:
+            public, kid = keyring.public_key(key.jwk)
+        except KeyUnfit:
+            raise SignatureRefused("key_unknown") from None
+        if kid != key.kid:
+            raise SignatureRefused("key_unknown")
+        signatures.verify(unverified, payload, public)
+        self.used.add(key.kid)
+        return unverified
+
+
+def canonical(text: str) -> bytes:
+    """Return the RFC 8785 form of a text that was received as JSON; of what is none, bytes that nobody signed."""
+    try:
+        return signatures.canonical(text.encode())
+    except (ValueError, RecursionError):
+        return b""
+
+
+def encoded(value: Any) -> bytes:
+    """Return the RFC 8785 form of plain data; of what has none (an amount beyond 2^53), bytes that nobody signed."""
+    try:
+        return rfc8785.dumps(value)
+    except (ValueError, RecursionError):
+        return b""
+
+
+def member(value: object, name: str) -> Any:
+    """Return a member of what may be an object, or None."""
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text's bytes in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def members(text: str) -> Mapping[str, Any]:
+    """Return the members of a text that is one JSON object. Raises ValueError or RecursionError."""
+    read = json.loads(text)
+    if not isinstance(read, dict):
+        raise ValueError("not an object")
+    return read
+
+
+def object_of(text: str) -> Mapping[str, Any]:
+    """Return the members of a text, none where it is no JSON object."""
+    try:
+        return members(text)
+    except (ValueError, RecursionError):
+        return {}
+
+
+def data(fact: EvidenceFact) -> Mapping[str, Any]:
+    """Return what a fact says."""
+    return object_of(fact.data)
+
+
+def instant(text: object) -> datetime | None:
+    """Return an aware instant, or None for a text that is none."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
+def chain(request: EvidenceRequest) -> str:
+    """Recompute a request's chain from its first fact; return what is wrong with it, or ``""``."""
+    previous = bytes(32)
+    for number, fact in enumerate(request.facts, 1):
+        record: dict[str, Any] = {
+            "chain": f"request:{request.id}",
+            "sequence": fact.sequence,
+            "tenant": fact.tenant,
+            "request_id": fact.request_id,
+            "code": fact.code,
+            "actor": fact.actor.model_dump(),
+            "at": fact.at,
+            "data": fact.data,
+        }
+        # RFC 9162: 0x00 marks a leaf. Written out here once more, so that the verifier leans on none of the hub's code.
+        written = encoded({**record, "previous": previous.hex()})
+        leaf = hashlib.sha256(b"\x00" + written).digest()
+        if fact.sequence != number:
+            return f"fact {number} is missing"
+        if not written or fact.hash != leaf.hex():
+            return f"fact {number} was changed"
+        previous = leaf
+    return "" if request.facts else "there are no facts"
+
+
+def against(bundle_key: EvidenceKey, listed: Mapping[str, Any]) -> str:
+    """Hold a key of the bundle against the same key from elsewhere; return the first member that differs, or ``""``."""
+    ours = bundle_key.model_dump(mode="json")
+    known = {**ours.pop("jwk"), **ours}
+    for name in sorted(listed.keys() & known.keys()):
+        given, wanted = listed[name], known[name]
+        same_instant = name in _INSTANTS and given is not None and instant(given) == instant(wanted)
+        if given != wanted and not same_instant:
+            return name
+    return ""

@@ -1,0 +1,246 @@
+"""The part of the verifier that holds orders against what the officers signed, and answers against their facts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.schemas.evidence import EvidenceAnswer, EvidenceFact, EvidenceMessage, EvidenceOrder, EvidenceRequest
+from service.schemas.requests import FreezeRequest, SubmitRequest
+from service.security import evidence_checks as checks
+from service.security.evidence_checks import Findings
+from service.security.signatures import Kind
+from workflows.terms import Action, LegalBasis, Outcome
+
+HUB = ("hub", "hoatoc-hub", "hoatoc-hub")
+
+_DEMAND: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
+# An emergency hold is one officer's, to be reviewed; everything else that binds anybody takes two from the start.
+_TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE})
+_NAMES_ITS_DISPATCH = frozenset({"order.delivered", "dispatch.sent", "dispatch.failed", "dispatch.dead"})
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One request of a bundle: as it was received, as the hub understands it (None where it does not), its facts."""
+
+    request: EvidenceRequest
+    body: Mapping[str, Any]
+    demand: Any
+
+    @classmethod
+    def of(cls, request: EvidenceRequest) -> "Section":
+        """Read the body; whatever is wrong with it is found later, by name."""
+        try:
+            return cls(request, *_read(request.body))
+        except (ValueError, RecursionError):
+            return cls(request, {}, None)
+
+    @property
+    def id(self) -> str:
+        """The request's id."""
+        return self.request.id
+
+    @property
+    def needs_two(self) -> bool:
+        """Tell whether nothing may be placed on one officer's word."""
+        demand = self.demand
+        return demand is None or (demand.action in _TWO_OFFICERS and demand.legal_basis is not LegalBasis.EMERGENCY)
+
+    def facts_of(self, code: str) -> list[EvidenceFact]:
+        """Return the facts with this code, in order."""
+        return [fact for fact in self.request.facts if fact.code == code]
+
+    def only(self, code: str) -> EvidenceFact | None:
+        """Return the one fact with this code, or None where there is none or another one as well."""
+        found = self.facts_of(code)
+        return found[0] if len(found) == 1 else None
+
+    def about(self, order_id: str) -> list[tuple[EvidenceFact, Mapping[str, Any]]]:
+        """Return the facts about one order, with what they say."""
+        said = ((fact, checks.data(fact)) for fact in self.request.facts)
+        return [(fact, data) for fact, data in said if data.get("order_id") == order_id]
+
+
+def verify(findings: Findings, section: Section, original: Section) -> None:
+    """Check the orders of one request; ``original`` is what it lifts or extends, itself where it does neither."""
+    orders = section.request.orders
+    placed = {str(checks.data(fact).get("order_id")): fact for fact in section.facts_of("order.placed")}
+    findings.expect("orders.placed", section.id, orders=(sorted(order.id for order in orders), sorted(placed)))
+    for order in orders:
+        fact = placed.get(order.id)
+        if fact is not None:
+            _order(findings, section, original, order, fact)
+
+
+def _order(findings: Findings, section: Section, original: Section, order: EvidenceOrder, placed: EvidenceFact) -> None:
+    said = checks.data(placed)
+    first = order.messages[0].body if order.messages else {}
+    findings.expect(
+        "order.fact",
+        order.id,
+        participant=(said.get("participant_id"), order.participant_id),
+        action=(said.get("action"), order.action),
+        amount=(said.get("amount"), checks.member(first.get("amount"), "value")),
+        original=(said.get("original_order_id"), _undone(first)),
+    )
+    told = section.about(order.id)
+    instants = {at.replace(microsecond=0): at for fact, _ in told if (at := checks.instant(fact.at))}
+    sent = {f"{data.get('dispatch_id')} {data.get('message_type')}" for fact, data in told if _names(fact, data)}
+    there = {f"{_dispatch(message.id)} {message.type}" for message in order.messages}
+    sequences = [message.body.get("sequence") for message in order.messages]
+    findings.expect(
+        "order.messages",
+        order.id,
+        sent=(sorted(sent - there), []),
+        placed=(bool(order.messages), True),
+        sequence=(all(map(_rises, [0, *sequences], sequences)), True),
+    )
+    for number, message in enumerate(order.messages):
+        signed = findings.signature(
+            "order.signature",
+            message.signature,
+            kind=Kind.ORDER,
+            payload=checks.encoded(message.body),
+            owner=HUB,
+            about=order.id,
+            taken_at=checks.instant(placed.at) if number == 0 else None,
+        )
+        when = signed.signed_at in instants if signed else True
+        _message(findings, section, original, order, message, is_first=number == 0, when=when)
+    _answers(findings, order, told)
+
+
+def _message(
+    findings: Findings,
+    section: Section,
+    original: Section,
+    order: EvidenceOrder,
+    message: EvidenceMessage,
+    *,
+    is_first: bool,
+    when: bool,
+) -> None:
+    """Hold what was sent against what was signed; an order's later messages are the lifts that the hub sends itself."""
+    body, demand = message.body, section.demand
+    if demand is None:
+        findings.note("order.agrees", order.id, "request")
+        return
+    filed = section.only("request.submitted")
+    said = checks.data(filed) if filed else {}
+    officer = next((each for each in findings.bundle.officers if each.id == demand.officer_id), None)
+    plain = demand.model_dump(mode="json", exclude_none=True)
+    action = order.action if is_first else str(Action.LIFT)
+    pairs: dict[str, tuple[Any, Any]] = {
+        "when": (when, True),
+        "type": (message.type, f"vn.hoatoc.order.{action}"),
+        "action": (body.get("action"), action),
+        "order_id": (body.get("order_id"), order.id),
+        "participant_id": (body.get("participant_id"), order.participant_id),
+        "request_id": (body.get("request_id"), section.id),
+        "reference": (body.get("reference"), said.get("reference")),
+        "agency": (checks.member(body.get("agency"), "id"), section.request.agency),
+        "officer": (body.get("officer"), {"rank": officer.rank, "number": officer.number} if officer else None),
+        "target": (body.get("target") in [_target(each) for each in _targets(original.demand)], True),
+        "whole_account": (body.get("whole_account"), isinstance(demand, FreezeRequest) and demand.amount is None),
+        "amount": (body.get("amount"), plain.get("amount")),
+        "measure": (body.get("measure"), plain.get("measure")),
+        "starts_at": (_starts_as_asked(body, plain, filed), True),
+        "answer_url": (body.get("answer_url"), f"/v1/orders/{order.id}/acknowledgements"),
+    }
+    for name in ("case_number", "urgency", "legal_basis", "document", "contact"):
+        pairs[name] = (body.get(name), plain.get(name))
+    if is_first:
+        ends_at = checks.instant(body.get("ends_at"))
+        pairs["ends_at"] = (ends_at, checks.instant(said.get("ends_at")))
+        pairs["ends_as_asked"] = (ends_at, checks.instant(plain.get("ends_at")) if plain.get("ends_at") else ends_at)
+        pairs["action_asked"] = (action, str(demand.action))
+        undoes = demand.action in {Action.LIFT, Action.EXTEND}
+        pairs["original"] = (_undone(body) in (_orders_at(original, order.participant_id) if undoes else [None]), True)
+    else:
+        pairs["lifts"] = (body.get("lifts_order_id"), order.id)
+    findings.expect("order.agrees", order.id, **pairs)
+
+
+def _answers(findings: Findings, order: EvidenceOrder, told: list[tuple[EvidenceFact, Mapping[str, Any]]]) -> None:
+    given = {(checks.digest(answer.body), answer.received_at): answer for answer in order.answers}
+    recorded = {
+        (str(data["answer_sha256"]), checks.instant(fact.at)): data for fact, data in told if data.get("answer_sha256")
+    }
+    findings.expect("answers.recorded", order.id, answers=(sorted(map(str, recorded.keys() - given.keys())), []))
+    for key, answer in given.items():
+        _answer(findings, order, answer, recorded.get(key))
+    findings.expect("answers.once", order.id, answers=(len(given), len(order.answers)))
+
+
+def _answer(
+    findings: Findings, order: EvidenceOrder, answer: EvidenceAnswer, recorded: Mapping[str, Any] | None
+) -> None:
+    try:
+        body, _ = _read(answer.body)
+    except (ValueError, RecursionError):
+        body = {}
+    # "Received" says that somebody has it, and binds nobody; it is checked where it is signed.
+    if body.get("outcome") != Outcome.RECEIVED or answer.signature is not None:
+        findings.signature(
+            "answer.signature",
+            answer.signature,
+            kind=Kind.ANSWER,
+            payload=checks.canonical(answer.body),
+            owner=("participant", order.participant_id, order.participant_id),
+            about=order.id,
+            taken_at=answer.received_at,
+        )
+    if recorded is not None and recorded.get("amount_held") is not None:
+        said = checks.member(body.get("amount_held"), "value")
+        findings.expect("answer.fact", order.id, amount_held=(recorded["amount_held"], said))
+
+
+def _read(text: str) -> tuple[Mapping[str, Any], Any]:
+    body = checks.members(text)
+    try:
+        return body, _DEMAND.validate_python(body)
+    except ValidationError:
+        return body, None
+
+
+def _targets(demand: Any) -> list[Any]:
+    if demand is None:
+        return []
+    return [demand.target] if isinstance(demand, FreezeRequest) else list(getattr(demand, "targets", []))
+
+
+def _target(target: Any) -> dict[str, Any]:
+    """Return a target as an order tells of it: canonical, and without what no participant needs."""
+    plain: dict[str, Any] = target.model_dump(mode="json", exclude_none=True)
+    return {name: value for name, value in plain.items() if name != "intimate"}
+
+
+def _starts_as_asked(body: Mapping[str, Any], plain: Mapping[str, Any], filed: EvidenceFact | None) -> bool:
+    """Tell whether the start is the one that was named, or else an instant before the request was on record."""
+    starts_at, filed_at = checks.instant(body.get("starts_at")), checks.instant(filed.at) if filed else None
+    if plain.get("starts_at"):
+        return starts_at == checks.instant(plain["starts_at"])
+    return starts_at is not None and filed_at is not None and starts_at <= filed_at
+
+
+def _undone(body: Mapping[str, Any]) -> Any:
+    return body.get("lifts_order_id") or body.get("extends_order_id")
+
+
+def _orders_at(section: Section, participant_id: str) -> list[str]:
+    return [order.id for order in section.request.orders if order.participant_id == participant_id]
+
+
+def _names(fact: EvidenceFact, data: Mapping[str, Any]) -> bool:
+    return fact.code in _NAMES_ITS_DISPATCH and data.get("kind") == "order"
+
+
+def _rises(before: Any, after: Any) -> bool:
+    return isinstance(before, int) and isinstance(after, int) and before < after
+
+
+def _dispatch(message_id: str) -> str:
+    plain = message_id.removeprefix("msg_")
+    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
