@@ -109,7 +109,7 @@ class Load:
 
     async def _approve(self, asked: Asked, request_id: str, line: Police) -> bool:
         try:
-            answer = await line.approve(request_id, asked.body, f"{asked.agency}-approver")
+            answer = await line.approve(request_id, asked.body, f"{asked.client}-approver")
         except DeliveryFailed:
             return False
         # Whoever asks again may find that the first one was heard.
