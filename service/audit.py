@@ -71,6 +71,16 @@ class Log:
         """Tell whether this transaction has the lock of an existing chain."""
         return chain in self._heads
 
+    async def also(self, chains: Iterable[str]) -> None:
+        """Lock further chains, which became concerned while the first were waited for; the instant moves on.
+
+        Out of the sorted order two may wait for each other here: the database undoes one, and its unit runs again.
+        """
+        more = set(chains) - set(self._heads)
+        if more:
+            self._heads |= (await Log.open(self._conn, self.at, more))._heads
+            self.at = await db.now(self._conn)
+
     def record(
         self,
         chain: str,

@@ -180,9 +180,9 @@ def default_end(
 ) -> datetime | None:
     """Return the end (UTC) of a request that names none, or None for what has no end (lift, most takedowns).
 
-    ``start`` of an extension is the end that it extends, ``first_start`` the start of the hold; the default never
-    passes the maximum of the basis. Raise ``EndBeyondMaximum`` if that leaves no time at all, and as ``check`` does for
-    an unknown basis or calendar.
+    ``start`` of an extension is the end that it extends. The maximum of the basis, which the default never passes, is
+    counted from ``first_start``: the start of the hold, and no later than now. Raise ``EndBeyondMaximum`` if that
+    leaves no time at all, and as ``check`` does for an unknown basis or calendar.
     """
     rule = _rule(basis, start, rules, outdated_too=True)
     latest = authority_ends.latest(rule, action, first_start or start, calendar)
@@ -251,7 +251,8 @@ def _reached(rule: AuthorityRule, rank: Rank) -> Tier | None:
 
 
 def _check_end(rule: AuthorityRule, demand: Demand, calendar: Calendar) -> datetime | None:
-    latest = authority_ends.latest(rule, demand.action, demand.starts_at, calendar)
+    # A start that lies ahead prolongs nothing: the order is placed now.
+    latest = authority_ends.latest(rule, demand.action, min(demand.starts_at, demand.now), calendar)
     if demand.ends_at is not None:
         authority_ends.check(demand.ends_at, after=max(demand.now, demand.starts_at), bound=latest)
     elif latest is not None:

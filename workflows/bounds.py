@@ -19,6 +19,8 @@ WINDOW = timedelta(hours=1)
 # What is usual is learnt from the busy hours of this many days, and counts once there are enough of them.
 LEARNED_OVER = timedelta(days=30)
 LEARNED_AFTER = timedelta(days=7)
+# The last day teaches nothing yet: an attack must not raise the very bound that it runs into.
+LEARNED_UNTIL = timedelta(days=1)
 LEARNED_TIMES = 3
 # Assumed: below these a change is not yet an attack, however little a subject did before.
 FLOOR_COUNT = 5

@@ -82,7 +82,7 @@ class Hub:
         return await self._client.post(path, content=content, headers=headers)
 
     async def headers(self, method: str, path: str, content: bytes = b"") -> dict[str, str]:
-        """Return what one call needs: the token, and a fresh proof for just this method, path and body."""
+        """Return what one call needs: the token, and a fresh proof for just this method, path with query, and body."""
         token = await self.access_token()
         return {
             "Authorization": f"DPoP {token}",
@@ -114,15 +114,18 @@ class Hub:
     def _proof(self, method: str, path: str, token: str, content: bytes) -> str:
         public = self._key.as_dict(private=False)
         header = {"alg": "ES256", "typ": "dpop+jwt", "jwk": {name: public[name] for name in ("kty", "crv", "x", "y")}}
+        path, _, query = path.partition("?")
         claims = {
             "htm": method,
-            "htu": self._issuer + path.partition("?")[0],
+            "htu": self._issuer + path,
             "iat": int(self._clock()),
             "jti": str(uuid.uuid4()),
             "ath": _digest(token.encode()),
         }
         if method != "GET":
             claims["bsh"] = _digest(content)
+        elif query:
+            claims["qsh"] = _digest(query.encode())
         return jwt.encode(header, claims, self._key, algorithms=["ES256"])
 
     def _assertion(self) -> str:

@@ -9,18 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
 from service.audit import Log
-from service.engine import dossier, statuses, tasks, writer
+from service.engine import activating, dossier, holding, statuses, tasks, writer
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.models import ActionRequest, Appeal, table_of
+from service.models import Appeal, table_of
 from service.queries import appeals, visibility
 from service.schemas.appeals import AppealDetail
 from service.security.principals import Principal
 from workflows import appeal, states
-from workflows.terms import Action, Actor, AppealState, Fact, RequestState, TaskKind
+from workflows.terms import Actor, AppealState, Fact, TaskKind
 
 _APPEALS = table_of(Appeal)
-_REQUESTS = table_of(ActionRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,12 @@ async def lock(conn: AsyncConnection, principal: Principal, appeal_id: UUID) -> 
     """Lock the request that an appeal is about and read the appeal. Raises ``NotFound`` unless it is the agency's."""
     row = await _row(conn, principal, appeal_id)
     request_id = row["request_id"]
-    extending = sa.select(_REQUESTS.c.id).where(
-        _REQUESTS.c.original_id == request_id,
-        _REQUESTS.c.action == Action.EXTEND,
-        _REQUESTS.c.state == RequestState.ACTIVE,
-    )
-    ids = {request_id, *(await conn.execute(extending)).scalars()}
-    log = await writer.lock(conn, [audit.request_chain(each) for each in ids])
+    ids = {request_id, *await activating.extending(conn, request_id)}
+    log = await writer.lock(conn, [*map(audit.request_chain, ids), holding.chain(principal.tenant)])
     # Read again: of two decisions at once, the second finds the first one's.
     row = await _row(conn, principal, appeal_id)
-    about = await dossier.load(conn, ids)
-    found = about.pop(request_id)
-    return Contested(row, found, tuple(about.values()), log)
+    extensions = await activating.lock_extending(conn, log, request_id)
+    return Contested(row, (await dossier.load(conn, [request_id]))[request_id], extensions, log)
 
 
 def advance(case: Contested, to: AppealState) -> AppealState:

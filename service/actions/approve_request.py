@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import second_officer, signing
+from service.actions import second_officer, signing, standing
 from service.audit import Log
 from service.engine import activating, dossier, holding, settling, statuses, writer
 from service.engine.dossier import Dossier
@@ -33,7 +33,8 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
     Where that would pass a bound of the officer, the agency or the pair, it is held for a call-back instead.
     Raises ``NotFound`` for another agency's, ``Conflict`` when it awaits nobody, ``Forbidden`` (``authority.<rule>``)
     when the officer is the one who filed it or may not approve it, or when the first one may not order it any more, and
-    (``signature.<reason>``) unless he signed the very request that the first one signed.
+    (``signature.<reason>``) unless he signed the very request that the first one signed; ``Unauthenticated`` when the
+    caller was suspended meanwhile.
     """
 
     async def unit(conn: AsyncConnection) -> None:
@@ -41,6 +42,7 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
         log = await writer.lock(conn, plan.chains | {holding.chain(principal.tenant)})
         # Read again under the lock: of two approvals at once, the second finds it active.
         found = await _visible(conn, principal, request_id)
+        await standing.check(conn, principal)
         _must_await(found)
         if found.request["ends_at"] is not None and found.request["ends_at"] <= log.at:
             raise errors.Conflict("request.end_has_come")
@@ -71,8 +73,9 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
     """Confirm an emergency hold within its review time; without it, the hold lifts itself. Raises as ``approve``."""
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await writer.lock(conn, [audit.request_chain(request_id)])
+        log = await writer.lock(conn, [audit.request_chain(request_id), holding.chain(principal.tenant)])
         found = await _visible(conn, principal, request_id)
+        await standing.check(conn, principal)
         waits = found.request["review_by"] is not None and found.request["reviewed_at"] is None
         if not waits or found.request["state"] is not RequestState.ACTIVE or found.request["review_by"] <= log.at:
             raise errors.Conflict("request.not_awaiting_review", state=str(found.request["state"]))
@@ -156,7 +159,7 @@ async def _write(
 async def _run(hub: Hub, principal: Principal, request_id: UUID, officer_id: str, unit: db.Unit[None]) -> None:
     principal.require(Scope.REQUESTS_APPROVE)
     try:
-        await hub.writer.run(unit)
+        await standing.run(hub, principal, unit)
     except authority.AuthorityRefused as refused:
         await _record_refusal(hub, principal, request_id, officer_id, refused)
         raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None

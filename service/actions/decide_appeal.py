@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
-from service.actions import appealing, demands, signing
+from service.actions import appealing, demands, signing, standing
 from service.actions.appealing import Contested
 from service.actions.signing import Owner
 from service.engine import closing, dossier, lifting, settling, statuses, writer
@@ -33,13 +33,15 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
     """Uphold or reject an appeal; ``raw`` are the bytes as received, of which the officer signed all but the signature.
 
     Raises ``NotFound`` for another agency's, ``InvalidInput`` (officer), ``Forbidden`` (``authority.<rule>`` or
-    ``signature.<reason>``, kept as a fact), ``Conflict`` when it was decided before.
+    ``signature.<reason>``, kept as a fact), ``Conflict`` when it was decided before, ``Unauthenticated`` when suspended
+    meanwhile.
     """
     principal.require(Scope.REQUESTS_APPROVE)
     payload = _payload(raw)
 
     async def unit(conn: AsyncConnection) -> AppealDetail:
         case = await appealing.lock(conn, principal, appeal_id)
+        await standing.check(conn, principal)
         state = appealing.advance(case, body.outcome)
         await _check(conn, case, body, payload)
         sealed = hub.vault.seal("appeals", appeal_id, case.found.tenant, payload.decode())
@@ -69,7 +71,7 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
         return await appealing.finish(conn, hub, principal, case, Fact.APPEAL_DECIDED)
 
     try:
-        return await hub.writer.run(unit)
+        return await standing.run(hub, principal, unit)
     except authority.AuthorityRefused as refused:
         await _record_refusal(hub, principal, appeal_id, body, refused)
         raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None

@@ -33,6 +33,8 @@ _PARTICIPANTS = table_of(Participant)
 
 # How far back a start may lie: a request that was signed on paper earlier the same day.
 _OLDEST_START = timedelta(days=1)
+# How far ahead one may lie: what two clocks differ by. Orders are placed at once, a later start would only hold longer.
+_NEWEST_START = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
     first_start = original.request["starts_at"] if original else None
     starts_at = _start(body, now)
     try:
-        ends_at = _end(body, known, kinds, starts_at, original)
+        ends_at = _end(body, known, kinds, starts_at, original, now)
         granted = authority.check(
             authority.Demand(
                 action=body.action,
@@ -195,11 +197,18 @@ def _start(body: SubmitRequest, now: datetime) -> datetime:
     named: datetime | None = getattr(body, "starts_at", None)
     if named is not None and named < now - _OLDEST_START:
         raise errors.InvalidInput.of("/starts_at", "starts_at.past")
+    if named is not None and named > now + _NEWEST_START:
+        raise errors.InvalidInput.of("/starts_at", "starts_at.future")
     return named or now
 
 
 def _end(
-    body: SubmitRequest, known: Known, kinds: frozenset[TargetKind], starts_at: datetime, original: Dossier | None
+    body: SubmitRequest,
+    known: Known,
+    kinds: frozenset[TargetKind],
+    starts_at: datetime,
+    original: Dossier | None,
+    now: datetime,
 ) -> datetime | None:
     if isinstance(body, LiftRequest):
         return None
@@ -217,6 +226,7 @@ def _end(
         known.calendar,
         target_kinds=kinds,
         measure=body.measure if isinstance(body, TakedownRequest) else None,
+        first_start=min(starts_at, now),
     )
 
 

@@ -7,6 +7,7 @@ from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import SignInLink, table_of
+from service.queries import sessions
 from service.schemas.policies import NewSignInLink, SignInLinkMade
 from service.security import console_session, scopes
 from service.security.principals import Principal
@@ -21,7 +22,8 @@ PATH = "/sign-in/"
 async def make(hub: Hub, principal: Principal, body: NewSignInLink) -> SignInLinkMade:
     """Make a link that lives 15 minutes; its path is shown this once.
 
-    Raises ``NotFound``, ``InvalidInput`` for a role that is not for the sector, ``Conflict`` for a member not active.
+    Raises ``NotFound``, ``InvalidInput`` for a role that is not for the sector, ``Conflict`` for a member not active
+    and for an officer who does not serve.
     """
     principal.require(Scope.REGISTRY_WRITE)
 
@@ -33,6 +35,8 @@ async def make(hub: Hub, principal: Principal, body: NewSignInLink) -> SignInLin
             scopes.check(body.role, member.sector)
         except RoleNotAllowed:
             raise errors.InvalidInput.of("/role", "role.not_for_sector", sector=str(member.sector)) from None
+        if not await sessions.may_sit(change.conn, change.tenant, body.person, change.at):
+            raise errors.Conflict("officer.inactive")
         token, digest = console_session.new_link_token()
         expires_at = change.at + console_session.LINK_LIFETIME
         row = {

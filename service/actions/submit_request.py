@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import demands, idempotency, request_rows, signing
+from service.actions import demands, idempotency, request_rows, signing, standing
 from service.actions.signing import Owner
 from service.audit import Log
 from service.engine import activating, dossier, holding, writer
@@ -41,7 +41,7 @@ async def submit(
 
     ``raw`` are the bytes as received, ``signature`` is the officer's over their RFC 8785 form: what a second officer
     signs too. Raises ``InvalidInput`` naming the field, ``Forbidden`` (``authority.<rule>`` or ``signature.<reason>``,
-    kept as a fact), ``InvalidInput`` for a key used with another body.
+    kept as a fact), ``InvalidInput`` for a key used with another body, ``Unauthenticated`` when suspended meanwhile.
     """
     principal.require(Scope.REQUESTS_WRITE)
     digest = hashlib.sha256(raw).hexdigest()
@@ -58,13 +58,19 @@ async def submit(
 
     while True:
         try:
-            return await hub.writer.run(unit)
+            return await standing.run(hub, principal, unit)
         except idempotency.Raced:
             continue
         except authority.AuthorityRefused as refused:
             await _record_refusal(hub, principal, body, refused)
             raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
         except SignatureRefused as unsigned:
+            if unsigned.reason == "spent":
+                # Perhaps by this very filing, which was committed after this unit had looked for it.
+                async with hub.database.read() as conn:
+                    earlier = await idempotency.earlier(conn, principal, key, content)
+                if earlier is not None:
+                    return Submitted(RequestAccepted.model_validate(earlier), True)
             chain = audit.tenant_chain(principal.tenant)
             error = await signing.refuse(
                 hub, principal, unsigned, chain, officer_id=body.officer_id, action=str(body.action)
@@ -108,6 +114,7 @@ async def _file(
     at_once = row["state"] is RequestState.ACTIVE
     # What one officer orders alone is counted, and held against the bounds, one after the other.
     log = await writer.lock(conn, plan.chains | ({holding.chain(principal.tenant)} if at_once else set()))
+    await standing.check(conn, principal)
     if demand.granted.review_within is not None:
         unreviewed = await demands.unreviewed(conn, principal.tenant, body.officer_id, but=request_id)
         authority.check_row(demand.granted, body.legal_basis, unreviewed)

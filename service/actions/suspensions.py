@@ -9,11 +9,12 @@ from service import errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR
-from service.models import Client, ConsoleSession, Endpoint, Officer, Participant, table_of
+from service.models import Client, ConsoleSession, Endpoint, Officer, Participant, SignInLink, table_of
 from service.schemas.registry import SuspendedKind, Suspension
 
 _PARTICIPANTS = table_of(Participant)
 _SESSIONS = table_of(ConsoleSession)
+_LINKS = table_of(SignInLink)
 _TABLES: dict[SuspendedKind, sa.Table] = {
     SuspendedKind.CLIENT: table_of(Client),
     SuspendedKind.OFFICER: table_of(Officer),
@@ -31,6 +32,8 @@ async def switch(change: Change, body: Suspension, *, active: bool) -> bool:
         changed = await _switch_participant(change, body.id, active=active)
     else:
         changed = await _switch_row(change, _TABLES[body.kind], _key(body), active=active)
+        if body.kind is SuspendedKind.OFFICER and not active:
+            await _send_home(change, body.id)
     if changed:
         change.note(f"{body.kind}.{'resumed' if active else 'suspended'}", subject=body.id)
     return changed
@@ -59,6 +62,13 @@ async def _switch_row(change: Change, table: sa.Table, key: Any, *, active: bool
         raise errors.NotFound
     await change.conn.execute(sa.update(table).where(*mine).values(active=active))
     return bool(was != active)
+
+
+async def _send_home(change: Change, person: str) -> None:
+    """End the person's sessions at the console and void the links that were not used yet."""
+    for table, ended in ((_SESSIONS, _SESSIONS.c.revoked_at), (_LINKS, _LINKS.c.used_at)):
+        theirs = (table.c.tenant == change.tenant, table.c.person == person, ended.is_(None))
+        await change.conn.execute(sa.update(table).where(*theirs).values({ended: change.at}))
 
 
 def _key(body: Suspension) -> UUID | str:

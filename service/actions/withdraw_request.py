@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
-from service.actions import demands
-from service.engine import dossier, settling, statuses, writer
+from service.actions import demands, standing
+from service.engine import dossier, holding, settling, statuses, writer
 from service.engine.hub import Hub
 from service.models import ActionRequest, table_of
 from service.queries import visibility
@@ -22,15 +22,17 @@ _REQUESTS = table_of(ActionRequest)
 async def withdraw(hub: Hub, principal: Principal, request_id: UUID, officer_id: str) -> None:
     """Withdraw an awaiting request.
 
-    Raises ``NotFound``, ``InvalidInput`` or ``Forbidden`` (officer), ``Conflict`` when it awaits nobody.
+    Raises ``NotFound``, ``InvalidInput`` or ``Forbidden`` (officer), ``Conflict`` when it awaits nobody,
+    ``Unauthenticated`` when the caller was suspended meanwhile.
     """
     principal.require(Scope.REQUESTS_WRITE)
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await writer.lock(conn, [audit.request_chain(request_id)])
+        log = await writer.lock(conn, [audit.request_chain(request_id), holding.chain(principal.tenant)])
         found = (await dossier.load(conn, [request_id])).get(request_id)
         if found is None or not visibility.owns(principal, found.tenant):
             raise errors.NotFound
+        await standing.check(conn, principal)
         person = await demands.officer(conn, found.tenant, officer_id)
         if not authority.is_serving(person.active, person.appointed_until, log.at):
             raise errors.Forbidden("authority.officer_inactive")
@@ -51,4 +53,4 @@ async def withdraw(hub: Hub, principal: Principal, request_id: UUID, officer_id:
         await statuses.tell(conn, hub, log.at, [statuses.News(found, Fact.REQUEST_WITHDRAWN, str(state))])
         await log.flush()
 
-    await hub.writer.run(unit)
+    await standing.run(hub, principal, unit)

@@ -20,6 +20,7 @@ app = typer.Typer(help="Evidence: what was signed about a request, in one file."
 
 HEADER = "Hoatoc-Signature"
 _LARGEST = 64 * 1024 * 1024
+_OWN_KEYS = "the keys came from the file itself: it is whole, but who signed is proven only with --keys"
 
 
 @app.command()
@@ -47,6 +48,7 @@ def verify(
 ) -> None:
     """Check every signature, digest, key and fact of a bundle with public keys only; exit 1 when anything is wrong.
 
+    Without --keys the keys are the file's own: it is shown to be whole, and nobody's identity is proven.
     A file is verified without a hub, its database or its settings: on any machine with this program.
     """
     listed = _listed(keys) if keys else None
@@ -54,10 +56,13 @@ def verify(
     text = _read(path) if path.is_file() else context.act(lambda hub: bundles.export(hub, subject))
     found = evidence.verify(text, listed)
     if as_json:
-        output.answer(True, {"checks": [asdict(check) for check in found], "wrong": len(_wrong(found))})
+        answer = {"checks": [asdict(check) for check in found], "wrong": len(_wrong(found))}
+        output.answer(True, {**answer, "keys_from": "elsewhere" if keys else "the file itself"})
     else:
         for check in found:
             output.say(f"{'WRONG' if check.wrong else 'ok':<6} {check.name:<20} {check.about}{_why(check)}")
+        if listed is None:
+            output.say(f"{'NOTE':<6} {_OWN_KEYS}")
         output.say(f"{len(found)} checks, {len(_wrong(found))} wrong")
     if _wrong(found):
         raise typer.Exit(1)

@@ -114,8 +114,7 @@ def proven(token: str, private: SigningKey, method: str, path: str, content: byt
         issuer = str(compact.parse(token, profiles.ACCESS_TOKEN).claims["iss"])
     except TokenRefused:
         raise output.fail("--token is no access token of a hub") from None
-    target = issuer + path.partition("?")[0]
-    proof = proofs.make(private.private, method, target, token, content, clock.utc_now())
+    proof = proofs.make(private.private, method, issuer + path, token, content, clock.utc_now())
     return {"Authorization": f"DPoP {token}", "DPoP": proof}
 
 

@@ -89,7 +89,7 @@ async def content(hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Respons
         paper = await approvals.paper(conn, hub.vault, seat.principal, request_id, seat.now)
     if paper is None:
         raise errors.NotFound
-    headers = {"Content-Disposition": f'attachment; filename="{request_id}.json"'}
+    headers = {"Content-Disposition": f'attachment; filename="{paper.reference}.json"'}
     return Response(paper.content.encode(), media_type="application/json", headers=headers)
 
 

@@ -57,7 +57,9 @@ The proof for just this call: a JWT signed with ES256 by the key that the token 
 ES256, `typ` `dpop+jwt`, `jwk` your public key with `kty`, `crv`, `x`, `y`. Claims, exactly: `htm` the method; `htu`
 the hub's `issuer` and the path as you send it, without query; `iat`; a fresh `jti`; `ath` base64url(SHA-256(access
 token)); and on every method but GET `bsh` base64url(SHA-256(body)), over the body's bytes as you send them, or over
-nothing. It is taken from 60 s before to 10 s after the hub's clock. With a call that changes something it is good for
+nothing; and on a GET with a query `qsh` base64url(SHA-256(query)), over what stands behind the `?`, letter for letter
+as you send it. It is taken from 60 s before to 10 s after the hub's clock.
+With a call that changes something it is good for
 once, so a repeated call carries a new one; and such a call has no query. Every refusal is the same 401."""
 
 _HEADERS: Mapping[str, Mapping[str, Any]] = {

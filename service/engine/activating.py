@@ -39,14 +39,13 @@ class HoldIsOver(Exception):
 class Plan:
     """What activation will touch, as it looks before the locks.
 
-    A lift or an extension has an ``original`` and ``extensions`` of it that are under way, anything else placements
-    and the holds that it overlaps. ``recipients`` are the participants concerned; ``chains`` are all the audit chains
-    to lock before anything is changed.
+    A lift or an extension has an ``original``, anything else placements and the holds that it overlaps.
+    ``recipients`` are the participants concerned; ``chains`` are all the audit chains to lock before anything is
+    changed.
     """
 
     placements: tuple[placing.Placement, ...]
     original: Dossier | None
-    extensions: tuple[Dossier, ...]
     overlaps: tuple[Row, ...]
     recipients: frozenset[str]
     chains: frozenset[str]
@@ -56,16 +55,11 @@ async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier)
     """Route the targets; raise ``Unroutable`` for one that nobody in the directory can act on."""
     original_id = found.request["original_id"]
     if original_id:
-        others = sa.select(_REQUESTS.c.id).where(
-            _REQUESTS.c.original_id == original_id,
-            _REQUESTS.c.action == Action.EXTEND,
-            _REQUESTS.c.state == RequestState.ACTIVE,
-        )
-        loaded = await dossier.load(conn, {original_id, *(await conn.execute(others)).scalars()})
+        loaded = await dossier.load(conn, {original_id, *await extending(conn, original_id)})
         original = loaded.pop(original_id)
         standing = {order["participant_id"] for order in await dossier.orders_of(conn, original_id) if _stands(order)}
         chains = {found.chain, original.chain, *(extension.chain for extension in loaded.values())}
-        return Plan((), original, tuple(loaded.values()), (), frozenset(standing), frozenset(chains))
+        return Plan((), original, (), frozenset(standing), frozenset(chains))
     placements = tuple(
         placing.Placement(recipient, target_id)
         for target_id, recipients in route(hub, known, found).items()
@@ -74,7 +68,27 @@ async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier)
     holds = await overlaps.find(conn, hub, found, placements)
     chains = {found.chain, *(audit.request_chain(order["request_id"]) for order in holds)}
     recipients = {placement.participant_id for placement in placements}
-    return Plan(placements, None, (), holds, frozenset(recipients), frozenset(chains))
+    return Plan(placements, None, holds, frozenset(recipients), frozenset(chains))
+
+
+async def extending(conn: AsyncConnection, original_id: UUID) -> set[UUID]:
+    """Return the extensions of a hold that are under way."""
+    query = sa.select(_REQUESTS.c.id).where(
+        _REQUESTS.c.original_id == original_id,
+        _REQUESTS.c.action == Action.EXTEND,
+        _REQUESTS.c.state == RequestState.ACTIVE,
+    )
+    return set((await conn.execute(query)).scalars())
+
+
+async def lock_extending(conn: AsyncConnection, log: Log, original_id: UUID) -> tuple[Dossier, ...]:
+    """Read again, under the lock of a hold, which extensions of it are under way, and lock those that are new.
+
+    Whatever activates an extension locks its original: one that was approved while the lock was waited for is seen.
+    """
+    ids = await extending(conn, original_id)
+    await log.also(map(audit.request_chain, ids))
+    return tuple((await dossier.load(conn, ids)).values()) if ids else ()
 
 
 def _stands(order: Row) -> bool:
@@ -138,7 +152,7 @@ async def _lift(
     orders = await dossier.orders_of(conn, plan.original.id)
     unexecuted = [order for order in orders if _is_open(order)]
     reached = await lifting.withdraw(conn, hub, log, actor, plan.original, unexecuted, lift=False)
-    for extension in plan.extensions:
+    for extension in await lock_extending(conn, log, plan.original.id):
         # What nobody has prolonged yet need not be prolonged any more.
         asked = [order for order in await dossier.orders_of(conn, extension.id) if _is_open(order)]
         await lifting.withdraw(conn, hub, log, actor, extension, asked, lift=False)

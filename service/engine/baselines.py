@@ -34,7 +34,7 @@ class _History:
 
 
 async def learn(hub: Hub) -> int:
-    """Write what is usual by the last 30 days in place of what was before; return for how many subjects.
+    """Write what is usual by the last 30 days, the last one left out, and return for how many subjects.
 
     What was released after a call-back counts: it was meant. What was held and refused never became active.
     """
@@ -57,7 +57,7 @@ async def learn(hub: Hub) -> int:
 
 
 async def _histories(conn: AsyncConnection, at: datetime) -> dict[Subject, _History]:
-    """Add up, hour by hour, what each subject had become active within the last 30 days."""
+    """Add up, hour by hour, what each subject had become active within the last 30 days but the last one."""
     active = _REQUESTS.c.activated_at
     hour = sa.func.substr(active, 1, 13) if conn.dialect.name == "sqlite" else sa.func.date_trunc("hour", active)
     by = (_REQUESTS.c.tenant, _REQUESTS.c.officer_id, _APPROVALS.c.officer_id, _REQUESTS.c.action, hour)
@@ -65,7 +65,7 @@ async def _histories(conn: AsyncConnection, at: datetime) -> dict[Subject, _Hist
     query = (
         sa.select(*by, sa.func.count(), sa.func.sum(holding.WORTH), sa.func.min(active, type_=active.type))
         .select_from(holding.WITH_ORIGINALS.outerjoin(_APPROVALS, approved))
-        .where(active > at - bounds.LEARNED_OVER)
+        .where(active > at - bounds.LEARNED_OVER, active <= at - bounds.LEARNED_UNTIL)
         .group_by(*by)
     )
     found: dict[Subject, _History] = {}

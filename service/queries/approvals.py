@@ -39,10 +39,12 @@ class Said:
 class Paper:
     """The text that is signed.
 
-    ``content`` is the RFC 8785 form of what the first officer filed, ``body`` the same as values, ``digest`` its
-    SHA-256 in hex; ``awaits`` is the kind of signature that is missing (None: nothing is asked for any more).
+    ``reference`` is the request's, by which the text's file is called; ``content`` is the RFC 8785 form of what the
+    first officer filed, ``body`` the same as values, ``digest`` its SHA-256 in hex; ``awaits`` is the kind of signature
+    that is missing (None: nothing is asked for any more).
     """
 
+    reference: str
     content: str
     body: Mapping[str, Any]
     digest: str
@@ -84,6 +86,7 @@ async def paper(
     spoken = sa.select(_APPROVALS).where(_APPROVALS.c.request_id == request_id)
     said = (await conn.execute(spoken.order_by(_APPROVALS.c.approved_at, _APPROVALS.c.id))).all()
     return Paper(
+        reference=row.reference,
         content=content.decode(),
         body=json.loads(content),
         digest=hashlib.sha256(content).hexdigest(),

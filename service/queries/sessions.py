@@ -7,14 +7,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.models import ConsoleSession, Participant, SignInLink, table_of
+from service.models import ConsoleSession, Officer, Participant, SignInLink, table_of
 from service.security import console_session, principals
 from service.security.principals import Principal
+from workflows import authority
 from workflows.terms import Role
 
 _SESSIONS = table_of(ConsoleSession)
 _LINKS = table_of(SignInLink)
 _PARTICIPANTS = table_of(Participant)
+_OFFICERS = table_of(Officer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ class Seat:
 
 
 async def find(conn: AsyncConnection, presented: str) -> Seat | None:
-    """Return who sits behind the cookie that was presented; None unless session and member are both in force."""
+    """Return who sits behind the cookie that was presented.
+
+    None unless session and member are both in force, and for an officer who does not serve any more.
+    """
     digest = bytes.fromhex(console_session.session_digest(presented))
     query = (
         sa.select(_SESSIONS, _PARTICIPANTS.c.sector, _PARTICIPANTS.c.short_name)
@@ -42,8 +47,19 @@ async def find(conn: AsyncConnection, presented: str) -> Seat | None:
     now = await db.now(conn)
     if now >= row.expires_at or not console_session.session_is_alive(row.started_at, row.seen_at, now):
         return None
+    if not await may_sit(conn, row.tenant, row.person, now):
+        return None
     principal = principals.of_person(row.person, tenant=row.tenant, sector=row.sector, roles=[row.role])
     return Seat(principal, row.role, row.short_name, row.seen_at, now)
+
+
+async def may_sit(conn: AsyncConnection, tenant: str, person: str, now: datetime) -> bool:
+    """Tell whether a person may be at the console: anybody but an officer of this member who does not serve now."""
+    query = sa.select(_OFFICERS.c.active, _OFFICERS.c.appointed_until).where(
+        _OFFICERS.c.id == person, _OFFICERS.c.tenant == tenant
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return row is None or authority.is_serving(row.active, row.appointed_until, now)
 
 
 async def link_is_open(conn: AsyncConnection, presented: str) -> bool:

@@ -36,9 +36,10 @@ def _instant(value: Any) -> Any:
 
 
 def _utc(value: datetime) -> datetime:
-    if value.year not in _YEARS:
+    # The offset may carry the year out of the range; a year at the end of what a datetime holds has no other zone.
+    if value.year not in _YEARS or (instant := value.astimezone(UTC)).year not in _YEARS:
         raise PydanticCustomError("field.instant", "an instant of this age")
-    return value.astimezone(UTC)
+    return instant
 
 
 def _day(value: Any) -> Any:

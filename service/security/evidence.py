@@ -21,7 +21,8 @@ def verify(text: str, keys: Sequence[Mapping[str, Any]] | None = None) -> list[C
 
     ``keys`` are public keys that were obtained elsewhere, as JWK members with, where known, ``owner_kind``,
     ``owner_id``, ``not_before``, ``not_after`` and ``revoked_at``: each key that signed something must be among them
-    and agree. Without them a bundle proves only that it is whole.
+    and agree. A key that names no owner, as ``GET /v1/signing-keys`` lists them, is taken for the hub's and for nobody
+    else's. Without them a bundle proves only that it is whole.
     """
     try:
         read = json.loads(text)
@@ -195,5 +196,10 @@ def _elsewhere(findings: Findings, keys: Sequence[Mapping[str, Any]]) -> None:
     listed = {str(key.get("kid")): key for key in keys}
     for key in findings.bundle.keys:
         theirs = listed.get(key.kid)
-        wrong = "not in the list" if theirs is None else checks.against(key, theirs)
+        if theirs is None:
+            wrong = "not in the list"
+        elif "owner_id" not in theirs and (key.owner_kind, key.owner_id) != evidence_orders.HUB[:2]:
+            wrong = "unknown owner"
+        else:
+            wrong = checks.against(key, theirs)
         findings.note("keys.elsewhere", f"{key.owner_id} {key.kid}", wrong)

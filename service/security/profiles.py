@@ -63,5 +63,8 @@ PROOF_OF_READING = Profile(
     lifetime=timedelta(seconds=60),
 )
 
+# What a reading asks for may stand in its query, which RFC 9449 leaves out of htu: a claim of one's own covers it.
+PROOF_OF_READING_WITH_QUERY = replace(PROOF_OF_READING, required=PROOF_OF_READING.required | {"qsh"})
+
 # A call that changes something is bound to its body too: RFC 9449 leaves that to a claim of one's own.
 PROOF_OF_CHANGE = replace(PROOF_OF_READING, required=PROOF_OF_READING.required | {"bsh"})

@@ -27,18 +27,26 @@ _KEPT = timedelta(seconds=60)
 class Call:
     """The call that a proof must have been made for.
 
-    ``target`` is the hub's address and the path as it stood on the wire, without query; ``body`` the bytes received.
+    ``target`` is the hub's address and the path as it stood on the wire, without query; ``query`` what stood behind
+    its ``?``, byte for byte; ``body`` the bytes received.
     """
 
     method: str
     target: str
-    has_query: bool = False
+    query: bytes = b""
     body: bytes = field(default=b"", repr=False)
 
     @property
     def changes(self) -> bool:
         """Whether the call may change something: its proof is then bound to the body, and good for once."""
         return self.method not in _READING
+
+    @property
+    def profile(self) -> Profile:
+        """Which claims its proof has: those of a change, of a reading, or of a reading with a query."""
+        if self.changes:
+            return profiles.PROOF_OF_CHANGE
+        return profiles.PROOF_OF_READING_WITH_QUERY if self.query else profiles.PROOF_OF_READING
 
 
 def verify(proof: str, call: Call, *, access_token: str, jkt: str, now: datetime) -> SingleUse:
@@ -47,25 +55,26 @@ def verify(proof: str, call: Call, *, access_token: str, jkt: str, now: datetime
     In: the proof as it came; the call that it came with; the access token beside it, already verified; the thumbprint
     that this token is bound to; the instant. Raises TokenRefused.
     """
-    profile = profiles.PROOF_OF_CHANGE if call.changes else profiles.PROOF_OF_READING
-    unverified = compact.parse(proof, profile)
+    unverified = compact.parse(proof, call.profile)
     public, thumbprint = _key(unverified.header["jwk"])
     if thumbprint != jkt:
         raise TokenRefused(Reason.PROOF_BINDING)
     claims = tokens.verified(unverified, public)
-    made_at = _made_at(claims, profile, now)
+    made_at = _made_at(claims, call.profile, now)
     if claims["htm"] != call.method:
         raise TokenRefused(Reason.PROOF_METHOD)
     if claims["htu"] != call.target:
         raise TokenRefused(Reason.PROOF_TARGET)
-    if call.changes and call.has_query:
-        # htu ends before the query (RFC 9449, section 4.2): what no proof covers must not steer a change.
+    # htu ends before the query (RFC 9449, section 4.2): what no proof covers steers nothing.
+    if call.changes and call.query:
+        raise TokenRefused(Reason.PROOF_QUERY)
+    if not call.changes and call.query and claims["qsh"] != digest(call.query):
         raise TokenRefused(Reason.PROOF_QUERY)
     if claims["ath"] != digest(access_token.encode()):
         raise TokenRefused(Reason.PROOF_TOKEN)
     if call.changes and claims["bsh"] != digest(call.body):
         raise TokenRefused(Reason.PROOF_BODY)
-    return SingleUse(f"proof:{jkt}", compact.identifier(claims, "jti"), made_at + profile.lifetime + _KEPT)
+    return SingleUse(f"proof:{jkt}", compact.identifier(claims, "jti"), made_at + call.profile.lifetime + _KEPT)
 
 
 def make(
@@ -73,26 +82,30 @@ def make(
 ) -> str:
     """Make the proof for one call: the value of its ``DPoP`` header.
 
-    In: the client's key; the method; the hub's address and path, without query; the token that the call carries; the
-    body's bytes (none for a call without one); the instant.
+    In: the client's key; the method; the hub's address and path, with the query as it will be sent; the token that the
+    call carries; the body's bytes (none for a call without one); the instant.
     """
+    path, _, query = target.partition("?")
+    call = Call(method, path, query.encode())
     key = jwk.ECKey.import_key(private)
     members = key.as_dict(private=False)
     header = {"alg": compact.ALGORITHM, "typ": "dpop+jwt", "jwk": {name: members[name] for name in _KEY_MEMBERS}}
     claims = {
         "htm": method,
-        "htu": target,
+        "htu": call.target,
         "iat": int(at.timestamp()),
         "jti": str(uuid4()),
         "ath": digest(access_token.encode()),
     }
-    if Call(method, target).changes:
+    if call.changes:
         claims["bsh"] = digest(body)
+    elif call.query:
+        claims["qsh"] = digest(call.query)
     return jwt.encode(header, claims, key, algorithms=[compact.ALGORITHM])
 
 
 def digest(raw: bytes) -> str:
-    """Return SHA-256 in unpadded base64url: the form of ``ath`` and ``bsh``."""
+    """Return SHA-256 in unpadded base64url: the form of ``ath``, ``bsh`` and ``qsh``."""
     return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
 
 

@@ -131,7 +131,7 @@ def _call(request: Request, shared: Hub) -> Call:
     return Call(
         method=scope["method"],
         target=shared.settings.address + path.decode("latin-1"),
-        has_query=bool(scope.get("query_string")),
+        query=scope.get("query_string", b""),
         body=scope.get("state", {}).get("raw_body", b""),
     )
 

@@ -145,7 +145,11 @@ def test_the_page_shows_the_very_text_and_says_each_part_of_it_in_words(desk: De
     raw = desk.run(desk.world.filed_bytes(request_id))
     content = signatures.canonical(raw).decode()
     assert page.locator("#content").text_content() == content
-    assert page.request.get(f"{desk.page(request_id)}/content.json").body() == content.encode()
+    served = page.request.get(f"{desk.page(request_id)}/content.json")
+    assert served.body() == content.encode()
+    # Saved under the name that the page's command reads.
+    named = re.fullmatch(r'attachment; filename="(HT-[0-9A-Z-]+\.json)"', served.headers["content-disposition"])
+    assert named and f"hoatoc sign {named[1]} " in page.content()
     words = page.locator(".groups").inner_text()
     for said in (
         "Phong tỏa",

@@ -88,6 +88,7 @@ def prove(key: ECKey, request: httpx.Request, token: str, **claims: Any) -> str:
         "jti": uuid4().hex,
         "ath": hashed(token.encode()),
         **({} if request.method in ("GET", "HEAD") else {"bsh": hashed(request.content)}),
+        **({"qsh": hashed(request.url.query)} if request.method in ("GET", "HEAD") and request.url.query else {}),
         **claims,
     }
     header = {"alg": "ES256", "typ": "dpop+jwt", "jwk": key.as_dict(private=False)}

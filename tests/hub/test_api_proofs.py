@@ -205,11 +205,29 @@ async def test_a_commit_that_fails_leaves_neither_the_effect_nor_a_spent_proof(
     assert await rows(api, Contact) == before + 1
 
 
-async def test_a_reading_that_confirms_what_was_pulled_spends_its_proof_with_the_confirmation(api: Api) -> None:
+async def pulled(api: Api) -> None:
+    """One order that the bank pulls."""
     endpoints = table(Endpoint)
     pulls = sa.update(endpoints).where(endpoints.c.id == api.world.endpoints["vietcombank"]).values(channel="pull")
     await api.hub.writer.run(lambda conn: conn.execute(pulls))
     await api.active(worlds.freeze())
+
+
+async def test_a_captured_poll_with_another_cursor_confirms_nothing(api: Api, refused: Refused) -> None:
+    await pulled(api)
+    for asked in ("/v1/orders?after=0", "/v1/orders"):
+        call = built(api, "GET", asked, api.bank)
+        answer = await api.http.send(call, auth=None)
+        assert len(answer.json()["items"]) == 1
+        forged = api.http.build_request("GET", f"/v1/orders?after={answer.json()['next']}", headers=call.headers)
+        await refused(await api.http.send(forged, auth=None), "proof.query" if "?" in asked else "claim.missing")
+        assert await api.facts("dispatch.pulled") == []
+    # Nobody took the order from the bank.
+    assert len((await api.get("/v1/orders?after=0", api.bank)).json()["items"]) == 1
+
+
+async def test_a_reading_that_confirms_what_was_pulled_spends_its_proof_with_the_confirmation(api: Api) -> None:
+    await pulled(api)
     page = (await api.get("/v1/orders", api.bank)).json()
     assert len(page["items"]) == 1
     before = await rows(api, SpentIdentifier)

@@ -228,12 +228,26 @@ async def test_an_unsigned_request_of_former_days_is_said_to_be_unsigned(world: 
 async def test_a_list_of_keys_from_elsewhere_must_have_every_key_and_agree(world: World) -> None:
     order = await steps.held(world)
     bundle = await exported(world, order["request_id"])
-    plain = [{**key["jwk"], "kid": key["kid"]} for key in bundle["keys"]]
+    plain = [{**key["jwk"], "kid": key["kid"], "owner_id": key["owner_id"]} for key in bundle["keys"]]
     assert wrong(bundle, plain) == []
     assert wrong(bundle, plain[1:]) == ["keys.elsewhere: not in the list"]
     assert wrong(bundle, []) == ["keys.elsewhere: not in the list"]
     for member, value in (("x", plain[0]["y"]), ("owner_id", "another"), ("not_after", "2030-01-01T00:00:00Z")):
         assert wrong(bundle, [{**plain[0], member: value}, *plain[1:]]) == [f"keys.elsewhere: {member}"]
+
+
+async def test_a_key_that_names_no_owner_is_the_hubs_and_nobody_elses(world: World) -> None:
+    order = await steps.held(world)
+    bundle = await exported(world, order["request_id"])
+    named = [{**key["jwk"], "kid": key["kid"], "owner_id": key["owner_id"]} for key in bundle["keys"]]
+    kinds = [key["owner_kind"] for key in bundle["keys"]]
+    assert {"hub", "officer"} <= set(kinds)
+    for place, kind in enumerate(kinds):
+        unnamed = [{**key} for key in named]
+        del unnamed[place]["owner_id"]
+        assert wrong(bundle, unnamed) == ([] if kind == "hub" else ["keys.elsewhere: unknown owner"]), kind
+    nobody = [{**named[kinds.index("officer")], "owner_id": None}]
+    assert "keys.elsewhere: owner_id" in wrong(bundle, [*named, *nobody])
 
 
 async def test_the_handbooks_own_lines_verify_each_signature_without_our_code(world: World) -> None:

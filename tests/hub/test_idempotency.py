@@ -12,7 +12,7 @@ from builders import make_hub
 from world import World
 
 from service import errors
-from service.actions import references, submit_request
+from service.actions import idempotency, references, submit_request
 from service.engine.hub import Hub
 from service.models import ActionRequest, Case, IdempotencyKey, Order, Target
 from service.security.signatures import Kind
@@ -98,6 +98,34 @@ async def test_sixty_four_copies_at_one_instant_make_one_request(world: World, o
     assert sum(not submitted.repeated for submitted in done) == 1
     for model in (ActionRequest, Case, Target, Order, IdempotencyKey):
         assert len(await world.rows(model)) == 1
+
+
+async def test_a_retry_that_overtakes_the_first_answer_gets_it_and_no_word_of_a_spent_signature(
+    world: World, other_node: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = json.dumps(worlds.freeze()).encode()
+    signature = world.sign(Kind.REQUEST, raw, "maker")
+    body = worlds.SUBMIT.validate_python(worlds.freeze())
+
+    async def send(hub: Hub, key: str = "key-0001") -> submit_request.Submitted:
+        return await submit_request.submit(hub, world.police, key, body, raw, signature)
+
+    done = await asyncio.gather(*(send(hub) for _ in range(16) for hub in (world.hub, other_node)))
+    assert len({submitted.answer.id for submitted in done}) == 1
+    assert sum(not submitted.repeated for submitted in done) == 1
+    # The same on every database: the retry looks before the first is committed, and finds its signature spent.
+    looks = iter([True])
+    earlier = idempotency.earlier
+
+    async def too_early(*arguments: Any) -> dict[str, Any] | None:
+        return None if next(looks, False) else await earlier(*arguments)
+
+    monkeypatch.setattr(idempotency, "earlier", too_early)
+    again = await send(other_node)
+    assert (again.repeated, again.answer) == (True, done[0].answer)
+    with pytest.raises(errors.Forbidden, match=r"signature\.spent"):
+        await send(world.hub, "key-0002")
+    assert len(await world.rows(ActionRequest)) == 1
 
 
 async def test_many_requests_at_one_instant_share_their_case_and_each_is_filed(world: World, other_node: Hub) -> None:

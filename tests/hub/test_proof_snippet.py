@@ -34,8 +34,10 @@ async def test_the_printed_lines_open_the_door_for_a_reading_and_for_a_change(ap
         proof = make(key, method, address + path, api.admin.token, content)
         return {**api.admin.headers, "DPoP": proof, "Content-Type": "application/json"}
 
-    read = await api.http.get("/v1/participants?limit=1", headers=headers("GET", "/v1/participants"))
-    assert read.status_code == 200, read.text
+    for asked in ("/v1/participants", "/v1/participants?limit=1"):
+        read = await api.http.get(asked, headers=headers("GET", asked))
+        assert read.status_code == 200, read.text
+    assert (await api.http.get("/v1/participants?limit=2", headers=headers("GET", asked))).status_code == 401
     added = await api.http.post(CONTACTS, content=body, headers=headers("POST", CONTACTS, body))
     assert added.status_code == 201, added.text
     path = f"{CONTACTS}/{added.json()['id']}"

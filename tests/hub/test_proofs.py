@@ -31,7 +31,7 @@ from service.security.refusal import Reason, TokenRefused
 from service.security.single_use import SingleUse
 
 CALL = Call(METHOD, ISSUER + PATH, body=BODY)
-GET = Call("GET", f"{ISSUER}/v1/requests", has_query=True)
+GET = Call("GET", f"{ISSUER}/v1/requests", query=b"limit=1")
 
 
 def check(text: str, call: Call = CALL, token: str = ACCESS) -> SingleUse:
@@ -73,16 +73,22 @@ def test_what_must_be_spent_outlives_the_last_instant_at_which_it_could_be_taken
     assert single.digest != replace(single, identifier="p-8").digest
 
 
-def test_a_reading_is_proven_without_a_body_and_may_have_a_query() -> None:
-    good = {"htm": "GET", "htu": GET.target, "bsh": DROP}
+def test_a_reading_is_proven_without_a_body_and_with_just_its_query() -> None:
+    good = {"htm": "GET", "htu": GET.target, "bsh": DROP, "qsh": hashed(GET.query)}
     assert check(proof(**good), GET)
+    for other in (b"limit=2", b"limit=1&", b"limit=1&after=9", b"%6cimit=1"):
+        assert refused(proof(**good), replace(GET, query=other)) is Reason.PROOF_QUERY
+    assert refused(proof(**{**good, "qsh": DROP}), GET) is Reason.CLAIM_MISSING
+    assert refused(proof(**{**good, "qsh": [good["qsh"]]}), GET) is Reason.PROOF_QUERY
+    assert refused(proof(**good), replace(GET, query=b"")) is Reason.CLAIM_UNEXPECTED
+    assert check(proof(**{**good, "qsh": DROP}), replace(GET, query=b""))
     assert refused(proof(**{**good, "bsh": hashed(b"")}), GET) is Reason.CLAIM_UNEXPECTED
     assert refused(proof(**good), Call("POST", GET.target)) is Reason.CLAIM_MISSING
-    assert refused(proof(**good), Call("HEAD", GET.target)) is Reason.PROOF_METHOD
+    assert refused(proof(**good), replace(GET, method="HEAD")) is Reason.PROOF_METHOD
 
 
 def test_a_change_has_no_query_and_without_a_body_proves_that_there_is_none() -> None:
-    assert refused(proof(), replace(CALL, has_query=True)) is Reason.PROOF_QUERY
+    assert refused(proof(), replace(CALL, query=b"a=1")) is Reason.PROOF_QUERY
     delete = Call("DELETE", CALL.target)
     assert check(proof(htm="DELETE", bsh=hashed(b"")), delete)
     assert refused(proof(htm="DELETE"), delete) is Reason.PROOF_BODY
@@ -115,6 +121,9 @@ def test_what_our_own_client_makes_is_accepted_and_reads_as_the_profile_says(met
     read = jws.extract_compact(made.encode())
     assert read.headers() == PROOF_HEADER
     jws.deserialize_compact(made, ECKey.import_key(KEY), algorithms=["ES256"])
+    if method == "GET":
+        asked = proofs.make(KEY, method, f"{CALL.target}?after=7&wait=0", ACCESS, body, NOW)
+        assert check(asked, Call(method, CALL.target, query=b"after=7&wait=0"))
     assert made != proofs.make(KEY, method, CALL.target, ACCESS, body, NOW)
     assert check(made, Call(method, CALL.target, body=body)).identifier
     with pytest.raises(TokenRefused):

@@ -102,14 +102,18 @@ async def test_a_file_is_judged_where_there_is_no_hub(world: World, run: Run, tm
     good = run("evidence", "verify", str(file))
     assert good.exit_code == 0 and good.stdout.splitlines()[-1].endswith(" checks, 0 wrong")
     assert "WRONG" not in good.stdout
-    public = [{**key["jwk"], "kid": key["kid"]} for key in json.loads(text)["keys"]]
+    own = "keys came from the file itself"
+    assert own in good.stdout and "only with --keys" in good.stdout
+    assert json.loads(run("evidence", "verify", str(file), "--json").stdout)["keys_from"] == "the file itself"
+    public = [{**key["jwk"], "kid": key["kid"], "owner_id": key["owner_id"]} for key in json.loads(text)["keys"]]
     for shown in (public, {"keys": public}):
         keys.write_text(json.dumps(shown))
-        assert run("evidence", "verify", str(file), "--keys", str(keys)).exit_code == 0
+        agreed = run("evidence", "verify", str(file), "--keys", str(keys))
+        assert agreed.exit_code == 0 and own not in agreed.stdout
     keys.write_text(json.dumps(public[:-1]))
     short = run("evidence", "verify", str(file), "--keys", str(keys), "--json")
     told = json.loads(short.stdout)
-    assert (short.exit_code, told["wrong"]) == (1, 1)
+    assert (short.exit_code, told["wrong"], told["keys_from"]) == (1, 1, "elsewhere")
     assert [check["name"] for check in told["checks"] if check["wrong"]] == ["keys.elsewhere"]
     for nonsense in ("{", "3", "[1]"):
         keys.write_text(nonsense)

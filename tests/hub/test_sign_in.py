@@ -7,16 +7,17 @@ from datetime import timedelta
 import pytest
 import registry_forms as forms
 import sqlalchemy as sa
-from builders import Builder
+from builders import LONG_AGO, Builder
 from conftest import FastForward
 from registry_forms import ADMIN
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
 from service.actions import make_sign_in_link, resume, suspend
 from service.actions.sign_in import SignedIn, sign_in
 from service.actions.sign_out import sign_out
 from service.engine.hub import OPERATOR, Hub
-from service.models import AuditEntry, ConsoleSession, SignInLink
+from service.models import AuditEntry, ConsoleSession, Officer, SignInLink
 from service.queries import sessions
 from service.queries.sessions import Seat
 from service.schemas.policies import NewSignInLink
@@ -120,6 +121,54 @@ async def test_a_member_that_is_suspended_loses_its_sessions_and_its_links(hub: 
     await resume.resume(hub, ADMIN, "agency-a", stop)
     assert await seat(hub, signed_in.session) is None
     assert await reasons(hub) == ["participant.not_active"]
+
+
+async def test_an_officer_who_is_suspended_loses_his_sessions_and_his_links_and_gets_no_new_one(
+    hub: Hub, build: Builder
+) -> None:
+    await build.participant("agency-a", Sector.AGENCY)
+    await build.officer("agency-a", "can-bo")
+    body = NewSignInLink(participant_id="agency-a", person="can-bo", role=Role.READER)
+    other = NewSignInLink(participant_id="agency-a", person="truc-ban", role=Role.READER)
+    his, colleague = [await sign_in(hub, await new_link(hub, each)) for each in (body, other)]
+    unused, colleagues_own = await new_link(hub, body), await new_link(hub, other)
+    stop = forms.stop(SuspendedKind.OFFICER, "can-bo")
+    await suspend.suspend(hub, ADMIN, "agency-a", stop)
+    with pytest.raises(errors.Conflict, match=r"officer\.inactive"):
+        await new_link(hub, body)
+    # What was open stays closed when he comes back.
+    await resume.resume(hub, ADMIN, "agency-a", stop)
+    assert await seat(hub, his.session) is None
+    with pytest.raises(errors.Unauthenticated):
+        await sign_in(hub, unused)
+    assert await seat(hub, colleague.session) is not None
+    await sign_in(hub, colleagues_own)
+    assert await seat(hub, (await sign_in(hub, await new_link(hub, body))).session) is not None
+
+
+async def test_an_officer_whose_appointment_ended_is_not_at_the_console(hub: Hub, build: Builder) -> None:
+    await build.participant("agency-a", Sector.AGENCY)
+    await build.officer("agency-a", "can-bo")
+    body = NewSignInLink(participant_id="agency-a", person="can-bo", role=Role.READER)
+    session = (await sign_in(hub, await new_link(hub, body))).session
+    # A person of another member who goes by the same id is somebody else.
+    namesake = (await sign_in(hub, await new_link(hub, LINK.model_copy(update={"person": "can-bo"})))).session
+    officers: sa.Table = Officer.__table__  # type: ignore[attr-defined]
+
+    async def change(**values: object) -> None:
+        async def unit(conn: AsyncConnection) -> None:
+            await conn.execute(sa.update(officers).where(officers.c.id == "can-bo").values(**values))
+
+        await hub.database.write(unit)
+
+    for values in ({"appointed_until": LONG_AGO}, {"appointed_until": None, "active": False}):
+        assert await seat(hub, session) is not None
+        await change(**values)
+        assert await seat(hub, session) is None
+        assert await seat(hub, namesake) is not None
+        with pytest.raises(errors.Conflict, match=r"officer\.inactive"):
+            await new_link(hub, body)
+        await change(appointed_until=None, active=True)
 
 
 async def test_signing_out_ends_the_session_and_only_that_one(hub: Hub) -> None:

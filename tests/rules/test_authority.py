@@ -57,6 +57,7 @@ TAKEDOWN = replace(
     ends_at=None,
 )
 LIFT = replace(FREEZE, action=Action.LIFT, amount=None, ends_at=None)
+FIRST_DAY = datetime(2024, 6, 30, 17, tzinfo=UTC)
 EXTEND = replace(FREEZE, action=Action.EXTEND, starts_at=NOW - 3 * DAY, ends_at=NOW + 7 * DAY)
 PRESERVE = replace(TAKEDOWN, action=Action.PRESERVE, ends_at=NOW + 90 * DAY)
 
@@ -77,7 +78,8 @@ PAIRS: dict[str, list[Pair]] = {
     "basis_not_in_force": [
         (
             replace(FREEZE, now=datetime(2024, 6, 30, 16, 59, tzinfo=UTC)),
-            replace(FREEZE, now=datetime(2024, 6, 30, 17, tzinfo=UTC)),  # 1 July 2024 has begun in Vietnam
+            # 1 July 2024 has begun in Vietnam.
+            replace(FREEZE, now=FIRST_DAY, starts_at=FIRST_DAY, ends_at=FIRST_DAY + DAY),
         )
     ],
     "action_not_covered": [
@@ -265,6 +267,13 @@ def test_an_end_in_the_past_or_now_is_refused(demand: Demand) -> None:
 def test_an_end_before_the_start_is_refused() -> None:
     with pytest.raises(EndInPast):
         grants(replace(FREEZE, starts_at=NOW + 2 * DAY, ends_at=NOW + DAY))
+
+
+def test_the_maximum_counts_from_now_when_the_start_lies_ahead() -> None:
+    ahead = replace(EMERGENCY, starts_at=NOW + 300 * DAY, ends_at=NOW + 301 * DAY)
+    with pytest.raises(EndBeyondMaximum) as beyond:
+        grants(ahead)
+    assert beyond.value.latest == NOW + DAY
 
 
 def test_a_takedown_needs_no_end_and_has_no_maximum() -> None:

@@ -376,7 +376,8 @@ async def test_good_tokens_of_all_profiles_pass_the_door(door: Door, record_prop
             continue
         token = issued.json()["access_token"]
         target = f"{forge.ISSUER}/v1/requests"
-        proof = forge.proof(htm="GET", htu=target, bsh=forge.DROP, ath=forge.hashed(token.encode()), jti=f"r-{number}")
+        reading = {"htm": "GET", "htu": target, "bsh": forge.DROP, "qsh": forge.hashed(b"limit=1")}
+        proof = forge.proof(**reading, ath=forge.hashed(token.encode()), jti=f"r-{number}")
         read = await door.http.get("/v1/requests?limit=1", headers={"Authorization": f"DPoP {token}", "DPoP": proof})
         # The client may not write to the registry: whoever is told that has come past token and proof.
         changed = await door.send(KINDS[2], forge.proof(jti=f"c-{number}"))

@@ -1,0 +1,47 @@
+"""Whether the caller is still in force once the locks are held: the agency switch stops calls in flight too."""
+
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import errors
+from service.actions import issue_token
+from service.db import Unit
+from service.engine.hub import Hub
+from service.models import Participant, table_of
+from service.queries import clients
+from service.security.principals import Principal
+from workflows.terms import ActorKind
+
+T = TypeVar("T")
+_PARTICIPANTS = table_of(Participant)
+
+
+class Fallen(Exception):
+    """The caller was let in by the door, and was suspended or lost its key before its change was made."""
+
+
+async def check(conn: AsyncConnection, principal: Principal) -> None:
+    """Raise ``Fallen`` unless the caller is in force now; ask it when the chain of its participant is locked.
+
+    A suspension takes the same lock: it is seen here, or waits until what is made here is committed. A system is asked
+    about with the key of its token, a person at the console by the participant (a session ends with it).
+    """
+    if principal.kind is ActorKind.CLIENT and principal.jkt is not None:
+        client = await clients.find(conn, principal.client_id, key=principal.jkt)
+        stands = client is not None and client.tenant == principal.tenant
+    else:
+        query = sa.select(_PARTICIPANTS.c.status).where(_PARTICIPANTS.c.id == principal.tenant)
+        stands = (await conn.execute(query)).scalar_one_or_none() == "active"
+    if not stands:
+        raise Fallen
+
+
+async def run(hub: Hub, principal: Principal, unit: Unit[T]) -> T:
+    """Run a unit that may ask ``check``. Raises ``Unauthenticated`` as the door does, why is kept as a fact."""
+    try:
+        return await hub.writer.run(unit)
+    except Fallen:
+        await issue_token.record_refusal(hub, "client.not_in_force", principal.client_id)
+        raise errors.Unauthenticated("token.refused") from None
