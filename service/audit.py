@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db
+from service import clock, db
 from service.models import AuditEntry, AuditHead, table_of
 from workflows.terms import Actor, Fact
 
@@ -92,9 +92,12 @@ class Log:
         deadline_id: int | None = None,
         **data: Any,
     ) -> None:
-        """Buffer one fact; ``data`` holds codes, ids and numbers (as strings above 2^53), never personal data."""
+        """Buffer one fact; ``data`` holds codes, ids, instants and numbers (as strings above 2^53).
+
+        It never holds personal data. Members that are None are left out.
+        """
         sequence, previous = self._heads.get(chain, (0, GENESIS))
-        text = rfc8785.dumps({key: value for key, value in data.items() if value is not None}).decode()
+        text = rfc8785.dumps({key: _plain(value) for key, value in data.items() if value is not None}).decode()
         row = {
             "tenant": tenant,
             "chain": chain,
@@ -218,6 +221,10 @@ def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
     elif head.hash != previous and not findings:
         findings.append(Finding(chain, head.sequence, "head"))
     return findings
+
+
+def _plain(value: Any) -> Any:
+    return clock.written(value) if isinstance(value, datetime) else value
 
 
 def _hashed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def written(at: datetime) -> str:
+    """Return an aware instant as every answer shows one: RFC 3339 in UTC, ending in ``Z``."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def new_id() -> UUID:
     """Return a UUID of version 7 (RFC 9562, 5.7): 48 bits of milliseconds for index locality, 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000

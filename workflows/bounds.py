@@ -28,7 +28,7 @@ FLOOR_AMOUNT = 1_000_000_000
 # Assumed: nobody knows what is on a whole account, so it weighs as much as a large one.
 WHOLE_ACCOUNT = 1_000_000_000
 
-# A policy that says so much says that there is no bound: nobody files a million requests in an hour.
+# A policy that says so much says that there is no bound: nobody asks for a million targets in an hour.
 MOST = 1_000_000
 MOST_AMOUNT = 10**15
 _ROW = frozenset({"subject", "kind", "count", "amount"})
@@ -43,7 +43,7 @@ _KINDS: Mapping[Action, BoundKind] = {
 
 
 class Excess(StrEnum):
-    """Which bound a request would pass: whose, and whether by the number of requests or by the money in them."""
+    """Which bound a request would pass: whose, and whether by the number of targets or by the money in them."""
 
     OFFICER_COUNT = "officer_count"
     OFFICER_AMOUNT = "officer_amount"
@@ -55,7 +55,7 @@ class Excess(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a subject may set in motion within ``WINDOW``: requests, and whole ₫ in them; None says nothing of it.
+    """What a subject may set in motion within ``WINDOW``: targets, and whole ₫ in them; None says nothing of it.
 
     ``kind`` None fits each kind, which is counted by itself all the same.
     """
@@ -68,7 +68,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many requests became active in an hour, and how much money they were about, in whole ₫."""
+    """How many targets the requests of an hour are about, and how much money, in whole ₫.
+
+    A request is so much harm as it has targets: a takedown of fifty domains is fifty. A freeze has one target.
+    """
 
     count: int
     amount: int
@@ -123,8 +126,8 @@ def limit(own: Iterable[Bound], subject: BoundSubject, kind: BoundKind, usual: U
     return Load(count, amount)
 
 
-def excess(limits: Mapping[BoundSubject, Load], seen: Mapping[BoundSubject, Load], amount: int) -> tuple[Excess, ...]:
-    """Return the bounds that a request of ``amount`` whole ₫ would pass; none lets it go on its way.
+def excess(limits: Mapping[BoundSubject, Load], seen: Mapping[BoundSubject, Load], asked: Load) -> tuple[Excess, ...]:
+    """Return the bounds that a request would pass that asks for so much; none lets it go on its way.
 
     ``seen`` is what each subject concerned has had active within the ``WINDOW`` until now, this one left out. What was
     released after a call-back is no part of it: two people heard that it was meant.
@@ -132,10 +135,10 @@ def excess(limits: Mapping[BoundSubject, Load], seen: Mapping[BoundSubject, Load
     passed: list[Excess] = []
     for subject, load in seen.items():
         allowed = limits[subject]
-        if load.count + 1 > allowed.count:
+        if load.count + asked.count > allowed.count:
             passed.append(Excess(f"{subject}_count"))
         # What moves no money cannot be too much of it, whatever was before.
-        if amount and load.amount + amount > allowed.amount:
+        if asked.amount and load.amount + asked.amount > allowed.amount:
             passed.append(Excess(f"{subject}_amount"))
     return tuple(passed)
 

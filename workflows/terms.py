@@ -239,6 +239,7 @@ class TaskKind(StrEnum):
     ENDPOINT_DOWN = "endpoint_down"
     CALLBACK = "callback"
     APPEAL = "appeal"
+    UNUSUAL_LIFTS = "unusual_lifts"
 
 
 class CallbackOutcome(StrEnum):

@@ -40,7 +40,8 @@ class Hub:
     ) -> None:
         """Take the keys as JWKs (EC, P-256); ``issuer`` is the hub's issuer string, ``signing_key`` signs answers.
 
-        The issuer is the only audience that the hub takes, and what proofs are made for, whichever node is asked.
+        The issuer is the only audience that the hub takes, in a signature too, and what proofs are made for, whichever
+        node is asked.
         """
         self._client = client
         self._client_id = client_id
@@ -77,7 +78,7 @@ class Hub:
         # A proof and a signature are good for one call: each attempt has its own, and all of them the same key.
         headers = {**await self.headers("POST", path, content), "Idempotency-Key": key}
         if self._signing is not None:
-            signature = signatures.sign(self._signing, signatures.ANSWER, content, order_id, self._clock)
+            signature = signatures.sign(self._signing, signatures.ANSWER, content, order_id, self._issuer, self._clock)
             headers[signatures.HEADER] = signature
         return await self._client.post(path, content=content, headers=headers)
 

@@ -72,10 +72,20 @@ class HubKeys:
         return self._keys[kid]
 
 
-def sign(key: ECKey, typ: str, content: bytes, about: str | None, clock: Callable[[], float] = time.time) -> str:
-    """Sign the RFC 8785 form of a JSON text and return the detached signature, good for one use."""
+def sign(
+    key: ECKey,
+    typ: str,
+    content: bytes,
+    about: str | None,
+    audience: str | None,
+    clock: Callable[[], float] = time.time,
+) -> str:
+    """Sign the RFC 8785 form of a JSON text and return the detached signature, good for one use.
+
+    ``audience`` is the issuer of the hub that it is for: it counts at no other. A hub's own signature names none.
+    """
     header = {"alg": "ES256", "typ": typ, "kid": key.thumbprint(), "iat": int(clock()), "jti": uuid.uuid4().hex}
-    header |= {"sub": about} if about else {}
+    header |= ({"sub": about} if about else {}) | ({"aud": audience} if audience else {})
     whole = jws.serialize_compact(header, rfc8785.dumps(json.loads(content)), key, registry=_REGISTRY)
     protected, _, signature = whole.split(".")
     return f"{protected}..{signature}"

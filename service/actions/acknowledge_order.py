@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import answers, signing
+from service.actions import answers, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
 from service.actions.signing import Owner
 from service.engine import dossier, messages, overlaps, placing, writer
@@ -35,8 +35,8 @@ async def acknowledge(
 
     The same answer again changes nothing and is answered as the first, unless it means something new by now (see
     ``answers.means_something_new``). An answer that contradicts a final one changes nothing either: a coordinator gets
-    a task. What ends a matter (everything but "received") is signed. Raises ``NotFound``, ``InvalidInput`` and
-    ``Forbidden`` (``signature.<reason>``, kept as a fact).
+    a task. What ends a matter (everything but "received") is signed. Raises ``NotFound``, ``InvalidInput``,
+    ``Forbidden`` (``signature.<reason>``, kept as a fact) and ``Unauthenticated`` when suspended meanwhile.
     """
     principal.require(Scope.ORDERS_ANSWER)
     digest = hashlib.sha256(raw).hexdigest()
@@ -49,6 +49,7 @@ async def acknowledge(
         chains = {audit.request_chain(request_id) for request_id in requests}
         chains |= {audit.request_chain(hold["request_id"]) for hold in onward.overlaps}
         log = await writer.lock(conn, chains)
+        await standing.check(conn, principal)
         # Read under the lock: an answer, a lapse, an extension or a withdrawal may have come between.
         order = await _order(conn, principal, order_id)
         about = await dossier.load(conn, requests)
@@ -76,6 +77,7 @@ async def acknowledge(
                 payload=signatures.canonical(raw),
                 owner=Owner("participant", principal.tenant, principal.tenant),
                 about=str(order_id),
+                audience=hub.settings.address,
                 now=log.at,
             )
         await _pulled(conn, given)
@@ -92,7 +94,7 @@ async def acknowledge(
         )
 
     try:
-        return await hub.writer.run(unit)
+        return await standing.run(hub, principal, unit)
     except SignatureRefused as unsigned:
         chain = audit.tenant_chain(principal.tenant)
         raise await signing.refuse(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import second_officer, signing
+from service.actions import second_officer, signing, standing
 from service.audit import Log
 from service.engine import activating, dossier, holding, settling, statuses, tasks, writer
 from service.engine.dossier import Dossier
@@ -21,7 +21,7 @@ from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import SignatureRefused
 from workflows import authority, states
-from workflows.terms import Action, CallbackOutcome, Fact, RequestEvent, RequestState, Stage, TaskKind
+from workflows.terms import Action, ActorKind, CallbackOutcome, Fact, RequestEvent, RequestState, Stage, TaskKind
 
 _REQUESTS = table_of(ActionRequest)
 _CALLBACKS = table_of(Callback)
@@ -34,16 +34,20 @@ async def answer(hub: Hub, principal: Principal, request_id: UUID, body: Callbac
     """Record what one person heard; the second confirmation makes the request active as an approval does.
 
     Raises ``NotFound``; ``Conflict`` when the request is not held, its end has come, its agency is suspended, or this
-    person confirmed before; ``Forbidden`` (``authority.<rule>`` or ``signature.<reason>``, kept as a fact) when an
-    officer, a rule or a key that it went by is not in force any more. A denial is always taken, also from one who
-    confirmed before.
+    person confirmed before; ``Forbidden`` when a system confirms, and (``authority.<rule>`` or ``signature.<reason>``,
+    kept as a fact) when an officer, a rule or a key that it went by is not in force any more; ``Unauthenticated`` when
+    the caller was suspended meanwhile. A denial is always taken, also a system's and from one who confirmed before.
     """
     principal.require(Scope.TASKS_RESOLVE)
+    # Whoever has a system's key could be one of the two, and sit at the console as the other.
+    if body.outcome is CallbackOutcome.CONFIRMED and principal.kind is not ActorKind.PERSON:
+        raise errors.Forbidden("callback.person_needed")
 
     async def unit(conn: AsyncConnection) -> CallbackAnswered:
         found = await _held(conn, principal, request_id)
         if body.outcome is CallbackOutcome.DENIED:
             log = await writer.lock(conn, [found.chain])
+            await standing.check(conn, principal)
             found = await _held(conn, principal, request_id)
             await _write(conn, hub, log, principal, found, body)
             await holding.refuse(conn, hub, log, principal.actor(), found, "callback_denied")
@@ -58,6 +62,7 @@ async def answer(hub: Hub, principal: Principal, request_id: UUID, body: Callbac
         plan = await _plan(conn, hub, found)
         # The agency's chain too: a suspension that is just written comes first or last, never in between.
         log = await writer.lock(conn, plan.chains | {holding.chain(found.tenant)})
+        await standing.check(conn, principal)
         found = await _held(conn, principal, request_id)
         before = await _confirmed(conn, found.id)
         if principal.client_id in before:
@@ -77,7 +82,7 @@ async def answer(hub: Hub, principal: Principal, request_id: UUID, body: Callbac
         )
 
     try:
-        return await hub.writer.run(unit)
+        return await standing.run(hub, principal, unit)
     except authority.AuthorityRefused as refused:
         await _record_refusal(hub, principal, request_id, refused)
         raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None

@@ -54,12 +54,14 @@ async def _received(given: Answering) -> Verdict:
     if order["state"] in _GONE and await settling.waiting(given.conn, [order["id"]]):
         # It has the lift; until it confirms that nothing is held any more the execute clock goes on.
         await answering.move(given, order["state"])
+        verdict = await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, order["state"])
         await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE))
-        return await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, order["state"])
+        return verdict
     if (order["state"], Event.ACKNOWLEDGE) in states.MOVES:
         await answering.move(given, states.advance(order["state"], Event.ACKNOWLEDGE))
     elif order["state"] is not OrderState.ACKNOWLEDGED:
         return Verdict(order["state"])  # late, and harmless: a final answer has overtaken it
+    verdict = await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, OrderState.ACKNOWLEDGED)
     await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE))
     await settling.cancel(given.conn, log.at, [order["id"]], (Stage.ACKNOWLEDGEMENT_END,))
     valid_for = deadlines.ACKNOWLEDGEMENT_VALID_FOR[order["action"]]
@@ -82,7 +84,7 @@ async def _received(given: Answering) -> Verdict:
             )
         ],
     )
-    return await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, OrderState.ACKNOWLEDGED)
+    return verdict
 
 
 async def _executed(given: Answering, held: int | None) -> Verdict:
@@ -96,7 +98,6 @@ async def _executed(given: Answering, held: int | None) -> Verdict:
     if smaller or (state, Event.EXECUTE) not in states.MOVES:
         return await answering.contradicted(given)
     await answering.move(given, states.advance(state, Event.EXECUTE), amount_held=held)
-    await answering.meet(given, settling.PARTICIPANT_STAGES)
     partly = asked is not None and held is not None and held < asked
     verdict = await answering.tell(
         given,
@@ -105,6 +106,7 @@ async def _executed(given: Answering, held: int | None) -> Verdict:
         amount_held=held,
         amount_asked=asked,
     )
+    await answering.meet(given, settling.PARTICIPANT_STAGES)
     if given.order["action"] is not Action.FREEZE:
         # Final: no hold is left behind whose end the hub would have to keep.
         await answering.finish(given)
@@ -152,8 +154,8 @@ async def _not_mine(given: Answering) -> Verdict:
     if (state, Event.REROUTE) not in states.MOVES:
         return await answering.contradicted(given)
     await answering.move(given, states.advance(state, Event.REROUTE))
-    await answering.finish(given)
     verdict = await answering.tell(given, Fact.ORDER_REROUTED, OrderState.REROUTED)
+    await answering.finish(given)
     overlaps.record(given.log, given.hub, given.dossier, given.onward.overlaps)
     await placing.place(given.conn, given.hub, given.log, given.actor, given.dossier, [placement])
     return verdict

@@ -8,14 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
+from service.actions import signing
 from service.audit import Log
-from service.engine import activating, dossier, holding, statuses, tasks, writer
+from service.engine import dossier, extensions, holding, statuses, tasks, writer
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Appeal, table_of
 from service.queries import appeals, visibility
 from service.schemas.appeals import AppealDetail
 from service.security.principals import Principal
+from service.security.signatures import SignatureRefused
 from workflows import appeal, states
 from workflows.terms import Actor, AppealState, Fact, TaskKind
 
@@ -36,12 +38,29 @@ async def lock(conn: AsyncConnection, principal: Principal, appeal_id: UUID) -> 
     """Lock the request that an appeal is about and read the appeal. Raises ``NotFound`` unless it is the agency's."""
     row = await _row(conn, principal, appeal_id)
     request_id = row["request_id"]
-    ids = {request_id, *await activating.extending(conn, request_id)}
+    ids = {request_id, *await extensions.under_way(conn, request_id)}
     log = await writer.lock(conn, [*map(audit.request_chain, ids), holding.chain(principal.tenant)])
     # Read again: of two decisions at once, the second finds the first one's.
     row = await _row(conn, principal, appeal_id)
-    extensions = await activating.lock_extending(conn, log, request_id)
-    return Contested(row, (await dossier.load(conn, [request_id]))[request_id], extensions, log)
+    concerned = await extensions.lock(conn, log, request_id)
+    return Contested(row, (await dossier.load(conn, [request_id]))[request_id], concerned, log)
+
+
+async def request_of(hub: Hub, appeal_id: UUID) -> UUID:
+    """Return the request that an existing appeal is about."""
+    query = sa.select(_APPEALS.c.request_id).where(_APPEALS.c.id == appeal_id)
+    async with hub.database.read() as conn:
+        found: UUID = (await conn.execute(query)).scalar_one()
+    return found
+
+
+async def refuse(
+    hub: Hub, principal: Principal, refused: SignatureRefused, appeal_id: UUID, officer_id: str
+) -> errors.Forbidden:
+    """Keep an officer's refused signature as a fact of the request, and return the error to raise."""
+    request_id = await request_of(hub, appeal_id)
+    chain, data = audit.request_chain(request_id), {"appeal_id": str(appeal_id), "officer_id": officer_id}
+    return await signing.refuse(hub, principal, refused, chain, request_id=request_id, **data)
 
 
 def advance(case: Contested, to: AppealState) -> AppealState:

@@ -16,7 +16,6 @@ from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval, table_of
 from service.queries import visibility
-from service.security import passkeys
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
@@ -49,8 +48,8 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
         await _check(conn, hub, found, officer_id, signature, Kind.APPROVAL, log.at)
         rules = (await hub.registry.known(conn)).policy
         passed = await holding.judge(conn, log, found, officer_id, rules.bounds)
-        await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
         await _write(conn, log, principal, found, officer_id, signature, "approval")
+        await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
         if passed:
             await holding.hold(conn, hub, log, found, passed)
             await log.flush()
@@ -81,8 +80,8 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
             raise errors.Conflict("request.not_awaiting_review", state=str(found.request["state"]))
         await _check(conn, hub, found, officer_id, signature, Kind.REVIEW, log.at)
         await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(reviewed_at=log.at))
-        await settling.meet(conn, log, principal.actor(), [found.id], Stage.REVIEW)
         await _write(conn, log, principal, found, officer_id, signature, "review")
+        await settling.meet(conn, log, principal.actor(), [found.id], Stage.REVIEW)
         await log.flush()
 
     await _run(hub, principal, request_id, officer_id, unit)
@@ -120,8 +119,8 @@ async def _check(
     now: datetime,
 ) -> None:
     raw = hub.vault.unseal("requests", found.id, found.tenant, found.request["body_sealed"]).encode()
-    origin = passkeys.origin_of(hub.settings.address)
-    await second_officer.check(conn, found, officer_id, raw, signature, kind, now, origin=origin)
+    address = hub.settings.address
+    await second_officer.check(conn, found, officer_id, raw, signature, kind, now, address=address)
 
 
 async def _write(

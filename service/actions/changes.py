@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, errors
+from service.actions import standing
 from service.audit import Log
 from service.engine.hub import OPERATOR, Hub
 from service.models import Participant, table_of
@@ -70,20 +71,22 @@ def allow(principal: Principal, tenant: str) -> None:
 async def run(hub: Hub, principal: Principal, tenant: str, work: Callable[[Change], Awaitable[T]]) -> T:
     """Do ``work`` in one transaction under the lock of the tenant's chain, and let this node read the registry anew.
 
-    ``work`` may run again when the database asks for it; what it raises passes and undoes everything.
+    ``work`` may run again when the database asks for it; what it raises passes and undoes everything. Raises
+    ``Unauthenticated`` when the caller was suspended meanwhile.
     """
 
     async def unit(conn: AsyncConnection) -> T:
         log = await Log.open(conn, await db.now(conn), [audit.tenant_chain(tenant)])
+        await standing.check(conn, principal)
         result = await work(Change(conn, log, principal.actor(), tenant))
         await log.flush()
         return result
 
     try:
-        result = await hub.writer.run(unit)
+        result = await standing.run(hub, principal, unit)
     except IntegrityError:
         # Another tenant's change took the same id meanwhile: the second time the work sees it, and says so by name.
-        result = await hub.writer.run(unit)
+        result = await standing.run(hub, principal, unit)
     hub.registry.forget()
     return result
 

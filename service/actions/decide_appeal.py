@@ -12,15 +12,17 @@ from service import audit, errors
 from service.actions import appealing, demands, signing, standing
 from service.actions.appealing import Contested
 from service.actions.signing import Owner
-from service.engine import closing, dossier, lifting, settling, statuses, writer
+from service.engine import closing, dossier, extensions, holding, lifting, settling, statuses, writer
 from service.engine.hub import Hub
 from service.models import Appeal, table_of
 from service.schemas.appeals import AppealDecision, AppealDetail
+from service.security import passkeys
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
 from workflows import appeal, authority, states
 from workflows.authority_rules import Power
+from workflows.bounds import Excess
 from workflows.terms import AppealState, Event, Fact, Stage
 
 _APPEALS = table_of(Appeal)
@@ -43,7 +45,8 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
         case = await appealing.lock(conn, principal, appeal_id)
         await standing.check(conn, principal)
         state = appealing.advance(case, body.outcome)
-        await _check(conn, case, body, payload)
+        await _check(conn, hub, case, body, payload)
+        passed = await _judge(conn, hub, case, body) if state is AppealState.UPHELD else ()
         sealed = hub.vault.seal("appeals", appeal_id, case.found.tenant, payload.decode())
         decided: dict[str, Any] = {
             "state": state,
@@ -56,8 +59,6 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
         if case.row["state"] is AppealState.FILED:
             decided |= {"answered_at": case.log.at, "answered_by": body.officer_id}
         await conn.execute(sa.update(_APPEALS).where(_APPEALS.c.id == appeal_id).values(decided))
-        for stage in (Stage.APPEAL_ANSWER, Stage.APPEAL_DECISION):
-            await settling.meet(conn, case.log, principal.actor(), [appeal_id], stage)
         appealing.record(
             case,
             Fact.APPEAL_DECIDED,
@@ -66,8 +67,12 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
             outcome=str(state),
             reason_code=str(body.reason_code),
         )
+        for stage in (Stage.APPEAL_ANSWER, Stage.APPEAL_DECISION):
+            await settling.meet(conn, case.log, principal.actor(), [appeal_id], stage)
         if state is AppealState.UPHELD:
             await _lift(conn, hub, case)
+        if passed:
+            await holding.warn_of_lifts(conn, hub, case.log, case.found, passed)
         return await appealing.finish(conn, hub, principal, case, Fact.APPEAL_DECIDED)
 
     try:
@@ -76,16 +81,7 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
         await _record_refusal(hub, principal, appeal_id, body, refused)
         raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
     except SignatureRefused as unsigned:
-        request_id = await _request_of(hub, appeal_id)
-        raise await signing.refuse(
-            hub,
-            principal,
-            unsigned,
-            audit.request_chain(request_id),
-            request_id=request_id,
-            appeal_id=str(appeal_id),
-            officer_id=body.officer_id,
-        ) from None
+        raise await appealing.refuse(hub, principal, unsigned, appeal_id, body.officer_id) from None
 
 
 def _payload(raw: bytes) -> bytes:
@@ -93,7 +89,7 @@ def _payload(raw: bytes) -> bytes:
     return rfc8785.dumps({name: value for name, value in members.items() if name != "signature"})
 
 
-async def _check(conn: AsyncConnection, case: Contested, body: AppealDecision, payload: bytes) -> None:
+async def _check(conn: AsyncConnection, hub: Hub, case: Contested, body: AppealDecision, payload: bytes) -> None:
     person = await demands.officer(conn, case.found.tenant, body.officer_id)
     appeal.check_decider(
         person.id,
@@ -108,8 +104,16 @@ async def _check(conn: AsyncConnection, case: Contested, body: AppealDecision, p
         payload=payload,
         owner=Owner("officer", person.id, case.found.tenant),
         about=str(case.row["id"]),
+        audience=hub.settings.address,
         now=case.log.at,
+        origin=passkeys.origin_of(hub.settings.address),
     )
+
+
+async def _judge(conn: AsyncConnection, hub: Hub, case: Contested, body: AppealDecision) -> tuple[Excess, ...]:
+    rules = (await hub.registry.known(conn)).policy
+    contested = case.row["order_id"]
+    return await holding.judge_lift(conn, case.log, case.found, contested, body.officer_id, rules.bounds)
 
 
 async def _lift(conn: AsyncConnection, hub: Hub, case: Contested) -> None:
@@ -122,15 +126,8 @@ async def _lift(conn: AsyncConnection, hub: Hub, case: Contested) -> None:
         and (order["state"], Event.LAPSE) in states.MOVES
         and not order["lift_ordered"]
     ]
-    ids = {order["id"] for order in ending}
-    for extension in case.extensions:
-        asked = [
-            order
-            for order in await dossier.orders_of(conn, extension.id)
-            if order["original_id"] in ids and (order["state"], Event.WITHDRAW) in states.MOVES
-        ]
-        await lifting.withdraw(conn, hub, case.log, hub.actor, extension, asked, lift=False)
-        await closing.close_if_done(conn, hub, case.log, extension)
+    ended = {order["id"] for order in ending}
+    await extensions.take_back(conn, hub, case.log, hub.actor, case.extensions, ended)
     await lifting.lapse(conn, hub, case.log, found, ending, REASON)
     news = [statuses.News(found, Fact.ORDER_LAPSED, "lapsed", order["id"], order["participant_id"]) for order in ending]
     await statuses.tell(conn, hub, case.log.at, news)
@@ -140,7 +137,7 @@ async def _lift(conn: AsyncConnection, hub: Hub, case: Contested) -> None:
 async def _record_refusal(
     hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDecision, refused: authority.AuthorityRefused
 ) -> None:
-    request_id = await _request_of(hub, appeal_id)
+    request_id = await appealing.request_of(hub, appeal_id)
     chain = audit.request_chain(request_id)
 
     async def unit(conn: AsyncConnection) -> None:
@@ -159,10 +156,3 @@ async def _record_refusal(
         await log.flush()
 
     await hub.writer.run(unit)
-
-
-async def _request_of(hub: Hub, appeal_id: UUID) -> UUID:
-    query = sa.select(_APPEALS.c.request_id).where(_APPEALS.c.id == appeal_id)
-    async with hub.database.read() as conn:
-        found: UUID = (await conn.execute(query)).scalar_one()
-    return found

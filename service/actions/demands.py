@@ -16,6 +16,8 @@ from service.engine.dossier import Dossier
 from service.models import ActionRequest, Officer, Participant, table_of
 from service.queries.registry import Known
 from service.schemas.requests import (
+    NEWEST_START,
+    OLDEST_START,
     ExtendRequest,
     FreezeRequest,
     LiftRequest,
@@ -30,11 +32,6 @@ from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 _OFFICERS = table_of(Officer)
 _REQUESTS = table_of(ActionRequest)
 _PARTICIPANTS = table_of(Participant)
-
-# How far back a start may lie: a request that was signed on paper earlier the same day.
-_OLDEST_START = timedelta(days=1)
-# How far ahead one may lie: what two clocks differ by. Orders are placed at once, a later start would only hold longer.
-_NEWEST_START = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +192,9 @@ def _refuse_twins_and_measures(body: SubmitRequest) -> None:
 
 def _start(body: SubmitRequest, now: datetime) -> datetime:
     named: datetime | None = getattr(body, "starts_at", None)
-    if named is not None and named < now - _OLDEST_START:
+    if named is not None and named < now - OLDEST_START:
         raise errors.InvalidInput.of("/starts_at", "starts_at.past")
-    if named is not None and named > now + _NEWEST_START:
+    if named is not None and named > now + NEWEST_START:
         raise errors.InvalidInput.of("/starts_at", "starts_at.future")
     return named or now
 

@@ -46,9 +46,12 @@ async def enroll(hub: Hub, principal: Principal, agency_id: str, body: NewOffice
             "created_at": change.at,
         }
         await change.conn.execute(sa.insert(_OFFICERS).values(row))
-        until = body.appointed_until.isoformat() if body.appointed_until else None
         change.note(
-            "officer.enrolled", officer_id=body.id, rank=str(body.rank), powers=row["powers"], appointed_until=until
+            "officer.enrolled",
+            officer_id=body.id,
+            rank=str(body.rank),
+            powers=row["powers"],
+            appointed_until=body.appointed_until,
         )
         return OfficerAnswer(
             id=body.id,

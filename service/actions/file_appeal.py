@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import references
+from service.actions import references, standing
 from service.engine import dossier, statuses, timers, writer
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
@@ -33,7 +33,8 @@ async def file(hub: Hub, principal: Principal, body: NewAppeal) -> AppealDetail:
 
     A participant may contest its own orders only. Raises ``NotFound`` for what is unknown or another's,
     ``InvalidInput`` for a field that is not the caller's to give or is missing, ``Conflict`` when nothing is held, or
-    when the same kind of appellant has an open appeal against the same hold.
+    when the same kind of appellant has an open appeal against the same hold, ``Unauthenticated`` when suspended
+    meanwhile.
     """
     principal.require(Scope.APPEALS_FILE)
     _check_fields(principal, body)
@@ -41,6 +42,7 @@ async def file(hub: Hub, principal: Principal, body: NewAppeal) -> AppealDetail:
     async def unit(conn: AsyncConnection) -> AppealDetail:
         request_id = await _request_of(conn, principal, body)
         log = await writer.lock(conn, [audit.request_chain(request_id)])
+        await standing.check(conn, principal)
         found = (await dossier.load(conn, [request_id]))[request_id]
         # Read under the lock: a lift, an end or another appeal may have come between.
         row = _row(hub, principal, body, found)
@@ -72,7 +74,7 @@ async def file(hub: Hub, principal: Principal, body: NewAppeal) -> AppealDetail:
         assert filed is not None
         return filed
 
-    return await hub.writer.run(unit)
+    return await standing.run(hub, principal, unit)
 
 
 def _check_fields(principal: Principal, body: NewAppeal) -> None:

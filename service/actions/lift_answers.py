@@ -38,8 +38,8 @@ async def gone(given: Answering) -> Verdict:
     elif state is not OrderState.WITHDRAWN:
         return await answering.contradicted(given)
     await answering.move(given, state)
-    await answering.finish(given)
     verdict = await answering.tell(given, Fact.ORDER_LIFTED, state)
+    await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
     return verdict
 
@@ -56,8 +56,8 @@ async def refused(given: Answering, code: RefusalCode) -> Verdict:
     if (state, Event.REFUSE) not in states.MOVES:
         return await answering.contradicted(given, code)
     await answering.move(given, states.advance(state, Event.REFUSE))
-    await answering.finish(given)
     verdict = await answering.tell(given, Fact.ORDER_REFUSED, OrderState.REFUSED, refusal_code=code)
+    await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
     return verdict
 
@@ -73,10 +73,10 @@ async def about_a_lift(given: Answering) -> Verdict:
         if (state, Event.EXECUTE) not in states.MOVES:
             return await answering.contradicted(given)
         await answering.move(given, states.advance(state, Event.EXECUTE))
+        verdict = await answering.tell(given, Fact.ORDER_LIFTED, OrderState.EXECUTED)
         await answering.finish(given)
         if (original["state"], Event.LIFT) in states.MOVES:
             await _move_original(given, original, found)
-        verdict = await answering.tell(given, Fact.ORDER_LIFTED, OrderState.EXECUTED)
         await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
         await closing.close_if_done(given.conn, given.hub, given.log, found)
         return verdict

@@ -55,7 +55,7 @@ async def make(hub: Hub, principal: Principal, body: NewSignInLink) -> SignInLin
             change.tenant,
             person=body.person,
             role=str(body.role),
-            expires_at=expires_at.isoformat(),
+            expires_at=expires_at,
         )
         return SignInLinkMade(path=f"{PATH}{token}", expires_at=expires_at)
 

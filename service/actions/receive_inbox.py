@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
+from service.actions import standing
 from service.audit import Log
 from service.engine import settling, writer
 from service.engine.hub import Hub
@@ -24,7 +25,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
     """Mark the caller's pull dispatches up to the cursor delivered and meet their receipt deadlines.
 
     Raises ``InvalidInput`` for a cursor beyond what was ever laid into the inbox (of another hub, or of before a
-    restore): it would confirm what is still to come, unseen.
+    restore): it would confirm what is still to come, unseen. Raises ``Unauthenticated`` when suspended meanwhile.
     """
     principal.require(Scope.ORDERS_READ)
     if up_to <= 0:
@@ -50,6 +51,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
         candidates = (await conn.execute(waiting)).all()
         chains = {audit.request_chain(row.request_id) for row in candidates}
         log = await writer.lock(conn, chains)
+        await standing.check(conn, principal)
         taken = await conn.execute(
             sa.update(_DISPATCHES)
             .where(
@@ -65,7 +67,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
                 await _deliver(conn, log, principal, row.order_id, row.request_id, row.tenant)
         await log.flush()
 
-    await hub.writer.run(unit)
+    await standing.run(hub, principal, unit)
 
 
 async def _deliver(
@@ -77,7 +79,6 @@ async def _deliver(
         state = states.advance(state, Event.DELIVER)
         await conn.execute(mine.values(state=state, changed_at=log.at))
     await conn.execute(mine.values(delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at)))
-    await settling.meet(conn, log, principal.actor(), [order_id], Stage.RECEIPT)
     log.record(
         audit.request_chain(request_id),
         Fact.DISPATCH_PULLED,
@@ -87,3 +88,4 @@ async def _deliver(
         order_id=str(order_id),
         participant_id=principal.tenant,
     )
+    await settling.meet(conn, log, principal.actor(), [order_id], Stage.RECEIPT)

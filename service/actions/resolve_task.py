@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, errors
+from service.actions import standing
 from service.audit import Log
 from service.engine import closing, dossier, settling
 from service.engine.hub import Hub
@@ -23,7 +24,8 @@ _TASKS = table_of(Task)
 async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResolution) -> TaskAnswer:
     """Mark a task done, with a note that is sealed.
 
-    Raises ``NotFound``, ``Conflict`` when it was done before, and for a call-back: its answer is what resolves it.
+    Raises ``NotFound``, ``Conflict`` when it was done before, and for a call-back: its answer is what resolves it;
+    ``Unauthenticated`` when suspended meanwhile.
     """
     principal.require(Scope.TASKS_RESOLVE)
 
@@ -33,6 +35,7 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
             raise errors.Conflict("task.callback")
         chain = audit.request_chain(task.request_id) if task.request_id else audit.tenant_chain(task.tenant)
         log = await Log.open(conn, await db.now(conn), [chain])
+        await standing.check(conn, principal)
         note = hub.vault.seal("tasks", task_id, task.tenant, body.note) if body.note else None
         done = (
             sa.update(_TASKS)
@@ -60,7 +63,7 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
         await log.flush()
         return await tasks.one(conn, hub.vault, task_id)
 
-    return await hub.writer.run(unit)
+    return await standing.run(hub, principal, unit)
 
 
 async def _task(conn: AsyncConnection, principal: Principal, task_id: UUID) -> sa.Row[Any]:

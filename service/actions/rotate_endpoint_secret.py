@@ -39,7 +39,7 @@ async def rotate(hub: Hub, principal: Principal, participant_id: str, endpoint_i
             "previous_secret_until": until,
         }
         await change.conn.execute(sa.update(table).where(mine).values(values))
-        change.note("endpoint.secret_rotated", endpoint_id=str(endpoint_id), previous_until=until.isoformat())
+        change.note("endpoint.secret_rotated", endpoint_id=str(endpoint_id), previous_until=until)
         return EndpointSecret(endpoint_id=endpoint_id, secret=secret, previous_until=until)
 
     return await changes.run(hub, principal, participant_id, work)

@@ -12,7 +12,7 @@ from service.actions.signing import Owner
 from service.engine import dossier
 from service.engine.dossier import Dossier
 from service.models import Approval, PublicKey, table_of
-from service.security import keyring, signatures
+from service.security import keyring, passkeys, signatures
 from service.security.signatures import Kind, SignatureRefused
 from workflows import authority
 from workflows.authority_rules import AgencyLevel, AuthorityRule, Power, Rank
@@ -31,12 +31,12 @@ async def check(
     kind: Kind,
     now: datetime,
     *,
-    origin: str | None,
+    address: str,
 ) -> None:
     """Check an approval or a review (``kind``) of a request and spend its signature.
 
-    ``found`` was read under the lock of its chain, ``raw`` are the bytes that the first officer signed, ``origin`` is
-    this hub's, at which a passkey must have signed. Raises
+    ``found`` was read under the lock of its chain, ``raw`` are the bytes that the first officer signed, ``address`` is
+    this hub's, for which, and at whose pages by a passkey, he must have signed. Raises
     ``AuthorityRefused``, ``SignatureRefused``, ``InvalidInput`` for an officer that this agency does not have.
     """
     second: Any = await demands.officer(conn, found.tenant, officer_id)
@@ -54,8 +54,9 @@ async def check(
         payload=payload,
         owner=Owner("officer", officer_id, found.tenant),
         about=str(found.id),
+        audience=address,
         now=now,
-        origin=origin,
+        origin=passkeys.origin_of(address),
     )
     await _check_first_signature(conn, found, payload, signed.kid)
 

@@ -50,21 +50,25 @@ async def check(
     payload: bytes,
     owner: Owner,
     about: str | None,
+    audience: str,
     now: datetime,
     origin: str | None = None,
 ) -> Signed:
     """Check a signature over ``payload`` (canonical form) and spend it, in the transaction of its effect.
 
-    ``origin`` is this hub's own where a passkey may sign, None where it may not. Raises SignatureRefused: ``missing``,
-    ``malformed``, ``algorithm``, ``type``, ``about`` (it belongs to another request, order or appeal), ``origin`` (a
-    passkey's, made at another site), ``user_unverified``, ``old``, ``ahead``, ``key_unknown`` (no key of this owner),
-    ``key_revoked``, ``key_expired``, ``invalid`` or ``spent``.
+    ``audience`` is this hub's address, ``origin`` its own where a passkey may sign, None where it may not. Raises
+    SignatureRefused: ``missing``, ``malformed``, ``algorithm``, ``type``, ``about`` (it belongs to another request,
+    order or appeal), ``audience`` (it is for another hub, or names none), ``origin`` (a passkey's, made at another
+    site), ``user_unverified``, ``old``, ``ahead``, ``key_unknown`` (no key of this owner), ``key_revoked``,
+    ``key_expired``, ``invalid`` or ``spent``.
     """
     if not text:
         raise SignatureRefused("missing")
     unverified = signatures.read(text, kind)
     if unverified.about != about:
         raise SignatureRefused("about")
+    if unverified.audience != audience:
+        raise SignatureRefused("audience")
     if unverified.assertion is not None and unverified.assertion.origin != origin:
         raise SignatureRefused("origin")
     if unverified.signed_at < now - signatures.OLDEST:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import errors
 from service.actions import issue_token
 from service.db import Unit
-from service.engine.hub import Hub
+from service.engine.hub import OPERATOR, Hub
 from service.models import Participant, table_of
 from service.queries import clients
 from service.security.principals import Principal
@@ -23,17 +23,21 @@ class Fallen(Exception):
 
 
 async def check(conn: AsyncConnection, principal: Principal) -> None:
-    """Raise ``Fallen`` unless the caller is in force now; ask it when the chain of its participant is locked.
+    """Raise ``Fallen`` unless the caller is in force now; ask it when the chains of the change are locked.
 
-    A suspension takes the same lock: it is seen here, or waits until what is made here is committed. A system is asked
-    about with the key of its token, a person at the console by the participant (a session ends with it).
+    A suspension or revocation is seen here, or waits until what is made here is committed: the rows asked about are
+    locked against it. A system is asked about with the key of its token, a person at the console by the participant (a
+    session ends with it).
     """
+    if principal.kind is ActorKind.PERSON and principal.tenant == OPERATOR:
+        # Nobody can suspend the operator, and its first administrator works before it has a row.
+        return
     if principal.kind is ActorKind.CLIENT and principal.jkt is not None:
-        client = await clients.find(conn, principal.client_id, key=principal.jkt)
+        client = await clients.find(conn, principal.client_id, key=principal.jkt, keep=True)
         stands = client is not None and client.tenant == principal.tenant
     else:
         query = sa.select(_PARTICIPANTS.c.status).where(_PARTICIPANTS.c.id == principal.tenant)
-        stands = (await conn.execute(query)).scalar_one_or_none() == "active"
+        stands = (await conn.execute(query.with_for_update(read=True))).scalar_one_or_none() == "active"
     if not stands:
         raise Fallen
 

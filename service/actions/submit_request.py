@@ -97,6 +97,7 @@ async def _file(
         payload=signatures.canonical(raw),
         owner=Owner("officer", body.officer_id, principal.tenant),
         about=None,
+        audience=hub.settings.address,
         now=now,
     )
     request_id = clock.new_id()
@@ -132,7 +133,7 @@ async def _file(
         rule=demand.granted.rule_name,
         amount=None if row["amount"] is None else str(row["amount"]),
         targets=len(found.targets),
-        ends_at=row["ends_at"].isoformat() if row["ends_at"] else None,
+        ends_at=row["ends_at"],
         body_sha256=digest,
         original_request_id=str(row["original_id"]) if row["original_id"] else None,
     )

@@ -18,7 +18,7 @@ from service.schemas.appeals import (
     WrongfulHoldsAnswer,
 )
 from service.security.scopes import Scope
-from service.web.doors import After, Caller, HubDep, PageSize, RawBody
+from service.web.doors import After, Caller, HubDep, PageSize, RawBody, Signature
 from service.web.strangers import Stranger
 from workflows.terms import AppealState
 
@@ -70,9 +70,11 @@ async def get_state(
 
 
 @router.post("/appeals/{appeal_id}/answers", operation_id="answerAppeal", status_code=201)
-async def post_answer(hub: HubDep, principal: Caller, appeal_id: UUID, body: AppealReply) -> AppealDetail:
-    """Give the agency's first answer, in the name of one of its officers."""
-    return await answer_appeal.answer(hub, principal, appeal_id, body)
+async def post_answer(
+    hub: HubDep, principal: Caller, appeal_id: UUID, body: AppealReply, raw: RawBody, signature: Signature = None
+) -> AppealDetail:
+    """Give the agency's first answer, signed by the officer who gives it."""
+    return await answer_appeal.answer(hub, principal, appeal_id, body, raw, signature)
 
 
 @router.post("/appeals/{appeal_id}/decisions", operation_id="decideAppeal", status_code=201)

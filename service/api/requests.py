@@ -128,9 +128,11 @@ async def review(hub: HubDep, principal: Caller, request_id: UUID, body: Officer
 
 
 @router.post("/{request_id}/withdrawals", operation_id="withdrawRequest", status_code=201)
-async def withdraw(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays) -> RequestDetail:
-    """Withdraw a request that awaits its approval."""
-    await withdraw_request.withdraw(hub, principal, request_id, body.officer_id)
+async def withdraw(
+    hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSays, raw: RawBody, signature: Signature = None
+) -> RequestDetail:
+    """Withdraw a request that awaits its approval, signed by the officer who takes it back."""
+    await withdraw_request.withdraw(hub, principal, request_id, body.officer_id, raw, signature)
     return await _detail(hub, principal, request_id)
 
 

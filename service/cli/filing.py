@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -31,10 +30,8 @@ def submit(
     body = context.read(file)
     with context.told():
         private = keyfile.load(key)
-    signature = proving.signed(body, officer_key, Kind.REQUEST)
     address = tokens.address(hub)
-    own = {"Idempotency-Key": idempotency_key or str(uuid.uuid4()), proving.HEADER: signature}
-    filed = context.run(_submit(address, private, client, body, own))
+    filed = context.run(_submit(address, private, client, body, officer_key, idempotency_key or str(uuid.uuid4())))
     answer = json.loads(filed.body)
     if filed.status != 201:
         fields = "".join(f"\n  {each['field']}: {each['message']}" for each in answer.get("errors", []))
@@ -44,13 +41,16 @@ def submit(
         output.say(f"timeline: {address}/requests/{answer['id']}")
 
 
-async def _submit(address: str, private: SigningKey, client: str, body: str, own: Mapping[str, str]) -> HubAnswer:
+async def _submit(
+    address: str, private: SigningKey, client: str, body: str, officer_key: Path, idempotency_key: str
+) -> HubAnswer:
     granted = await tokens.ask(address, private, client)
-    content = body.encode()
+    content, issuer = body.encode(), tokens.issuer(granted["access_token"])
     headers = {
         **tokens.proven(granted["access_token"], private, "POST", _PATH, content),
         "Content-Type": "application/json",
-        **own,
+        "Idempotency-Key": idempotency_key,
+        proving.HEADER: proving.signed(body, officer_key, Kind.REQUEST, issuer),
     }
     caller = HubClient(address)
     try:

@@ -1,6 +1,6 @@
-"""Commands for the registry: who takes part, where they receive, who is on duty, and who is stopped."""
+"""Commands for the registry: who takes part, where they receive, who is on duty, renewed, and stopped."""
 
-from datetime import time
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +12,7 @@ from service.actions import (
     add_contact,
     register_endpoint,
     remove_contact,
+    renew_officer,
     resume,
     revoke_key,
     rotate_endpoint_secret,
@@ -179,6 +180,20 @@ def resume_(id: Id, kind: Kind = SuspendedKind.PARTICIPANT, subject: Subject = N
     """Let work again what was suspended."""
     body = context.parse(lambda: Suspension(kind=kind, id=subject or id))
     output.answer(as_json, context.act(lambda hub: resume.resume(hub, context.person(), id, body), writes=True))
+
+
+@app.command("renew-officer")
+def renew_officer_(
+    id: Id,
+    officer: Annotated[str, typer.Argument(help="the officer's id")],
+    until: Annotated[datetime, typer.Option(help="when the appointment ends now, in UTC")],
+    as_json: AsJson = False,
+) -> None:
+    """Renew the appointment of an agency's officer, before or after it has ended."""
+    ends = until.replace(tzinfo=UTC)
+    # Like a key: one short transaction beside a running hub, so that nobody stops it for an officer.
+    made = context.act(lambda hub: renew_officer.renew(hub, context.person(), id, officer, ends))
+    output.answer(as_json, made)
 
 
 @app.command("revoke-key")

@@ -1,5 +1,6 @@
 """Commands for evidence and signatures: export a bundle, verify one without the hub, sign as an officer or a bank."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from service import clock
+from service.actions import export_evidence
 from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine import evidence as bundles
@@ -28,14 +30,24 @@ def export(
     request: Annotated[str, typer.Argument(help="the id or the reference of a request")],
     to: Annotated[Path | None, typer.Option(help="a new file, readable by you alone; default: the output")] = None,
 ) -> None:
-    """Write everything that was signed about a request, its keys and its chain of facts as one sealed JSON file."""
-    text = context.act(lambda hub: bundles.export(hub, request))
+    """Write everything that was signed about a request, its keys and its chain of facts as one sealed JSON file.
+
+    That it was exported, by whom and with which SHA-256, is a fact on the request's timeline.
+    """
     if to is None:
-        output.say(text)
+        output.say(_exported(request).removesuffix("\n"))
         return
     with context.told():
+        # Before the fact is on record: a file that cannot be written was not exported.
         to.touch(mode=0o600, exist_ok=False)
+    try:
+        text = _exported(request)
+    except typer.Exit:
+        to.unlink()
+        raise
+    with context.told():
         to.write_text(text, encoding="utf-8")
+    output.answer(False, {"file": str(to), **_holds(text)})
 
 
 @app.command()
@@ -73,29 +85,59 @@ def sign(
     key: Annotated[Path, typer.Option(help="your private key, as hoatoc keygen wrote it")],
     approve: Annotated[str | None, typer.Option(help="approve the request with this id, as its second officer")] = None,
     review: Annotated[str | None, typer.Option(help="confirm the emergency hold with this id")] = None,
+    withdraw: Annotated[str | None, typer.Option(help="take back the request with this id")] = None,
     answer: Annotated[str | None, typer.Option(help="answer the order with this id, as its participant")] = None,
+    reply: Annotated[str | None, typer.Option(help="answer the appeal with this id first")] = None,
+    decide: Annotated[str | None, typer.Option(help="decide the appeal with this id")] = None,
+    hub: Annotated[str | None, typer.Option(help="the issuer of the hub it is for; default: the settings'")] = None,
 ) -> None:
     """Sign a JSON file and print the detached signature: to file the request, unless an option says otherwise."""
     chosen = [
         (kind, about)
-        for kind, about in ((Kind.APPROVAL, approve), (Kind.REVIEW, review), (Kind.ANSWER, answer))
+        for kind, about in (
+            (Kind.APPROVAL, approve),
+            (Kind.REVIEW, review),
+            (Kind.WITHDRAWAL, withdraw),
+            (Kind.ANSWER, answer),
+            (Kind.REPLY, reply),
+            (Kind.DECISION, decide),
+        )
         if about is not None
     ]
     if len(chosen) > 1:
-        raise output.fail("one of --approve, --review and --answer: a signature says one thing")
+        raise output.fail("one option at most names what is signed for: a signature says one thing")
     kind, about = chosen[0] if chosen else (Kind.REQUEST, None)
-    output.say(signed(context.read(body), key, kind, about))
+    output.say(signed(context.read(body), key, kind, hub or context.settings().address, about))
 
 
-def signed(text: str, key: Path, kind: Kind, about: str | None = None) -> str:
-    """Sign the JSON ``text`` with the key of a file; end the command where the text is no JSON."""
+def signed(text: str, key: Path, kind: Kind, hub: str, about: str | None = None) -> str:
+    """Sign the JSON ``text`` for the hub with this issuer and the key of a file; end where the text is no JSON."""
     with context.told():
         private = keyfile.load(key)
     try:
         payload = signatures.canonical(text.encode())
     except ValueError:
         raise output.fail("what is signed must be JSON") from None
-    return signatures.sign(private.private, private.kid, kind, payload, at=clock.utc_now(), about=about)
+    return signatures.sign(private.private, private.kid, kind, payload, at=clock.utc_now(), about=about, audience=hub)
+
+
+def _exported(request: str) -> str:
+    # Like a sign-in link: one short transaction beside a running hub.
+    return context.act(lambda hub: export_evidence.export(hub, context.person(), request))
+
+
+def _holds(text: str) -> dict[str, Any]:
+    bundle = json.loads(text)
+    asked, orders = bundle["requests"][0], [each for part in bundle["requests"] for each in part["orders"]]
+    return {
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "request": asked["id"],
+        "requests": len(bundle["requests"]),
+        "orders": len(orders),
+        "answers": sum(len(order["answers"]) for order in orders),
+        "facts": sum(len(part["facts"]) for part in bundle["requests"]),
+        "keys": len(bundle["keys"]),
+    }
 
 
 def _listed(path: Path) -> Sequence[Mapping[str, Any]]:

@@ -107,14 +107,17 @@ def address(hub: str | None) -> str:
     return hub or f"http://{host}:{chosen.port}"
 
 
-def proven(token: str, private: SigningKey, method: str, path: str, content: bytes = b"") -> dict[str, str]:
-    """Return the headers by which one call shows its token and proves that it holds the token's key."""
+def issuer(token: str) -> str:
+    """Return the address that clients know a token's hub by, whichever node or gateway is called."""
     try:
-        # The issuer is the address that clients know the hub by, whichever node or gateway is called.
-        issuer = str(compact.parse(token, profiles.ACCESS_TOKEN).claims["iss"])
+        return str(compact.parse(token, profiles.ACCESS_TOKEN).claims["iss"])
     except TokenRefused:
         raise output.fail("--token is no access token of a hub") from None
-    proof = proofs.make(private.private, method, issuer + path, token, content, clock.utc_now())
+
+
+def proven(token: str, private: SigningKey, method: str, path: str, content: bytes = b"") -> dict[str, str]:
+    """Return the headers by which one call shows its token and proves that it holds the token's key."""
+    proof = proofs.make(private.private, method, issuer(token) + path, token, content, clock.utc_now())
     return {"Authorization": f"DPoP {token}", "DPoP": proof}
 
 

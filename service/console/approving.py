@@ -152,6 +152,7 @@ async def _show(
         bounds=", ".join(reading.term("excess", bound) for bound in outlook.bounds or paper.held_bounds),
         refusal=_told(refused, lang) if refused else None,
         due_at=detail.review_by if paper.awaits is Kind.REVIEW else _approval_due(pressing[request_id]),
+        hub=hub.settings.address,
         passkeys_at=passkeys.site_of(hub.settings.address),
         passkey_algorithm=passkeys.ALGORITHM,
         flag={Kind.APPROVAL: "--approve", Kind.REVIEW: "--review"}.get(paper.awaits or Kind.APPROVAL),

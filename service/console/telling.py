@@ -33,6 +33,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.APPEAL_FILED: ("file", "warn"),
     Fact.APPEAL_ANSWERED: ("send", "info"),
     Fact.APPEAL_DECIDED: ("seal", "good"),
+    Fact.LIFTS_UNUSUAL: ("phone", "warn"),
     Fact.HOLD_OVERLAPS: ("overlap", "info"),
     Fact.HOLD_ENDING: ("hourglass", "warn"),
     Fact.ORDER_PLACED: ("order", "info"),
@@ -60,6 +61,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.ENDPOINT_UP: ("plug", "good"),
     Fact.TASK_OPENED: ("task", "warn"),
     Fact.TASK_RESOLVED: ("task", "good"),
+    Fact.EVIDENCE_EXPORTED: ("file", "info"),
     Fact.AUTHORITY_REFUSED: ("cross", "bad"),
 }
 _PLAIN = ("dot", "quiet")

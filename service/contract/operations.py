@@ -91,7 +91,10 @@ OPERATIONS: Mapping[str, Told] = {
     "withdrawRequest": Told(
         scopes=(Scope.REQUESTS_WRITE,),
         conflicts=("request.not_awaiting_approval",),
-        advice="An active request is undone by a lift, never withdrawn.",
+        advice=(
+            "An active request is undone by a lift, never withdrawn. The officer signs this body: `typ`"
+            " hoatoc-withdrawal+jws, `sub` the request's id."
+        ),
     ),
     "listOrders": Told(
         scopes=(Scope.ORDERS_READ,),
@@ -125,7 +128,12 @@ OPERATIONS: Mapping[str, Told] = {
         scopes=(Scope.APPEALS_READ,), advice="What was said is opened to the agency and to whoever filed it."
     ),
     "getAppealState": Told(limited=True, advice="A reference that was never given is a 404."),
-    "answerAppeal": Told(scopes=(Scope.REQUESTS_WRITE,), conflicts=("appeal.not_open",), rules=("officer_inactive",)),
+    "answerAppeal": Told(
+        scopes=(Scope.REQUESTS_WRITE,),
+        conflicts=("appeal.not_open",),
+        rules=("officer_inactive",),
+        advice="The officer signs this body: `typ` hoatoc-reply+jws, `sub` the appeal's id.",
+    ),
     "decideAppeal": Told(
         scopes=(Scope.REQUESTS_APPROVE,),
         conflicts=("appeal.not_open",),
@@ -158,9 +166,9 @@ OPERATIONS: Mapping[str, Told] = {
         rules=tuple(rule for rule in _SECOND_OFFICER if rule != "same_officer"),
         advice=(
             "Call the number in the task's `call`, never one from the request. One `denied` refuses the request; it"
-            " goes out when two different people have said `confirmed`, and a system counts as one person. A release"
-            " checks again whatever an approval checks, so it may be refused as an approval is; the request stays held"
-            " then."
+            " goes out when two different people, each signed in at the console, have said `confirmed`: a system's is"
+            " a 403 `callback.person_needed`, it may only deny. A release checks again whatever an approval checks, so"
+            " it may be refused as an approval is; the request stays held then."
         ),
     ),
     "listParticipants": Told(scopes=(Scope.REGISTRY_READ,)),

@@ -27,6 +27,7 @@ class Police:
     """
 
     def __init__(self, address: str, key: Mapping[str, Any], officer_keys: Mapping[str, Mapping[str, Any]]) -> None:
+        self._address = address
         self._client = HubClient(address, timeout=30.0, largest=_LARGEST)
         self._tokens = TokenHolder(self._client, cast.POLICE_CLIENT, key, address)
         self._officers = {officer: ECKey.import_key(dict(jwk)) for officer, jwk in officer_keys.items()}
@@ -38,14 +39,14 @@ class Police:
     async def submit(self, body: Mapping[str, Any], key: str | None = None) -> HubAnswer:
         """File a request, signed by the officer that it names."""
         content = json.dumps(body, ensure_ascii=False).encode()
-        signature = signatures.sign(self._officers[body["officer_id"]], Kind.REQUEST, content, None)
+        signature = signatures.sign(self._officers[body["officer_id"]], Kind.REQUEST, content, None, self._address)
         headers = {"Idempotency-Key": key or str(uuid.uuid4()), signatures.HEADER: signature}
         return await self._post("/v1/requests", content, headers)
 
     async def approve(self, request_id: str) -> HubAnswer:
         """Approve it as the second officer, who signs the very bytes that the first one signed."""
         received = await self._get(f"/v1/requests/{request_id}/body")
-        signature = signatures.sign(self._officers[APPROVER], Kind.APPROVAL, received, request_id)
+        signature = signatures.sign(self._officers[APPROVER], Kind.APPROVAL, received, request_id, self._address)
         content = json.dumps({"officer_id": APPROVER, "signature": signature}).encode()
         return await self._post(f"/v1/requests/{request_id}/approvals", content, {})
 

@@ -10,7 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
 from service.audit import Log
-from service.engine import closing, dossier, ending, lifting, overlaps, placing, reach, settling, tasks, timers
+from service.engine import (
+    closing,
+    dossier,
+    ending,
+    extensions,
+    lifting,
+    overlaps,
+    placing,
+    reach,
+    settling,
+    tasks,
+    timers,
+)
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import ActionRequest, Order, table_of
@@ -55,7 +67,7 @@ async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier)
     """Route the targets; raise ``Unroutable`` for one that nobody in the directory can act on."""
     original_id = found.request["original_id"]
     if original_id:
-        loaded = await dossier.load(conn, {original_id, *await extending(conn, original_id)})
+        loaded = await dossier.load(conn, {original_id, *await extensions.under_way(conn, original_id)})
         original = loaded.pop(original_id)
         standing = {order["participant_id"] for order in await dossier.orders_of(conn, original_id) if _stands(order)}
         chains = {found.chain, original.chain, *(extension.chain for extension in loaded.values())}
@@ -69,26 +81,6 @@ async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier)
     chains = {found.chain, *(audit.request_chain(order["request_id"]) for order in holds)}
     recipients = {placement.participant_id for placement in placements}
     return Plan(placements, None, holds, frozenset(recipients), frozenset(chains))
-
-
-async def extending(conn: AsyncConnection, original_id: UUID) -> set[UUID]:
-    """Return the extensions of a hold that are under way."""
-    query = sa.select(_REQUESTS.c.id).where(
-        _REQUESTS.c.original_id == original_id,
-        _REQUESTS.c.action == Action.EXTEND,
-        _REQUESTS.c.state == RequestState.ACTIVE,
-    )
-    return set((await conn.execute(query)).scalars())
-
-
-async def lock_extending(conn: AsyncConnection, log: Log, original_id: UUID) -> tuple[Dossier, ...]:
-    """Read again, under the lock of a hold, which extensions of it are under way, and lock those that are new.
-
-    Whatever activates an extension locks its original: one that was approved while the lock was waited for is seen.
-    """
-    ids = await extending(conn, original_id)
-    await log.also(map(audit.request_chain, ids))
-    return tuple((await dossier.load(conn, ids)).values()) if ids else ()
 
 
 def _stands(order: Row) -> bool:
@@ -152,11 +144,8 @@ async def _lift(
     orders = await dossier.orders_of(conn, plan.original.id)
     unexecuted = [order for order in orders if _is_open(order)]
     reached = await lifting.withdraw(conn, hub, log, actor, plan.original, unexecuted, lift=False)
-    for extension in await lock_extending(conn, log, plan.original.id):
-        # What nobody has prolonged yet need not be prolonged any more.
-        asked = [order for order in await dossier.orders_of(conn, extension.id) if _is_open(order)]
-        await lifting.withdraw(conn, hub, log, actor, extension, asked, lift=False)
-        await closing.close_if_done(conn, hub, log, extension)
+    concerned = await extensions.lock(conn, log, plan.original.id)
+    await extensions.take_back(conn, hub, log, actor, concerned, {order["id"] for order in orders})
     held = [
         order
         for order in orders
@@ -231,7 +220,7 @@ async def _extend(conn: AsyncConnection, log: Log, actor: Actor, found: Dossier,
         found.tenant,
         request_id=plan.original.id,
         by_request_id=str(found.id),
-        ends_at=ends_at.isoformat(),
+        ends_at=ends_at,
     )
     return await _about(conn, log, orders, lift=False)
 

@@ -10,14 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.engine import holding
+from service.engine import loads
 from service.engine.hub import Hub
-from service.models import ActionRequest, Approval, Baseline, table_of
+from service.models import Baseline, table_of
 from workflows import bounds
 from workflows.terms import BoundKind, BoundSubject
 
-_REQUESTS = table_of(ActionRequest)
-_APPROVALS = table_of(Approval)
 _BASELINES = table_of(Baseline)
 _KEY = ("tenant", "subject_kind", "subject", "kind")
 
@@ -57,15 +55,15 @@ async def learn(hub: Hub) -> int:
 
 
 async def _histories(conn: AsyncConnection, at: datetime) -> dict[Subject, _History]:
-    """Add up, hour by hour, what each subject had become active within the last 30 days but the last one."""
-    active = _REQUESTS.c.activated_at
-    hour = sa.func.substr(active, 1, 13) if conn.dialect.name == "sqlite" else sa.func.date_trunc("hour", active)
-    by = (_REQUESTS.c.tenant, _REQUESTS.c.officer_id, _APPROVALS.c.officer_id, _REQUESTS.c.action, hour)
-    approved = sa.and_(_APPROVALS.c.request_id == _REQUESTS.c.id, _APPROVALS.c.kind == "approval")
+    """Add up, hour by hour, the targets and the money that each subject set in motion in 30 days but the last one."""
+    done = loads.since(at - bounds.LEARNED_OVER)
+    hour = sa.func.substr(done.c.at, 1, 13) if conn.dialect.name == "sqlite" else sa.func.date_trunc("hour", done.c.at)
+    by = (done.c.tenant, done.c.officer_id, done.c.second_id, done.c.action, hour)
     query = (
-        sa.select(*by, sa.func.count(), sa.func.sum(holding.WORTH), sa.func.min(active, type_=active.type))
-        .select_from(holding.WITH_ORIGINALS.outerjoin(_APPROVALS, approved))
-        .where(active > at - bounds.LEARNED_OVER, active <= at - bounds.LEARNED_UNTIL)
+        sa.select(
+            *by, sa.func.sum(done.c.count), sa.func.sum(done.c.amount), sa.func.min(done.c.at, type_=done.c.at.type)
+        )
+        .where(done.c.at <= at - bounds.LEARNED_UNTIL)
         .group_by(*by)
     )
     found: dict[Subject, _History] = {}
@@ -77,7 +75,7 @@ async def _histories(conn: AsyncConnection, at: datetime) -> dict[Subject, _Hist
         for subject_kind, subject in subjects:
             history = found.setdefault((tenant, subject_kind, subject, kind), _History(first))
             history.since = min(history.since, first)
-            history.counts[at_hour] += count
+            history.counts[at_hour] += int(count)
             history.amounts[at_hour] += int(amount)
     return found
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import closing, dossier, holding, ladders, lifting, settling, statuses, timers
+from service.engine import closing, dossier, extensions, holding, ladders, lifting, settling, statuses, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import ActionRequest, Order, table_of
@@ -72,7 +72,7 @@ async def end_requests(
 async def end_unreviewed(
     conn: AsyncConnection, hub: Hub, log: Log, about: Mapping[UUID, Dossier], unreviewed: Sequence[Row]
 ) -> None:
-    """Lift the emergency holds that no second officer reviewed in time."""
+    """Lift the emergency holds that no second officer reviewed in time, and take back what was to prolong them."""
     for row in unreviewed:
         found = about[row["subject_id"]]
         if found.request["reviewed_at"] is not None or found.request["state"] is not RequestState.ACTIVE:
@@ -80,6 +80,8 @@ async def end_unreviewed(
         log.record(found.chain, Fact.REQUEST_UNREVIEWED, hub.actor, found.tenant, request_id=found.id)
         orders = await dossier.orders_of(conn, found.id)
         lapsing = [order for order in orders if (order["state"], Event.LAPSE) in states.MOVES]
+        prolonging = await extensions.lock(conn, log, found.id)
+        await extensions.take_back(conn, hub, log, hub.actor, prolonging, {order["id"] for order in lapsing})
         await lifting.lapse(conn, hub, log, found, lapsing, "unreviewed")
         await statuses.tell(conn, hub, log.at, [statuses.News(found, Fact.REQUEST_UNREVIEWED, "active")])
         await closing.close_if_done(conn, hub, log, found)
@@ -99,7 +101,7 @@ async def warn_of_end(
             found.tenant,
             request_id=found.id,
             deadline_id=row["id"],
-            ends_at=found.request["ends_at"].isoformat(),
+            ends_at=found.request["ends_at"],
         )
         news.append(statuses.News(found, Fact.HOLD_ENDING, str(found.request["state"])))
     await statuses.tell(conn, hub, log.at, news)

@@ -119,7 +119,7 @@ def _tell(log: Log, hub: Hub, item: Due, reached: list[dict[str, Any]], somebody
         stage=str(deadline["stage"]),
         rung=item.rung.number,
         reached=reached,
-        due_at=deadline["due_at"].isoformat(),
+        due_at=deadline["due_at"],
         policy=f"{item.policy.name}/{item.policy.version}",
     )
 

@@ -182,7 +182,7 @@ def _missed(hub: Hub, facts: Log, row: Row) -> None:
         subject=str(row["subject_id"]),
         stage=str(row["stage"]),
         participant_id=row["participant_id"],
-        due_at=row["due_at"].isoformat(),
+        due_at=row["due_at"],
     )
 
 

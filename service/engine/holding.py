@@ -1,7 +1,7 @@
 """Holds a request for call-back: whether a bound is passed, the held request with its task, and its refusal."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
 from service.audit import Log
-from service.engine import settling, statuses, tasks, timers
+from service.engine import loads, settling, statuses, tasks, timers
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
-from service.models import ActionRequest, Approval, Baseline, table_of
+from service.models import ActionRequest, Approval, Baseline, Task, table_of
 from workflows import bounds, deadlines, states
 from workflows.bounds import Bound, Excess, Load, Usual
 from workflows.terms import (
@@ -31,14 +31,7 @@ from workflows.terms import (
 _REQUESTS = table_of(ActionRequest)
 _APPROVALS = table_of(Approval)
 _BASELINES = table_of(Baseline)
-_ORIGINALS = _REQUESTS.alias("originals")
-
-# A lift or an extension is about the money of what it lifts or extends.
-WORTH = sa.case(
-    (sa.or_(_REQUESTS.c.whole_account, sa.func.coalesce(_ORIGINALS.c.whole_account, sa.false())), bounds.WHOLE_ACCOUNT),
-    else_=sa.func.coalesce(_REQUESTS.c.amount, _ORIGINALS.c.amount, 0),
-)
-WITH_ORIGINALS = _REQUESTS.outerjoin(_ORIGINALS, _ORIGINALS.c.id == _REQUESTS.c.original_id)
+_TASKS = table_of(Task)
 
 
 def chain(tenant: str) -> str:
@@ -53,17 +46,22 @@ async def judge(
 
     ``second`` is the officer who approves it, None where one officer is enough; ``own`` are the policy's bounds.
     """
+    asked = await loads.of_request(conn, found.id)
     kind = bounds.kind_of(found.request["action"])
-    subjects = {BoundSubject.OFFICER: found.request["officer_id"], BoundSubject.AGENCY: found.tenant}
-    if second is not None:
-        subjects[BoundSubject.PAIR] = bounds.pair(found.request["officer_id"], second)
-    usual = await _usual(conn, found.tenant, kind, subjects)
-    limits = {subject: bounds.limit(own, subject, kind, usual.get(subject), log.at) for subject in subjects}
-    if all(limit.is_endless for limit in limits.values()):
-        return ()
-    amount = sa.select(WORTH).select_from(WITH_ORIGINALS).where(_REQUESTS.c.id == found.id)
-    seen = await _seen(conn, log, found, second, kind)
-    return bounds.excess(limits, seen, (await conn.execute(amount)).scalar_one())
+    return await _judge(
+        conn, log, _Doing(found.id, found.tenant, found.request["officer_id"], second, kind, asked), own
+    )
+
+
+async def judge_lift(
+    conn: AsyncConnection, log: Log, found: Dossier, order_id: UUID | None, officer_id: str, own: tuple[Bound, ...]
+) -> tuple[Excess, ...]:
+    """Return the bounds of lifts that an officer passes who ends a hold by upholding an appeal; ask it before he does.
+
+    ``order_id`` is the order that the appeal contests, None where it contests the whole request.
+    """
+    asked = await loads.of_lift(conn, found.id, order_id)
+    return await _judge(conn, log, _Doing(found.id, found.tenant, officer_id, None, BoundKind.LIFTS, asked), own)
 
 
 async def hold(conn: AsyncConnection, hub: Hub, log: Log, found: Dossier, passed: tuple[Excess, ...]) -> Dossier:
@@ -101,6 +99,30 @@ async def hold(conn: AsyncConnection, hub: Hub, log: Log, found: Dossier, passed
     return held
 
 
+async def warn_of_lifts(conn: AsyncConnection, hub: Hub, log: Log, found: Dossier, passed: tuple[Excess, ...]) -> None:
+    """Record that an upheld appeal lifts more than the bounds of lifts allow, and ask a coordinator to call the agency.
+
+    The lift goes out all the same: the person was found to be right. One call at a time is enough for an agency.
+    """
+    names = [str(excess) for excess in passed]
+    log.record(found.chain, Fact.LIFTS_UNUSUAL, hub.actor, found.tenant, request_id=found.id, bounds=names)
+    waiting = sa.select(_TASKS.c.id).where(
+        _TASKS.c.tenant == found.tenant, _TASKS.c.kind == TaskKind.UNUSUAL_LIFTS, _TASKS.c.resolved_at.is_(None)
+    )
+    if (await conn.execute(waiting.limit(1))).first() is not None:
+        return
+    task = tasks.NewTask(
+        tenant=found.tenant,
+        kind=TaskKind.UNUSUAL_LIFTS,
+        chain=found.chain,
+        participant_id=found.tenant,
+        request_id=found.id,
+        within=found.within(Stage.TASK, deadlines.CALLBACK_WITHIN),
+        data={"bounds": names},
+    )
+    await tasks.open_tasks(conn, log, hub.actor, log.at, [task])
+
+
 async def refuse(conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, found: Dossier, reason: str) -> None:
     """Refuse a held request for good: the agency denied it (``callback_denied``), or its end came (``end_reached``)."""
     state = states.advance_request(found.request["state"], RequestEvent.REFUSE)
@@ -119,34 +141,47 @@ async def second_officer(conn: AsyncConnection, request_id: UUID) -> str | None:
     return (await conn.execute(query)).scalar_one_or_none()
 
 
-async def _seen(
-    conn: AsyncConnection, log: Log, found: Dossier, second: str | None, kind: BoundKind
-) -> dict[BoundSubject, Load]:
-    maker = _REQUESTS.c.officer_id
-    its = maker == found.request["officer_id"]
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """What is about to be set in motion: by which request, for which agency, by which officers, and how much."""
+
+    id: UUID
+    tenant: str
+    officer_id: str
+    second_id: str | None
+    kind: BoundKind
+    load: Load
+
+
+async def _judge(conn: AsyncConnection, log: Log, doing: _Doing, own: tuple[Bound, ...]) -> tuple[Excess, ...]:
+    subjects = {BoundSubject.OFFICER: doing.officer_id, BoundSubject.AGENCY: doing.tenant}
+    if doing.second_id is not None:
+        subjects[BoundSubject.PAIR] = bounds.pair(doing.officer_id, doing.second_id)
+    usual = await _usual(conn, doing.tenant, doing.kind, subjects)
+    limits = {subject: bounds.limit(own, subject, doing.kind, usual.get(subject), log.at) for subject in subjects}
+    if all(limit.is_endless for limit in limits.values()):
+        return ()
+    return bounds.excess(limits, await _seen(conn, log, doing), doing.load)
+
+
+async def _seen(conn: AsyncConnection, log: Log, doing: _Doing) -> dict[BoundSubject, Load]:
+    done = loads.since(log.at - bounds.WINDOW)
+    its = done.c.officer_id == doing.officer_id
     who: dict[BoundSubject, sa.ColumnElement[bool]] = {BoundSubject.OFFICER: its, BoundSubject.AGENCY: sa.true()}
-    source = WITH_ORIGINALS
-    if second is not None:
-        approved = sa.and_(_APPROVALS.c.request_id == _REQUESTS.c.id, _APPROVALS.c.kind == "approval")
-        source = source.outerjoin(_APPROVALS, approved)
-        other = sa.and_(maker == second, _APPROVALS.c.officer_id == found.request["officer_id"])
-        who[BoundSubject.PAIR] = sa.or_(sa.and_(its, _APPROVALS.c.officer_id == second), other)
+    if doing.second_id is not None:
+        other = sa.and_(done.c.officer_id == doing.second_id, done.c.second_id == doing.officer_id)
+        who[BoundSubject.PAIR] = sa.or_(sa.and_(its, done.c.second_id == doing.second_id), other)
     sums = [
-        column
+        sa.func.sum(sa.case((condition, measure), else_=0))
         for condition in who.values()
-        for column in (sa.func.sum(sa.case((condition, 1), else_=0)), sa.func.sum(sa.case((condition, WORTH), else_=0)))
+        for measure in (done.c.count, done.c.amount)
     ]
-    query = (
-        sa.select(*sums)
-        .select_from(source)
-        .where(
-            _REQUESTS.c.tenant == found.tenant,
-            _REQUESTS.c.activated_at > log.at - bounds.WINDOW,
-            _REQUESTS.c.action.in_(bounds.actions_of(kind)),
-            # What two people heard to be meant is not counted against the others.
-            _REQUESTS.c.held_at.is_(None),
-            _REQUESTS.c.id != found.id,
-        )
+    query = sa.select(*sums).where(
+        done.c.tenant == doing.tenant,
+        done.c.action.in_(bounds.actions_of(doing.kind)),
+        # What two people heard to be meant is not counted against the others.
+        sa.not_(done.c.was_held),
+        done.c.id != doing.id,
     )
     row = [int(value or 0) for value in (await conn.execute(query)).one()]
     return {subject: Load(*row[2 * at : 2 * at + 2]) for at, subject in enumerate(who)}

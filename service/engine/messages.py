@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from service import clock
 from service.vault import Vault
 from workflows.terms import Action, Stage
 
@@ -24,7 +25,7 @@ def money(amount: int | None, currency: str | None = "VND") -> dict[str, str] | 
 
 def instant(at: datetime | None) -> str | None:
     """Render an instant in UTC."""
-    return None if at is None else at.isoformat().replace("+00:00", "Z")
+    return None if at is None else clock.written(at)
 
 
 def target_body(vault: Vault, target: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ async def meet(conn: AsyncConnection, log: Log, actor: Actor, subjects: Collecti
             subject=str(row.subject_id),
             stage=str(row.stage),
             participant_id=row.participant_id,
-            due_at=row.due_at.isoformat(),
+            due_at=row.due_at,
         )
 
 

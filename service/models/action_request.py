@@ -71,3 +71,7 @@ class ActionRequest(SQLModel, table=True):
     held_at: datetime | None = None
     held_bounds: list[str] | None = Field(default=None, sa_type=JSON)
     closed_at: datetime | None = None
+    # Who took it back, the bytes that he signed, as they were received, and his detached JWS over them.
+    withdrawn_by: str | None = Field(default=None, max_length=64)
+    withdrawal_sealed: bytes | None = None
+    withdrawal_signature: str | None = Field(default=None, sa_type=sa.Text)

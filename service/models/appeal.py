@@ -34,7 +34,9 @@ class Appeal(SQLModel, table=True):
     decision_due_at: datetime
     answered_at: datetime | None = None
     answered_by: str | None = Field(default=None, max_length=64)
+    # The bytes that the answering officer signed, as they were received, and his detached JWS over them.
     answer_sealed: bytes | None = None
+    answer_signature: str | None = Field(default=None, sa_type=sa.Text)
     decided_at: datetime | None = None
     decided_by: str | None = Field(default=None, max_length=64)
     decision_code: str | None = Field(default=None, max_length=32)

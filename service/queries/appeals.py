@@ -113,12 +113,15 @@ def _detail(vault: Vault, principal: Principal, row: sa.RowMapping) -> shapes.Ap
         sealed = row[name] if is_open else None
         return vault.unseal("appeals", row["id"], row["tenant"], sealed) if sealed else None
 
-    appellant, decision = opened("appellant_sealed"), opened("decision_sealed")
+    appellant, answer, decision = opened("appellant_sealed"), opened("answer_sealed"), opened("decision_sealed")
+    if answer is not None and row["answer_signature"] is not None:
+        # What was signed is kept whole; an answer from before officers signed them is the text alone.
+        answer = shapes.AppealReply.model_validate_json(answer).text
     return shapes.AppealDetail(
         **_summary(row),
         statement=opened("statement_sealed"),
         appellant=shapes.Appellant.model_validate_json(appellant) if appellant else None,
-        answer=opened("answer_sealed"),
+        answer=answer,
         # An officer is known to others by what his agency says, not by his id (PROMISES R19).
         answered_by=row["answered_by"] if own else None,
         decision=shapes.AppealDecision.model_validate_json(decision).text if decision else None,

@@ -25,8 +25,13 @@ class KnownClient:
     roles: frozenset[Role]
 
 
-async def find(conn: AsyncConnection, client_id: str, *, key: str | None = None) -> KnownClient | None:
-    """Return the client if it, its participant and (when named by thumbprint) its key are all in force."""
+async def find(
+    conn: AsyncConnection, client_id: str, *, key: str | None = None, keep: bool = False
+) -> KnownClient | None:
+    """Return the client if it, its participant and (when named by thumbprint) its key are all in force.
+
+    With ``keep`` whoever would change that waits until this transaction is over, and others who only ask do not.
+    """
     query = (
         sa.select(_CLIENTS.c.id, _CLIENTS.c.tenant, _CLIENTS.c.roles, _PARTICIPANTS.c.sector)
         .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _CLIENTS.c.tenant)
@@ -36,6 +41,8 @@ async def find(conn: AsyncConnection, client_id: str, *, key: str | None = None)
         query = query.join(_KEYS, _KEYS.c.owner_id == _CLIENTS.c.id).where(
             _KEYS.c.kid == key, _KEYS.c.owner_kind == "client", _KEYS.c.revoked_at.is_(None)
         )
+    if keep:
+        query = query.with_for_update(read=True)
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         return None

@@ -31,7 +31,9 @@ from service.schemas.evidence import (
     EvidenceMessage,
     EvidenceOfficer,
     EvidenceOrder,
+    EvidenceReply,
     EvidenceRequest,
+    EvidenceWithdrawal,
 )
 from service.security import signatures
 from service.vault import Vault
@@ -71,7 +73,9 @@ async def gather(conn: AsyncConnection, vault: Vault, request_id: UUID, sealing:
     requests = [await _request(conn, vault, each) for each in rows]
     officers = {each.officer_id for each in rows}
     for part in requests:
-        officers |= {each.officer_id for each in part.approvals} | {each.officer_id for each in part.decisions}
+        officers |= {each.officer_id for each in part.approvals}
+        officers |= {each.officer_id for each in (*part.replies, *part.decisions)}
+        officers |= {part.withdrawal.officer_id} if part.withdrawal else set()
     kids = {sealing, *(kid for part in requests for text in _signatures(part) if (kid := signatures.key_of(text)))}
     return {
         "requests": [part.model_dump(mode="json") for part in requests],
@@ -113,6 +117,8 @@ async def _request(conn: AsyncConnection, vault: Vault, row: sa.Row[Any]) -> Evi
             )
             for order in orders
         ],
+        withdrawal=_withdrawal(vault, row),
+        replies=await _replies(conn, vault, row.id),
         decisions=await _decisions(conn, vault, row.id),
         facts=await _facts(conn, row.id),
     )
@@ -149,6 +155,30 @@ async def _answers(conn: AsyncConnection, vault: Vault, orders: Collection[UUID]
         )
         found.setdefault(row.order_id, []).append(answer)
     return found
+
+
+def _withdrawal(vault: Vault, row: sa.Row[Any]) -> EvidenceWithdrawal | None:
+    if row.withdrawal_sealed is None:
+        return None
+    body = vault.unseal("requests", row.id, row.tenant, row.withdrawal_sealed)
+    return EvidenceWithdrawal(officer_id=row.withdrawn_by, body=body, signature=row.withdrawal_signature)
+
+
+async def _replies(conn: AsyncConnection, vault: Vault, request_id: UUID) -> list[EvidenceReply]:
+    query = (
+        sa.select(_APPEALS)
+        .where(_APPEALS.c.request_id == request_id, _APPEALS.c.answer_sealed.is_not(None))
+        .order_by(_APPEALS.c.answered_at, _APPEALS.c.id)
+    )
+    return [
+        EvidenceReply(
+            appeal_id=str(row.id),
+            officer_id=row.answered_by,
+            body=vault.unseal("appeals", row.id, row.tenant, row.answer_sealed),
+            signature=row.answer_signature,
+        )
+        for row in (await conn.execute(query)).all()
+    ]
 
 
 async def _decisions(conn: AsyncConnection, vault: Vault, request_id: UUID) -> list[EvidenceDecision]:
@@ -222,5 +252,6 @@ def _signatures(part: EvidenceRequest) -> Iterable[str]:
     for order in part.orders:
         signed += [message.signature for message in order.messages]
         signed += [answer.signature for answer in order.answers]
-    signed += [decision.signature for decision in part.decisions]
+    signed += [each.signature for each in (*part.replies, *part.decisions)]
+    signed += [part.withdrawal.signature] if part.withdrawal else []
     return (text for text in signed if text)

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import Acknowledgement, Dispatch, Order, table_of
 from service.queries import visibility
-from service.schemas.orders import InboxItem, InboxPage, ParticipantOrder
+from service.schemas.common import money
+from service.schemas.orders import AcknowledgementAnswer, InboxItem, InboxPage, ParticipantOrder
 from service.security.principals import Principal
 from service.vault import Vault
 from workflows.terms import Channel, DispatchKind, DispatchState
@@ -88,12 +89,12 @@ def _item(vault: Vault, row: sa.Row[Any]) -> InboxItem:
     )
 
 
-def _answer(row: sa.Row[Any]) -> dict[str, Any]:
-    return {
-        "id": str(row.id),
-        "outcome": str(row.outcome),
-        "amount_held": None if row.amount_held is None else str(row.amount_held),
-        "refusal_code": str(row.refusal_code) if row.refusal_code else None,
-        "received_at": row.received_at.isoformat(),
-        "contradicts": row.contradicts,
-    }
+def _answer(row: sa.Row[Any]) -> AcknowledgementAnswer:
+    return AcknowledgementAnswer(
+        id=row.id,
+        outcome=row.outcome,
+        amount_held=money(row.amount_held),
+        refusal_code=row.refusal_code,
+        received_at=row.received_at,
+        contradicts=row.contradicts,
+    )

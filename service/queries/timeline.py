@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, i18n
 from service.models import ActionRequest, AuditEntry, Officer, Order, Participant, table_of
 from service.queries import visibility
+from service.schemas.common import HeldMoney
 from service.schemas.requests import FactAnswer, TimelineAnswer
 from service.security.principals import Principal
 
@@ -19,6 +20,7 @@ _ENTRIES = table_of(AuditEntry)
 _OFFICERS = table_of(Officer)
 _ORDERS = table_of(Order)
 _PARTICIPANTS = table_of(Participant)
+_AMOUNTS = frozenset({"amount", "amount_held", "amount_asked"})
 
 
 async def tell(conn: AsyncConnection, principal: Principal, request_id: UUID) -> TimelineAnswer | None:
@@ -81,13 +83,22 @@ def _fact(
         at=row.at,
         code=str(row.code),
         actor={"kind": row.actor_kind, "id": row.actor_id, "tenant": row.actor_tenant},
-        data=data,
+        data=_shown(data),
         text={
             language: i18n.fact_text(str(row.code), {**told, **_officer(officer, language)}, language)
             for language in i18n.LANGUAGES
         },
         hash=row.hash.hex(),
     )
+
+
+def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fact's data as answers show amounts; the chain keeps them as digits."""
+    return {name: _money(value) if name in _AMOUNTS else value for name, value in data.items()}
+
+
+def _money(digits: str) -> dict[str, str]:
+    return HeldMoney(value=digits).model_dump()
 
 
 def _officer(known: str | None, language: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ class AppealDecision(Shape):
     signature: DetachedJws | None = Field(
         default=None,
         description="detached ES256 JWS over the RFC 8785 form of this body without it; `typ` hoatoc-decision+jws,"
-        " `sub` the appeal's id",
+        " `sub` the appeal's id, `aud` the hub's issuer",
     )
 
     @model_validator(mode="after")

@@ -74,10 +74,24 @@ class EvidenceOrder(_Part):
     answers: list[EvidenceAnswer]
 
 
-class EvidenceDecision(_Part):
+class _OfAppeal(_Part):
+    appeal_id: _Text
+    officer_id: _Text
+    body: _Text
+    signature: _Jws | None
+
+
+class EvidenceDecision(_OfAppeal):
     """What an officer decided of an appeal: the content that he signed."""
 
-    appeal_id: _Text
+
+class EvidenceReply(_OfAppeal):
+    """What an officer answered an appellant first: the content that he signed."""
+
+
+class EvidenceWithdrawal(_Part):
+    """What the officer signed who took the request back before it was approved."""
+
     officer_id: _Text
     body: _Text
     signature: _Jws | None
@@ -112,7 +126,9 @@ class EvidenceRequest(_Part):
     body: _Text
     signature: _Jws | None
     approvals: list[EvidenceApproval]
+    withdrawal: EvidenceWithdrawal | None
     orders: list[EvidenceOrder]
+    replies: list[EvidenceReply]
     decisions: list[EvidenceDecision]
     facts: list[EvidenceFact]
 

@@ -71,6 +71,17 @@ class InboxPage(Answer):
     next: int
 
 
+class AcknowledgementAnswer(Answer):
+    """An answer that the participant gave."""
+
+    id: UUID
+    outcome: Outcome
+    amount_held: HeldMoney | None
+    refusal_code: RefusalCode | None
+    received_at: Instant
+    contradicts: bool
+
+
 class ParticipantOrder(Answer):
     """An order as its participant sees it."""
 
@@ -78,4 +89,4 @@ class ParticipantOrder(Answer):
     state: OrderState
     body: dict[str, Any]
     signature: str | None = Field(description="the hub's own, over the RFC 8785 form of `body`")
-    acknowledgements: list[dict[str, Any]]
+    acknowledgements: list[AcknowledgementAnswer] = Field(description="what was answered, oldest first")

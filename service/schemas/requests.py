@@ -1,6 +1,6 @@
 """The shapes of requests: five demands that an agency files, and what the hub answers."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from service.schemas.common import Answer, Day, HeldMoney, Instant, Money, Name, Sha256, Shape, ShortText, Slug
 from service.schemas.targets import E164, AnyTarget, MoneyTarget, TakedownTarget
+from workflows.table import written
 from workflows.terms import (
     Action,
     LegalBasis,
@@ -21,6 +22,15 @@ from workflows.terms import (
 )
 
 MAX_TARGETS = 100
+
+# How far back a start may lie: a request that was signed on paper earlier the same day.
+OLDEST_START = timedelta(days=1)
+# How far ahead one may lie: what two clocks differ by. Orders are placed at once, a later start would only hold longer.
+NEWEST_START = timedelta(minutes=5)
+_STARTS = (
+    f"default: now; at most {written(OLDEST_START)} back, and {written(NEWEST_START)} ahead, for a clock that is fast:"
+    " a request takes effect at once"
+)
 
 CaseNumber = Annotated[str, StringConstraints(strict=True, pattern=r"^[\w][\w /.-]{0,63}$")]
 
@@ -66,7 +76,7 @@ class FreezeRequest(_Demand):
     target: MoneyTarget
     amount: Money | None = None
     whole_account: WholeAccount | None = None
-    starts_at: Instant | None = Field(default=None, description="default: now")
+    starts_at: Instant | None = Field(default=None, description=_STARTS)
     ends_at: Instant | None = Field(default=None, description="default: 72 h after the start, or what the basis allows")
 
     @model_validator(mode="after")
@@ -82,7 +92,7 @@ class TakedownRequest(_Demand):
     action: Literal[Action.TAKEDOWN]
     measure: Measure
     targets: Annotated[list[TakedownTarget], Field(min_length=1, max_length=MAX_TARGETS)]
-    starts_at: Instant | None = None
+    starts_at: Instant | None = Field(default=None, description=_STARTS)
     ends_at: Instant | None = Field(default=None, description="the end of a provisional block; none for a removal")
 
 
@@ -91,7 +101,7 @@ class PreserveRequest(_Demand):
 
     action: Literal[Action.PRESERVE]
     targets: Annotated[list[AnyTarget], Field(min_length=1, max_length=MAX_TARGETS)]
-    starts_at: Instant | None = None
+    starts_at: Instant | None = Field(default=None, description=_STARTS)
     ends_at: Instant | None = Field(default=None, description="default: 90 days after the start")
 
 
@@ -131,7 +141,7 @@ class OfficerSigns(Shape):
     signature: DetachedJws | None = Field(
         default=None,
         description="detached ES256 JWS over the RFC 8785 form of the filed request; `typ` hoatoc-approval+jws or"
-        " hoatoc-review+jws, `sub` the request's id",
+        " hoatoc-review+jws, `sub` the request's id, `aud` the hub's issuer",
     )
 
 

@@ -109,6 +109,8 @@ def _request(findings: Findings, section: Section) -> None:
     if section.needs_two and section.facts_of("request.activated"):
         given = [each for each in request.approvals if each.kind == "approval"]
         findings.note("request.four_eyes", request.id, "" if given else "nobody approved it")
+    _withdrawal(findings, section)
+    _replies(findings, section)
     _decisions(findings, section, officer)
 
 
@@ -152,6 +154,64 @@ def _comes_first(section: Section, fact: EvidenceFact) -> bool:
     return 1 < fact.sequence < placed[0].sequence
 
 
+def _withdrawal(findings: Findings, section: Section) -> None:
+    """Whoever takes a request back signs it, before anything was placed."""
+    request, withdrawn, told = section.request, section.request.withdrawal, section.facts_of("request.withdrawn")
+    if withdrawn is None and not told:
+        return
+    findings.expect(
+        "withdrawal.fact",
+        request.id,
+        facts=(len(told), 1),
+        signed=(withdrawn is not None, True),
+        active=(section.facts_of("request.activated"), []),
+    )
+    if withdrawn is None:
+        return
+    findings.signature(
+        "withdrawal.signature",
+        withdrawn.signature,
+        kind=Kind.WITHDRAWAL,
+        payload=checks.canonical(withdrawn.body),
+        owner=("officer", withdrawn.officer_id, request.agency),
+        about=request.id,
+        taken_at=checks.instant(told[0].at) if told else None,
+    )
+    said = checks.data(told[0]).get("officer_id") if told else None
+    body = checks.object_of(withdrawn.body)
+    findings.expect(
+        "withdrawal.agrees",
+        request.id,
+        officer_id=((body.get("officer_id"), said), (withdrawn.officer_id, withdrawn.officer_id)),
+    )
+
+
+def _replies(findings: Findings, section: Section) -> None:
+    request, told = section.request, section.facts_of("appeal.answered")
+    if not request.replies and not told:
+        return
+    facts = {str(checks.data(fact).get("appeal_id")): fact for fact in told}
+    ids = sorted(reply.appeal_id for reply in request.replies)
+    findings.expect("reply.fact", request.id, appeals=(ids, sorted(facts)))
+    for reply in request.replies:
+        fact = facts.get(reply.appeal_id)
+        findings.signature(
+            "reply.signature",
+            reply.signature,
+            kind=Kind.REPLY,
+            payload=checks.canonical(reply.body),
+            owner=("officer", reply.officer_id, request.agency),
+            about=reply.appeal_id,
+            taken_at=checks.instant(fact.at) if fact else None,
+        )
+        said, body = checks.data(fact) if fact else {}, checks.object_of(reply.body)
+        findings.expect(
+            "reply.agrees",
+            reply.appeal_id,
+            officer_id=((body.get("officer_id"), said.get("officer_id")), (reply.officer_id, reply.officer_id)),
+        )
+
+
 def _decisions(findings: Findings, section: Section, first_officer: str) -> None:
     request, told = section.request, section.facts_of("appeal.decided")
     if not request.decisions and not told:
@@ -188,7 +248,8 @@ def _registry(findings: Findings) -> None:
     known = [officer.id for officer in bundle.officers]
     signed = {str(Section.of(request).body.get("officer_id")) for request in bundle.requests}
     signed |= {approval.officer_id for request in bundle.requests for approval in request.approvals}
-    signed |= {decision.officer_id for request in bundle.requests for decision in request.decisions}
+    signed |= {each.officer_id for request in bundle.requests for each in (*request.replies, *request.decisions)}
+    signed |= {request.withdrawal.officer_id for request in bundle.requests if request.withdrawal}
     findings.expect("officers.named", f"{len(known)} officers", officers=(sorted(known), sorted(signed)))
 
 

@@ -14,6 +14,7 @@ from service.security import keyring, passkeys, signatures
 from service.security.keyring import KeyUnfit
 from service.security.signatures import Kind, SignatureRefused, Unverified
 
+_PUBLIC = ("kty", "crv", "x", "y")
 _INSTANTS = frozenset({"not_before", "not_after", "revoked_at"})
 
 
@@ -82,6 +83,9 @@ class Findings:
         unverified = signatures.read(text, kind)
         if unverified.about != about:
             raise SignatureRefused("about")
+        # Whoever signed for another hub, a drill's perhaps, said nothing to this one.
+        if unverified.audience != (None if kind in signatures.OWN else self.bundle.hub):
+            raise SignatureRefused("audience")
         key = next((key for key in self.bundle.keys if key.kid == unverified.kid), None)
         if key is None or (key.owner_kind, key.owner_id, key.tenant, key.purpose) != (*owner, unverified.purpose):
             raise SignatureRefused("key_unknown")
@@ -98,8 +102,8 @@ class Findings:
             raise SignatureRefused("key_revoked")
         try:
             public, kid = keyring.public_key(key.jwk)
-        except KeyUnfit:
-            raise SignatureRefused("key_unknown") from None
+        except KeyUnfit as unfit:
+            raise SignatureRefused(unfit.code) from None
         if kid != key.kid:
             raise SignatureRefused("key_unknown")
         signatures.verify(unverified, payload, public)
@@ -189,7 +193,13 @@ def chain(request: EvidenceRequest) -> str:
 
 
 def against(bundle_key: EvidenceKey, listed: Mapping[str, Any]) -> str:
-    """Hold a key of the bundle against the same key from elsewhere; return the first member that differs, or ``""``."""
+    """Hold a key of the bundle against the same key from elsewhere; return what lacks or differs first, or ``""``."""
+    # As a bundle writes its own keys, the members of the JWK may stand in a `jwk` of their own.
+    inner = listed.get("jwk")
+    listed = {**(inner if isinstance(inner, dict) else {}), **listed}
+    for name in _PUBLIC:
+        if name not in listed:
+            return f"no {name}"
     ours = bundle_key.model_dump(mode="json")
     known = {**ours.pop("jwk"), **ours}
     for name in sorted(listed.keys() & known.keys()):

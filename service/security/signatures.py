@@ -3,7 +3,8 @@
 The payload is the RFC 8785 form of the content and travels beside the signature, not in it (RFC 7515, appendix F):
 ``<protected header>..<signature>``. The header says what the signature is for (``typ``), so that one made to file
 never passes for one that approves, and which request, order or appeal it belongs to (``sub``), so that it cannot be
-moved to a twin. ADR 0020 says why. An officer's passkey signs in the same form under another ``alg``, with what its
+moved to a twin. What officers and participants sign names the hub that it is for (``aud``), so that it counts at no
+other. ADR 0020 and 0025 say why. An officer's passkey signs in the same form under another ``alg``, with what its
 authenticator adds in the last part: ADR 0024.
 """
 
@@ -41,7 +42,13 @@ class Kind(StrEnum):
     ANSWER = "hoatoc-answer+jws"
     ORDER = "hoatoc-order+jws"
     DECISION = "hoatoc-decision+jws"
+    WITHDRAWAL = "hoatoc-withdrawal+jws"
+    REPLY = "hoatoc-reply+jws"
     EVIDENCE = "hoatoc-evidence+jws"
+
+
+# What the hub itself signs, for whoever reads it; everything else is signed for one hub.
+OWN = frozenset({Kind.ORDER, Kind.EVIDENCE})
 
 
 class SignatureRefused(Exception):
@@ -57,7 +64,8 @@ class Unverified:
     """A signature whose form is right and that nobody has checked yet.
 
     ``signed_at`` is the signer's own instant, ``about`` the id of what it belongs to (None where it files a request),
-    ``assertion`` what a passkey's authenticator adds (None for a key that signs by itself).
+    ``audience`` the address of the hub it is for (None where it names none, as the hub's own do), ``assertion`` what a
+    passkey's authenticator adds (None for a key that signs by itself).
     """
 
     kind: Kind
@@ -65,6 +73,7 @@ class Unverified:
     signed_at: datetime
     jti: str
     about: str | None
+    audience: str | None
     header: str = field(repr=False)
     signature: bytes = field(repr=False)
     assertion: Assertion | None = None
@@ -81,14 +90,23 @@ def canonical(raw: bytes) -> bytes:
 
 
 def sign(
-    private: ec.EllipticCurvePrivateKey, kid: str, kind: Kind, payload: bytes, *, at: datetime, about: str | None = None
+    private: ec.EllipticCurvePrivateKey,
+    kid: str,
+    kind: Kind,
+    payload: bytes,
+    *,
+    at: datetime,
+    about: str | None = None,
+    audience: str | None = None,
 ) -> str:
     """Sign ``payload`` (the canonical form) with a P-256 key and return ``<header>..<signature>``.
 
     ``kid`` is the key's RFC 7638 thumbprint, ``at`` an aware instant; only a filed request leaves ``about`` out.
+    ``audience`` is the address of the hub that it is for; only what a hub signs itself leaves it out.
     """
     members = {"alg": compact.ALGORITHM, "typ": str(kind), "kid": kid, "iat": int(at.timestamp())}
     members |= {"jti": secrets.token_urlsafe(16)} | ({"sub": about} if about else {})
+    members |= {"aud": audience} if audience else {}
     header = _encode(json.dumps(members, separators=(",", ":")).encode())
     r, s = utils.decode_dss_signature(private.sign(signing_input(header, payload), ec.ECDSA(hashes.SHA256())))
     return f"{header}..{_encode(r.to_bytes(_HALF, 'big') + s.to_bytes(_HALF, 'big'))}"
@@ -110,13 +128,13 @@ def read(text: str, kind: Kind) -> Unverified:
         assertion = _assertion(members.get("alg"), signature)
         if members.get("typ") != kind:
             raise SignatureRefused("type")
-        about = _about(members, kind)
+        about, audience = _named(members, kind)
         signed_at = datetime.fromtimestamp(compact.seconds(members, "iat"), UTC)
         kid, jti = compact.identifier(members, "kid"), compact.identifier(members, "jti")
     except (TokenRefused, OverflowError, ValueError, OSError):
         raise SignatureRefused("malformed") from None
     signature = signature[: compact.SIGNATURE_BYTES]
-    return Unverified(kind, kid, signed_at, jti, about, parts[0], signature, assertion)
+    return Unverified(kind, kid, signed_at, jti, about, audience, parts[0], signature, assertion)
 
 
 def key_of(text: str) -> str | None:
@@ -162,11 +180,13 @@ def _assertion(algorithm: object, signature: bytes) -> Assertion | None:
         raise SignatureRefused(refused.reason) from None
 
 
-def _about(members: Mapping[str, object], kind: Kind) -> str | None:
+def _named(members: Mapping[str, object], kind: Kind) -> tuple[str | None, str | None]:
+    """Return what a signature is about and which hub it is for; one that names no hub is for none."""
     wanted = _HEADER if kind is Kind.REQUEST else _HEADER | {"sub"}
-    if members.keys() != wanted:
+    if members.keys() - (set() if kind in OWN else {"aud"}) != wanted:
         raise SignatureRefused("malformed")
-    return None if kind is Kind.REQUEST else compact.identifier(members, "sub")
+    about, audience = (compact.identifier(members, name) if name in members else None for name in ("sub", "aud"))
+    return about, audience
 
 
 def _encode(raw: bytes) -> str:

@@ -87,7 +87,8 @@ Signature = Annotated[
     Header(
         alias="Hoatoc-Signature",
         max_length=signatures.LONGEST,
-        description="detached ES256 JWS over the RFC 8785 form of the body: `<header>..<signature>`",
+        description="detached ES256 JWS over the RFC 8785 form of the body: `<header>..<signature>`; its header names"
+        " the hub's issuer as `aud`",
     ),
 ]
 PageSize = Annotated[int, Query(ge=1, le=200, description="how many items at most")]

@@ -30,8 +30,9 @@ def signed(context: BrowserContext, desk: Desk, page: str, who: str, kind: str, 
     opened = context.new_page()
     opened.goto(f"{desk.address}/healthz")
     jwk = desk.world.keys[who].as_dict(private=True)
-    code = f"([jwk, kind, body, about]) => {{ {snippet(page)}\n return sign(jwk, kind, body, about ?? undefined); }}"
-    text: str = opened.evaluate(code, [jwk, kind, body, about])
+    call = "sign(jwk, kind, body, hub, about ?? undefined)"
+    code = f"([jwk, kind, body, hub, about]) => {{ {snippet(page)}\n return {call}; }}"
+    text: str = opened.evaluate(code, [jwk, kind, body, desk.hub.settings.address, about])
     return text
 
 

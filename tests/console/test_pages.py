@@ -116,6 +116,13 @@ def test_a_hundred_steps_that_say_the_same_are_one_entry(site: Site, signed_in: 
     assert page.locator("a", has_text="trung-thuong").count() == 0
 
 
+def test_the_stamp_is_read_aloud_once(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    for lang, heard in (("vi", "hỏa tốc"), ("en", "immediate (hỏa tốc)")):
+        page.goto(site.page_of("7k3mq") + f"?lang={lang}")
+        assert page.locator(".stamp").first.aria_snapshot().lower() == f"- paragraph: {heard}"
+
+
 def test_the_rungs_of_the_ladder_stand_out_with_their_numbers(site: Site, signed_in: Open) -> None:
     page = signed_in().page
     page.goto(site.page_of("7k3mq") + "?lang=en")

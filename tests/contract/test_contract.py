@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 import rfc8785
+import uniform
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from jsonschema import Draft202012Validator, FormatChecker
@@ -20,9 +21,11 @@ from service import app as application
 from service import contract, i18n
 from service.contract import examples, operations, problems
 from service.schemas import participant as sent
+from service.schemas import requests
 from service.security import keyring, signatures
 from service.security.scopes import SCOPES, Scope
 from service.security.signatures import Kind
+from workflows import table
 from workflows.terms import Action, Stage
 
 ROOT = Path(__file__).parents[2]
@@ -265,3 +268,35 @@ def test_no_example_shows_a_token_or_a_key_that_could_be_real() -> None:
 
 def test_the_stages_of_an_order_are_told() -> None:
     assert set(PARTICIPANT["components"]["schemas"]["Stage"]["enum"]) == set(Stage)
+
+
+def test_every_example_shows_instants_and_amounts_in_one_form() -> None:
+    shown = {
+        (name, status): body
+        for name, example in examples.load().items()
+        for status, body in example.responses.items()
+        if name not in uniform.AS_RECEIVED
+    }
+    sent_ = {(name, title): body for name in WEBHOOKS for title, body in examples.load()[name].requests.items()}
+    assert len(shown) > 40 and sent_
+    wrong = {place: list(uniform.otherwise(body)) for place, body in {**shown, **sent_}.items()}
+    assert {place: found for place, found in wrong.items() if found} == {}
+
+
+def test_what_has_another_form_is_named() -> None:
+    """The walk itself can fail: each shape that the answers once had is named by its place."""
+    good = {"at": "2026-11-23T02:30:01.739000Z", "amount": {"value": "1", "currency": "VND"}, "amount_held": None}
+    assert list(uniform.otherwise(good)) == []
+    bad = {"at": "2026-11-23T02:30:01+00:00", "facts": [{"amount": "150000000"}, {"amount_held": 1}]}
+    assert list(uniform.otherwise(bad)) == ["/at", "/facts/0/amount", "/facts/1/amount_held"]
+
+
+def test_a_start_says_what_bounds_it() -> None:
+    fields = [
+        schema["properties"]["starts_at"]
+        for name, schema in HUB["components"]["schemas"].items()
+        if name.endswith("Request") and "starts_at" in schema.get("properties", {})
+    ]
+    assert len(fields) == 3
+    bounds = [table.written(bound) for bound in (requests.OLDEST_START, requests.NEWEST_START)]
+    assert all(bound in field["description"] for field in fields for bound in bounds)

@@ -5,11 +5,14 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 
 from adapters import signing
 from service import i18n, metrics
+from service.schemas.evidence import Bundle
 from service.security import scopes
 from service.settings import Settings
 from workflows import appeal, authority, deadlines, policy, preserve, states, takedown
@@ -226,6 +229,31 @@ def clock_rows_vi() -> Iterator[str]:
         yield _row(name, *times)
 
 
+def evidence_rows() -> Iterator[str]:
+    def parts(shape: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
+        yield path or "the file", shape
+        for name, field in shape.model_fields.items():
+            for kind in (field.annotation, *get_args(field.annotation)):
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    many = "[]" if get_origin(field.annotation) is list else ""
+                    yield from parts(kind, f"{path}.{name}{many}".removeprefix("."))
+
+    for path, shape in parts(Bundle, ""):
+        shown = path if path == "the file" else f"`{path}`"
+        yield _row(shown, ", ".join(f"`{name}`" for name in shape.model_fields))
+
+
+def vietnamese_error_rows() -> Iterator[str]:
+    for code, _, vietnamese in sorted(_told("errors", ".title")):
+        if code != "unknown":
+            yield _row(f"`{code}`", vietnamese, i18n.text(f"errors.{code}.detail", "vi"))
+
+
+def vietnamese_field_rows() -> Iterator[str]:
+    for code, *_ in sorted(_told("fields", "")):
+        yield _row(f"`{code}`", i18n.text(f"fields.{code}", "vi"))
+
+
 TABLES = {
     "en/roles.md": [role_rows],
     "en/authority.md": [authority_rows],
@@ -233,9 +261,11 @@ TABLES = {
     "en/lives.md": [order_rows, request_rows],
     "en/appeals.md": [lambda: term_rows(AppealGround), appeal_rows, reason_rows],
     "en/errors.md": [error_rows, field_rows],
+    "en/evidence.md": [evidence_rows],
     "en/facts.md": [fact_rows],
     "en/glossary.md": [lambda: term_rows(Stage), lambda: term_rows(RefusalCode), lambda: term_rows(TaskKind)],
     "vi/thoi-han.md": [clock_rows_vi],
+    "vi/errors.md": [vietnamese_error_rows, vietnamese_field_rows],
 }
 
 

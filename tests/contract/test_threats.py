@@ -43,6 +43,44 @@ def _recording() -> set[str]:
     }
 
 
+def _sizes(path: Path) -> set[tuple[int, int]]:
+    """Every (gate, full) that a file gives to ``trust_sizes.size``, by number or by a table of pairs."""
+    tree = ast.parse(path.read_text("utf-8"))
+    tables = {
+        target.id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+        for target in node.targets
+        if isinstance(target, ast.Name) and all(isinstance(value, ast.Tuple) for value in node.value.values)
+        if all(isinstance(part, ast.Constant) for value in node.value.values for part in value.elts)  # type: ignore[attr-defined]
+    }
+    found: set[tuple[int, int]] = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "trust_sizes.size"):
+            continue
+        given = {word.arg: word.value for word in node.keywords}
+        match node.args, given:
+            case [ast.Starred(value=ast.Subscript(value=ast.Name(id=name)))], _:
+                found |= set(tables[name].values())
+            case [], {"gate": ast.Constant(value=int() as gate), "full": ast.Constant(value=int() as full)}:
+                found.add((gate, full))
+    return found
+
+
+def _numbers(cell: str) -> list[int]:
+    return [int(re.sub(r"[,.]", "", number)) for number in re.findall(r"\d+(?:[,.]\d{3})*", cell)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_sizes_of_a_promise_are_those_of_its_tests(language: str) -> None:
+    """Each number of "at the gate" stands with its own number of ``make trust``, as one call of ``size`` has both."""
+    for name, cells in _rows(language, "P").items():
+        gate, full = map(_numbers, cells[2:4])
+        assert gate and len(gate) == len(full), name
+        known = set().union(*(_sizes(TESTS / path) for path, _ in _named(cells)))
+        assert [pair for pair in zip(gate, full, strict=True) if pair not in known] == [], name
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_threat_has_its_row_and_each_row_its_tests_or_says_that_it_is_not_proven(language: str) -> None:
     rows = _rows(language, "T")

@@ -26,6 +26,8 @@ from workflows.terms import Role
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 DAY = timedelta(days=1)
+# What an officer signs of the very body that is posted, about the thing in the path.
+_ABOUT = {"withdrawals": Kind.WITHDRAWAL, "answers": Kind.REPLY}
 _SIGNED = {"approvals": Kind.APPROVAL, "reviews": Kind.REVIEW}
 # The keys of all systems that a test made, by their thumbprints.
 KNOWN: dict[str, ECKey] = {}
@@ -193,6 +195,8 @@ class Api:
             return body, {"Hoatoc-Signature": self.world.sign(Kind.REQUEST, raw, officer)}
         if verb == "acknowledgements" and who.tenant in self.world.keys:
             return body, {"Hoatoc-Signature": self.world.sign(Kind.ANSWER, raw, who.tenant, about[0])}
+        if verb in _ABOUT and officer in self.world.keys:
+            return body, {"Hoatoc-Signature": self.world.sign(_ABOUT[verb], raw, officer, about[0])}
         if verb == "decisions" and officer in self.world.keys and "signature" not in body:
             return {**body, "signature": self.world.sign(Kind.DECISION, raw, officer, about[0])}, {}
         if verb in _SIGNED and officer in self.world.keys and "signature" not in body:

@@ -33,10 +33,15 @@ async def file_for_a_person(world: World, **changes: Any) -> AppealDetail:
     return await file_appeal.file(world.hub, world.coordinator, NewAppeal.model_validate(body))
 
 
-async def reply(world: World, filed: AppealDetail, officer: str = "maker") -> AppealDetail:
+async def reply(
+    world: World, filed: AppealDetail, officer: str = "maker", who: Principal | None = None
+) -> AppealDetail:
     """Give the agency's first answer."""
-    body = AppealReply(officer_id=officer, text="Chúng tôi đang xác minh.")
-    return await answer_appeal.answer(world.hub, world.police, filed.id, body)
+    body = {"officer_id": officer, "text": "Chúng tôi đang xác minh."}
+    raw = json.dumps(body).encode()
+    signature = world.sign(Kind.REPLY, raw, officer if officer in world.keys else "maker", filed.id)
+    shape = AppealReply.model_validate(body)
+    return await answer_appeal.answer(world.hub, who or world.police, filed.id, shape, raw, signature)
 
 
 def decision(outcome: str = "upheld", officer: str = "approver", **changes: Any) -> dict[str, Any]:

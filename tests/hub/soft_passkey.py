@@ -45,12 +45,14 @@ class Passkey:
         at: datetime,
         about: object,
         *,
+        hub: str | None = None,
         header: dict[str, Any] | None = None,
         **wrong: Any,
     ) -> str:
-        """Sign as a browser and its authenticator do; ``wrong`` replaces a part by its name below."""
+        """Sign for the hub of its site as a browser and its authenticator do; ``wrong`` replaces a part below."""
         members = {"alg": passkeys.ALGORITHM, "typ": str(kind), "kid": self.key.thumbprint()}
-        members |= {"iat": int(at.timestamp()), "jti": secrets.token_urlsafe(16), "sub": str(about), **(header or {})}
+        members |= {"iat": int(at.timestamp()), "jti": secrets.token_urlsafe(16), "sub": str(about)}
+        members |= {"aud": hub or self.origin, **(header or {})}
         first = encode(json.dumps(members).encode())
         origin = wrong.get("origin", self.origin)
         said: dict[str, Any] = {

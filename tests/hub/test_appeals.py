@@ -17,7 +17,6 @@ from builders import table
 from world import AGENCY, World
 
 from service import db, errors
-from service.actions import answer_appeal
 from service.engine.hub import Hub
 from service.models import (
     ActionRequest,
@@ -31,7 +30,7 @@ from service.models import (
     Task,
 )
 from service.queries import appeals
-from service.schemas.appeals import AppealDecision, AppealReply, NewAppeal
+from service.schemas.appeals import AppealDecision, NewAppeal
 from service.security import keyring, signatures
 from service.security.principals import ScopeMissing
 from service.security.signatures import Kind
@@ -263,7 +262,7 @@ async def test_an_agency_files_none_and_a_bank_neither_answers_nor_decides(world
     filed = await appeal_steps.file(world, order)
     for other in (world.participant("vietcombank"), world.coordinator):
         with pytest.raises(ScopeMissing):
-            await answer_appeal.answer(world.hub, other, filed.id, AppealReply(officer_id="maker", text="x"))
+            await appeal_steps.reply(world, filed, who=other)
         with pytest.raises(ScopeMissing):
             await appeal_steps.send(
                 world, filed.id, appeal_steps.signed(world, filed.id, appeal_steps.decision()), other
@@ -554,7 +553,7 @@ async def test_another_agency_neither_answers_nor_decides(world: World) -> None:
     other = appeal_steps.system("x", "ca-tinh-01", Sector.AGENCY, Role.MAKER, Role.APPROVER)
     for appeal_id in (filed.id, uuid4()):
         with pytest.raises(errors.NotFound):
-            await answer_appeal.answer(world.hub, other, appeal_id, AppealReply(officer_id="maker", text="x"))
+            await appeal_steps.reply(world, filed.model_copy(update={"id": appeal_id}), who=other)
         with pytest.raises(errors.NotFound):
             await appeal_steps.send(
                 world, appeal_id, appeal_steps.signed(world, appeal_id, appeal_steps.decision()), other

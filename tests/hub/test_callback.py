@@ -116,8 +116,8 @@ async def test_one_too_many_is_held_with_a_task_and_nothing_is_sent(world: World
     facts = await world.facts(request["id"])
     assert facts == [
         "request.submitted",
-        "deadline.met",
         "request.approved",
+        "deadline.met",
         "request.held",
         "task.opened",
     ]
@@ -260,6 +260,34 @@ async def test_takedowns_and_lifts_are_counted_apart_and_held_when_they_are_file
     assert answer.state in {RequestState.ACTIVE, RequestState.CLOSED}
     await released(world, more.id)
     assert len(await world.orders(more.id)) > 0
+
+
+def domains(start: int, many: int) -> list[dict[str, str]]:
+    return [{**DOMAIN, "value": f"lua-dao-{at}.vn"} for at in range(start, start + many)]
+
+
+async def test_a_request_counts_as_often_as_it_has_targets(world: World) -> None:
+    await bounding.set_bounds(world.hub, {"subject": "officer", "count": 5})
+    for start, many, expected in ((0, 3, RequestState.ACTIVE), (10, 3, HELD), (20, 2, RequestState.ACTIVE)):
+        filed = await world.submit(worlds.takedown(*domains(start, many)))
+        assert filed.state is expected
+    alone = await world.submit(worlds.takedown(*domains(30, 1)))
+    assert (await steps.request_now(world, alone.id))["held_bounds"] == ["officer_count"]
+    # What keeps data is counted with the holds, by its targets too.
+    accounts = [{**worlds.freeze()["target"], "value": f"00114466{at}"} for at in range(6)]
+    for kept, expected in ((accounts[:4], RequestState.ACTIVE), (accounts[4:], HELD)):
+        assert await state(world, (await world.active(steps.preserve(*kept))).id) is expected
+    assert await state(world, (await world.active(worlds.freeze())).id) is RequestState.ACTIVE
+    assert await state(world, (await world.active(worlds.freeze())).id) is HELD
+
+
+async def test_a_lift_counts_as_often_as_what_it_lifts_has_targets(world: World) -> None:
+    await bounding.set_bounds(
+        world.hub, {"subject": "officer", "count": 9}, {"subject": "officer", "kind": "lifts", "count": 4}
+    )
+    filed = [(await world.submit(worlds.takedown(*domains(at, 3)))).id for at in (0, 10)]
+    lifts = [await world.submit(worlds.lift(one, legal_basis="decree_147")) for one in filed]
+    assert [lift.state is HELD for lift in lifts] == [False, True]
 
 
 async def test_an_extension_counts_with_the_amount_of_its_hold(world: World) -> None:
@@ -463,14 +491,21 @@ async def test_the_door_takes_the_answer_of_a_coordinator_and_of_nobody_else(api
     for who in (api.police, api.bank, api.admin):
         refused = await api.post(f"{path}/callbacks", who, yes)
         assert (refused.status_code, refused.json()["code"]) == (403, "scope.missing")
-    missing = await api.post(f"/v1/requests/{UUID(int=1)}/callbacks", api.coordinator, yes)
+    no = {"outcome": "denied"}
+    missing = await api.post(f"/v1/requests/{UUID(int=1)}/callbacks", api.coordinator, no)
     assert missing.status_code == 404
     assert (await api.post(f"{path}/callbacks", api.coordinator, {"outcome": "maybe"})).status_code == 422
-    first = await api.post(f"{path}/callbacks", api.coordinator, yes)
-    assert first.status_code == 201 and first.json()["state"] == "held_for_callback"
+    # Whoever has the desk's key is not a person who heard a yes, alone or beside one; a no is taken from anybody there.
+    await say(world, request["id"], "confirmed", FIRST)
     other = await api.enroll(System("second-desk"), OPERATOR, Role.COORDINATOR)
-    assert (await api.post(f"{path}/callbacks", other, yes)).json()["state"] == "active"
-    again = await api.post(f"{path}/callbacks", other, yes)
+    for system in (api.coordinator, other):
+        alone = await api.post(f"{path}/callbacks", system, yes)
+        assert (alone.status_code, alone.json()["code"]) == (403, "callback.person_needed")
+    assert await state(world, request["id"]) is HELD and await nothing_was_sent(world, request["id"])
+    assert [row["person"] for row in await world.rows(Callback)] == [FIRST.client_id]
+    denied = await api.post(f"{path}/callbacks", other, no)
+    assert denied.status_code == 201 and denied.json()["state"] == "refused"
+    again = await api.post(f"{path}/callbacks", other, no)
     assert (again.status_code, again.json()["code"]) == (409, "request.not_held")
     assert (await api.get(path, api.police)).json()["held_bounds"] == ["officer_count"]
 
@@ -535,6 +570,16 @@ async def test_what_is_usual_is_learned_from_busy_hours_and_then_bounds(
     await fast_forward(days=31)
     assert await baselines.learn(world.hub) == 0
     assert await world.rows(Baseline) == []
+
+
+async def test_what_is_usual_is_learned_in_targets(world: World, fast_forward: FastForward) -> None:
+    await world.submit(worlds.takedown(*domains(0, 1)))
+    await bounding.set_bounds(world.hub, {"subject": "officer", "count": 100})
+    await world.submit(worlds.takedown(*domains(10, 7)))
+    await fast_forward(hours=25)
+    await baselines.learn(world.hub)
+    [usual] = await world.rows(Baseline, subject_kind=BoundSubject.OFFICER, kind=BoundKind.TAKEDOWNS)
+    assert usual["p99_count"] == 8
 
 
 async def change_baseline(world: World, **values: Any) -> None:

@@ -85,6 +85,9 @@ def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Pa
     assert [each["rank"] for each in shown["officers"]] == ["thuong_ta"]
     assert [each["appointed_until"] for each in shown["officers"]] == ["2027-06-30T17:00:00Z"]
     assert "Nguyễn" not in json.dumps(shown, ensure_ascii=False)
+    renew = ("participant", "renew-officer", "pc02-79", "can-bo-1", "--until", "2028-06-30T17:00:00", "--json")
+    assert json.loads(ready(*renew).stdout)["appointed_until"] == "2028-06-30T17:00:00Z"
+    assert "not_found" in clean(ready("participant", "renew-officer", "pc02-79", "ai-do", *renew[4:6]))
     assert ready("audit", "verify").exit_code == 0
 
 

@@ -173,7 +173,7 @@ async def test_an_appointment_that_ended_signs_neither_first_nor_second_nor_with
         lambda: world.submit(steps.emergency()),
         # Whoever filed it is not in office any more; and then, whoever approves it is not.
         lambda: world.approve(filed.id, "second"),
-        lambda: withdraw_request.withdraw(world.hub, world.police, filed.id, "maker"),
+        lambda: world.withdraw(filed.id),
     ):
         with pytest.raises(errors.Forbidden, match=r"authority\.officer_inactive"):
             await ended()
@@ -255,23 +255,11 @@ async def test_an_approval_of_other_work_ends_the_row_and_a_filing_alone_does_no
     await world.submit(steps.emergency())
 
 
-async def test_five_emergency_holds_at_one_instant_are_two(world: World) -> None:
-    # Five accounts and five cases: nothing but the row itself queues them.
-    target = worlds.freeze()["target"]
-    filed = [
-        steps.emergency(case_number=f"{number:02}/2026/CA", target={**target, "value": f"999000111222{number}"})
-        for number in range(5)
-    ]
-    done = await asyncio.gather(*map(world.submit, filed), return_exceptions=True)
-    assert sorted(type(result).__name__ for result in done) == ["Forbidden"] * 3 + ["RequestAccepted"] * 2
-    assert len(await world.rows(Order)) == 2
-    assert await steps.findings(world) == []
-
-
 async def test_an_officer_of_nobody_knows_whom_signs_nothing(world: World) -> None:
     filed = await world.submit(worlds.freeze())
     approve = functools.partial(approve_request.approve, signature=None)
-    for verb in (approve, withdraw_request.withdraw):
+    withdraw = functools.partial(withdraw_request.withdraw, raw=b"{}", signature=None)
+    for verb in (approve, withdraw):
         with pytest.raises(errors.InvalidInput) as refused:
             await verb(world.hub, world.police, filed.id, "nobody")
         assert [(error.field, error.code) for error in refused.value.fields] == [("/officer_id", "officer.unknown")]
@@ -287,7 +275,7 @@ async def test_anothers_request_is_as_unknown_as_one_that_does_not_exist(
     told = []
     for principal, request_id in ((stranger, filed.id), (world.police, worlds.uuid4())):
         with pytest.raises(errors.NotFound) as unknown:
-            unsigned = () if verb is withdraw_request.withdraw else (None,)
+            unsigned = (b"{}", None) if verb is withdraw_request.withdraw else (None,)
             await verb(world.hub, principal, request_id, "approver", *unsigned)
         told.append((unknown.value.code, unknown.value.params))
     assert told[0] == told[1]
@@ -315,7 +303,7 @@ async def test_an_approval_and_a_withdrawal_at_one_instant_are_one_of_the_two(wo
     filed = await world.submit(worlds.freeze())
     done = await asyncio.gather(
         world.approve(filed.id),
-        withdraw_request.withdraw(world.hub, world.police, filed.id, "maker"),
+        world.withdraw(filed.id),
         return_exceptions=True,
     )
     assert sorted(type(result).__name__ for result in done) == ["Conflict", "NoneType"]
@@ -340,19 +328,19 @@ async def test_a_request_whose_end_comes_before_its_second_officer_lapses(world:
 
 async def test_a_request_that_awaits_approval_can_be_withdrawn_and_an_active_one_cannot(world: World) -> None:
     filed = await world.submit(worlds.freeze())
-    await withdraw_request.withdraw(world.hub, world.police, filed.id, "maker")
+    await world.withdraw(filed.id)
     assert (await steps.request_now(world, filed.id))["state"] is RequestState.WITHDRAWN
     assert await steps.pending(world, filed.id) == []
     for request_id in (filed.id, (await world.active(worlds.freeze())).id):
         with pytest.raises(errors.Conflict, match=r"request\.not_awaiting_approval"):
-            await withdraw_request.withdraw(world.hub, world.police, request_id, "maker")
+            await world.withdraw(request_id)
 
 
 async def test_a_suspended_officer_withdraws_nothing(world: World) -> None:
     filed = await world.submit(worlds.freeze())
     await change_officer(world, "junior", active=False)
     with pytest.raises(errors.Forbidden, match=r"authority\.officer_inactive"):
-        await withdraw_request.withdraw(world.hub, world.police, filed.id, "junior")
+        await world.withdraw(filed.id, "junior")
     assert (await steps.request_now(world, filed.id))["state"] is RequestState.AWAITING_APPROVAL
 
 

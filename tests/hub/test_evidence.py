@@ -1,7 +1,11 @@
 """An exported bundle proves, with public keys alone, what was filed, approved, ordered and answered."""
 
+import dataclasses
+import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +21,13 @@ from builders import table
 from world import World
 
 from service import errors
-from service.actions import changes, revoke_key
+from service.actions import changes, export_evidence, revoke_key
 from service.engine import evidence as bundles
 from service.engine.hub import Hub
-from service.models import ActionRequest
+from service.models import ActionRequest, AuditEntry
 from service.security import evidence, signatures
+from service.security.principals import ScopeMissing
+from service.security.signatures import Kind
 from workflows.terms import Action
 
 Bundle = dict[str, Any]
@@ -69,6 +75,28 @@ async def test_a_request_is_found_by_its_reference_and_an_unknown_one_is_not(wor
             await bundles.export(world.hub, name)
 
 
+async def test_an_export_is_a_fact_of_the_request_and_only_an_administrators(world: World) -> None:
+    order = await steps.held(world)
+    name = str(order["request_id"])
+    texts = [await export_evidence.export(world.hub, ADMINISTRATOR, name) for _ in range(2)]
+    assert [[check for check in evidence.verify(text) if check.wrong] for text in texts] == [[], []]
+    codes = [[fact["code"] for fact in json.loads(text)["requests"][0]["facts"]] for text in texts]
+    assert codes[1] == [*codes[0], "evidence.exported"]
+    told = [entry for entry in await world.rows(AuditEntry) if entry["code"] == "evidence.exported"]
+    assert [json.loads(entry["data"])["sha256"] for entry in told] == [
+        hashlib.sha256(text.encode()).hexdigest() for text in texts
+    ]
+    assert {(entry["actor_id"], entry["tenant"], entry["request_id"]) for entry in told} == {
+        ("root", worlds.AGENCY, order["request_id"])
+    }
+    with pytest.raises(ScopeMissing):
+        await export_evidence.export(world.hub, world.police, name)
+    with pytest.raises(errors.NotFound):
+        await export_evidence.export(world.hub, ADMINISTRATOR, "HT-261124-XXXXXX")
+    assert (await world.facts(order["request_id"])).count("evidence.exported") == 2
+    assert await steps.findings(world) == []
+
+
 async def test_every_kind_of_story_is_proved(world: World, fast_forward: Callable[..., Awaitable[None]]) -> None:
     """Emergency and review, extension, lift by a request, lift at the end, refusal, partial holds, a ported number."""
     told: dict[str, UUID] = {}
@@ -114,8 +142,12 @@ async def test_every_kind_of_story_is_proved(world: World, fast_forward: Callabl
     told["whole"] = filed.id
     appealed = await steps.held(world)
     contested = await appeal_steps.file(world, appealed)
+    await appeal_steps.reply(world, contested)
     await appeal_steps.decide(world, contested)
     told["appealed"] = appealed["request_id"]
+    taken_back = await world.submit(worlds.freeze())
+    await world.withdraw(taken_back.id, "junior")
+    told["withdrawn"] = taken_back.id
     await fast_forward(hours=6)
     await world.fire()
     [late] = await world.orders(lone.id)
@@ -132,6 +164,70 @@ async def test_every_kind_of_story_is_proved(world: World, fast_forward: Callabl
     assert len(names) > 25 and {name for name in names if f"`{name}`" not in page} == set()
     messages = (await exported(world, partly.id))["requests"][0]["orders"][0]["messages"]
     assert [message["body"]["action"] for message in messages] == [Action.FREEZE, Action.LIFT]
+
+
+async def test_a_withdrawal_is_proved_by_whoever_signed_it(world: World) -> None:
+    filed, twin = await world.submit(worlds.freeze()), await world.submit(worlds.freeze())
+    for each in (filed, twin):
+        await world.withdraw(each.id, "junior")
+    bundle, other = await exported(world, filed.id), await exported(world, twin.id)
+    assert wrong(bundle) == []
+    assert {officer["id"] for officer in bundle["officers"]} == {"maker", "junior"}
+    signature = other["requests"][0]["withdrawal"]["signature"]
+    for lie, told in (
+        ({"signature": None}, "withdrawal.signature: missing"),
+        ({"signature": signature}, "withdrawal.signature: about"),
+        ({"signature": bundle["requests"][0]["signature"]}, "withdrawal.signature: type"),
+        ({"body": '{"officer_id":"maker"}'}, "withdrawal.signature: invalid"),
+        ({"officer_id": "maker"}, "withdrawal.signature: key_unknown"),
+        ({"officer_id": "maker"}, "withdrawal.agrees: officer_id"),
+    ):
+        changed = json.loads(json.dumps(bundle))
+        changed["requests"][0]["withdrawal"] |= lie
+        assert told in wrong(changed)
+    unsigned = json.loads(json.dumps(bundle))
+    unsigned["requests"][0]["withdrawal"] = None
+    assert "withdrawal.fact: signed" in wrong(unsigned)
+    invented = await exported(world, (await steps.held(world))["request_id"])
+    invented["requests"][0]["withdrawal"] = bundle["requests"][0]["withdrawal"]
+    assert "withdrawal.fact: active, facts" in wrong(invented)
+
+
+async def test_a_first_answer_to_an_appeal_is_proved_by_whoever_signed_it(world: World) -> None:
+    order = await steps.held(world)
+    filed = await appeal_steps.file(world, order)
+    await appeal_steps.reply(world, filed, "junior")
+    bundle = await exported(world, order["request_id"])
+    assert wrong(bundle) == []
+    [reply] = bundle["requests"][0]["replies"]
+    assert json.loads(reply["body"])["text"] == (await appeal_steps.shown(world, filed.id)).answer
+    for lie, told in (
+        ({"signature": None}, "reply.signature: missing"),
+        ({"body": reply["body"].replace("Ch", "ch")}, "reply.signature: invalid"),
+        ({"officer_id": "maker"}, "reply.signature: key_unknown"),
+        ({"officer_id": "maker"}, "reply.agrees: officer_id"),
+        ({"appeal_id": str(order["id"])}, "reply.fact: appeals"),
+    ):
+        changed = json.loads(json.dumps(bundle))
+        changed["requests"][0]["replies"][0] |= lie
+        assert told in wrong(changed)
+    bundle["requests"][0]["replies"] = []
+    assert "reply.fact: appeals" in wrong(bundle)
+
+
+async def test_what_was_signed_for_another_hub_is_no_evidence_of_this_one(world: World) -> None:
+    order = await steps.held(world)
+    bundle = await exported(world, order["request_id"])
+    of_a_drill = {**bundle, "hub": "https://drill.hoatoc.example.vn"}
+    signed = [f"{name}.signature: audience" for name in ("answer", "approval", "request")]
+    assert [found for found in wrong(of_a_drill) if found.endswith("audience")] == signed
+    # One of them made for a drill is found among those that were not.
+    settings = world.hub.settings.model_copy(update={"issuer": "https://drill.hoatoc.example.vn"})
+    drill = World(dataclasses.replace(world.hub, settings=settings), keys=world.keys)
+    [approval] = bundle["requests"][0]["approvals"]
+    raw = await world.filed_bytes(order["request_id"])
+    approval["signature"] = drill.sign(Kind.APPROVAL, raw, "approver", order["request_id"])
+    assert [found for found in wrong(bundle) if found.startswith("approval")] == ["approval.signature: audience"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -250,18 +346,87 @@ async def test_a_key_that_names_no_owner_is_the_hubs_and_nobody_elses(world: Wor
     assert "keys.elsewhere: owner_id" in wrong(bundle, [*named, *nobody])
 
 
-async def test_the_handbooks_own_lines_verify_each_signature_without_our_code(world: World) -> None:
+def lines_of_the_handbook() -> str:
+    """The program with which a judge's own expert checks a file."""
     code = re.search(r"```python\n(.+?)```", (BOOK / "en" / "evidence.md").read_text("utf-8"), re.DOTALL)
     assert code is not None
+    return code[1]
+
+
+def listed(bundle: Bundle) -> list[dict[str, Any]]:
+    """The list of keys that somebody gathers from their owners; the hub's as ``GET /v1/signing-keys`` shows them."""
+    keys = [{**key["jwk"], "kid": key["kid"], "owner_id": key["owner_id"]} for key in bundle["keys"]]
+    return [{name: key[name] for name in key if name != "owner_id" or key[name] != "hoatoc-hub"} for key in keys]
+
+
+async def test_the_handbooks_own_lines_verify_each_signature_without_our_code(world: World) -> None:
     names: dict[str, Any] = {}
-    exec(code[1], names)
+    exec(lines_of_the_handbook(), names)
+    order = await steps.held(world)
+    contested = await appeal_steps.file(world, order)
+    await appeal_steps.reply(world, contested)
+    await appeal_steps.decide(world, contested)
+    taken_back = await world.submit(worlds.freeze())
+    await world.withdraw(taken_back.id)
+    kinds: set[str] = set()
+    for request_id in (order["request_id"], taken_back.id):
+        bundle = await exported(world, request_id)
+        keys = {key["kid"]: key["jwk"] for key in bundle["keys"]}
+        for kind, _, _, signature, content in names["parts"](bundle):
+            kinds.add(kind)
+            kid = signatures.key_of(signature)
+            assert names["holds"](signature, content, keys[kid])
+            assert not names["holds"](signature, {**content, "more": 1}, keys[kid])
+            assert not any(names["holds"](signature, content, keys[other]) for other in keys if other != kid)
+    assert kinds == {kind.removeprefix("hoatoc-").removesuffix("+jws") for kind in Kind} - {"review"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_handbooks_program_judges_a_file_line_by_line(world: World, tmp_path: Path) -> None:
     order = await steps.held(world)
     bundle = await exported(world, order["request_id"])
-    keys = {key["kid"]: key["jwk"] for key in bundle["keys"]}
-    signed = list(names["parts"](bundle))
-    assert len(signed) == 4
-    for signature, content in signed:
-        kid = signatures.key_of(signature)
-        assert names["holds"](signature, content, keys[kid])
-        assert not names["holds"](signature, {**content, "more": 1}, keys[kid])
-        assert not any(names["holds"](signature, content, keys[other]) for other in keys if other != kid)
+    program, file, keys = (tmp_path / name for name in ("judge.py", "evidence.json", "keys.json"))
+    program.write_text(lines_of_the_handbook(), "utf-8")
+
+    def judge(shown: Bundle, known: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+        file.write_text(json.dumps(shown), "utf-8")
+        keys.write_text(json.dumps(known), "utf-8")
+        command = [sys.executable, str(program), str(file), str(keys)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    def verdicts(shown: Bundle, known: list[dict[str, Any]]) -> dict[str, str]:
+        done = judge(shown, known)
+        assert done.returncode == 0, done.stderr
+        return {kind: verdict.strip() for verdict, kind in re.findall(r"^([A-Z ]+|holds) ([a-z]+) ", done.stdout, re.M)}
+
+    good = dict.fromkeys(["request", "approval", "order", "answer", "evidence"], "holds")
+    assert verdicts(bundle, listed(bundle)) == good
+    told = json.loads(json.dumps(bundle).replace("150000000", "250000000"))
+    assert set(verdicts(told, listed(bundle)).values()) == {"WRONG"}
+    moved = json.loads(json.dumps(bundle))
+    moved["requests"][0]["approvals"][0]["signature"] = bundle["requests"][0]["signature"]
+    assert verdicts(moved, listed(bundle))["approval"] == "WRONG"
+    elsewhere = {**bundle, "hub": "https://another.example.vn"}
+    assert verdicts(elsewhere, listed(bundle)) == {**dict.fromkeys(good, "WRONG"), "order": "holds"}
+    for place, key in enumerate(listed(bundle)):
+        fewer = [other for other in listed(bundle) if other is not key and other["kid"] != key["kid"]]
+        assert "UNKNOWN KEY" in verdicts(bundle, fewer).values()
+        renamed = [*fewer, {**key, "owner_id": "somebody"}]
+        assert "WRONG" in verdicts(bundle, renamed).values(), place
+        typeless = [*fewer, {name: value for name, value in key.items() if name != "kty"}]
+        assert "it has no kty" in judge(bundle, typeless).stderr
+    unsigned = json.loads(json.dumps(bundle))
+    unsigned["requests"][0]["signature"] = None
+    assert verdicts(unsigned, listed(bundle))["request"] == "UNSIGNED"
+
+
+async def test_a_key_without_its_type_is_said_to_lack_it(world: World) -> None:
+    order = await steps.held(world)
+    bundle = await exported(world, order["request_id"])
+    for member in ("kty", "crv", "x", "y"):
+        known = [{name: value for name, value in key.items() if name != member} for key in listed(bundle)]
+        assert wrong(bundle, known) == [f"keys.elsewhere: no {member}"]
+        shorn = json.loads(json.dumps(bundle))
+        for key in shorn["keys"]:
+            del key["jwk"][member]
+        assert "request.signature: key.members" in wrong(shorn)

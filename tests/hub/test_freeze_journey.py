@@ -47,7 +47,7 @@ async def test_a_bank_executes_and_the_hold_ends_by_itself(world: World, fast_fo
     assert order["state"] is OrderState.LIFTED
     [request] = await world.rows(ActionRequest)
     assert request["state"] is RequestState.CLOSED
-    assert (await world.facts(filed.id))[-2:] == ["order.lifted", "request.closed"]
+    assert (await world.facts(filed.id))[-5:] == ["order.lifted", *["deadline.met"] * 3, "request.closed"]
 
 
 async def test_a_silent_bank_is_escalated_rung_by_rung_up_to_the_supervisor(world: World, fast_forward) -> None:

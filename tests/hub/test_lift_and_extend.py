@@ -368,3 +368,27 @@ async def test_no_hold_outlives_its_end(world: World, fast_forward) -> None:
         RequestState.CLOSED,
         *[RequestState.ACTIVE] * 3,
     ]
+
+
+async def test_an_extension_of_an_emergency_hold_that_nobody_reviewed_ends_with_it(
+    world: World, fast_forward: Any
+) -> None:
+    filed = await world.submit(steps.emergency())
+    [hold] = await world.orders(filed.id)
+    await world.answer(hold, outcome="executed", amount_held=vnd(hold["amount"]))
+    longer = await world.active(steps.extend(hold, days=1))
+    [order] = await world.orders(longer.id)
+    assert order["original_id"] == hold["id"]
+    await fast_forward(minutes=121)
+    await world.fire()
+    assert (await steps.order_now(world, hold))["state"] is OrderState.LAPSED
+    assert (await steps.order_now(world, hold))["lift_ordered"]
+    # Nobody is asked any more to prolong what is being lifted, and nobody is late with it.
+    assert (await steps.order_now(world, order))["state"] is OrderState.WITHDRAWN
+    assert (await steps.request_now(world, longer.id))["state"] is RequestState.CLOSED
+    assert await steps.pending(world, order["id"]) == []
+    late = await world.answer(order, outcome="executed")
+    assert late.state is OrderState.WITHDRAWN
+    await world.answer(hold, outcome="lifted")
+    assert (await steps.request_now(world, filed.id))["state"] is RequestState.CLOSED
+    assert await steps.findings(world) == []

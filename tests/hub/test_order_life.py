@@ -20,7 +20,7 @@ from steps import vnd
 from world import World
 
 from service import errors
-from service.actions import resolve_task, withdraw_request
+from service.actions import resolve_task
 from service.engine import settling
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval, Deadline, Dispatch, Escalation, Order, Task
@@ -136,7 +136,7 @@ class Walk:
         request = await self.some(ActionRequest, lambda row: row["state"] not in OVER or self.chance.random() < 0.1)
         if request is None:
             return "nothing to withdraw"
-        await withdraw_request.withdraw(self.world.hub, self.world.police, request["id"], "maker")
+        await self.world.withdraw(request["id"])
         return f"withdraw {request['reference']}"
 
     async def answer(self) -> str:

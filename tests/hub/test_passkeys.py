@@ -2,27 +2,33 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import appeal_steps
 import pytest
 import soft_passkey as soft
+import steps
 import world as worlds
 from soft_passkey import Passkey
 from world import World
 
 from service import clock, errors
-from service.actions import approve_request, changes, enroll_key
+from service.actions import answer_appeal, approve_request, changes, enroll_key, withdraw_request
 from service.engine import evidence as bundles
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval, AuditEntry
 from service.queries import approvals
+from service.schemas.appeals import AppealReply
 from service.schemas.registry import NewKey
 from service.security import evidence, keyring, passkeys, signatures
 from service.security.signatures import Kind, SignatureRefused
 
+EVIDENCE = Path(__file__).parents[2] / "service" / "handbook" / "en" / "evidence.md"
 ORIGIN = "https://hoatoc.example.vn"
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 PAYLOAD = b'{"action":"freeze"}'
@@ -191,6 +197,14 @@ async def test_evidence_with_a_passkeys_signature_is_proved_with_public_keys_alo
         return {check.name for check in evidence.verify(json.dumps(bundle)) if check.wrong}
 
     assert wrong() == set()
+    code = re.search(r"```python\n(.+?)```", EVIDENCE.read_text("utf-8"), re.DOTALL)
+    assert code is not None
+    by_hand: dict[str, Any] = {}
+    exec(code[1], by_hand)
+    known = {each["kid"]: {**each["jwk"], "owner_id": each["owner_id"]} for each in bundle["keys"]}
+    assert [line[:2] for line in by_hand["judged"](bundle, known)][:2] == [("holds", "request"), ("holds", "approval")]
+    (changed,) = [each for each in by_hand["parts"](bundle) if each[0] == "approval"]
+    assert not by_hand["holds"](changed[3], {**changed[4], "more": 1}, known[key.key.thumbprint()])
     (kept,) = [each for each in bundle["keys"] if each["kid"] == key.key.thumbprint()]
     kept["purpose"] = "signature"
     assert "approval.signature" in wrong()
@@ -207,6 +221,11 @@ async def _elsewhere(world: World, key: Passkey, request_id: UUID) -> str:
 async def _other_port(world: World, key: Passkey, request_id: UUID) -> str:
     await enrolled(world, key)
     return await signature(world, key, request_id, origin=f"{ORIGIN}:8443")
+
+
+async def _for_a_drill(world: World, key: Passkey, request_id: UUID) -> str:
+    await enrolled(world, key)
+    return await signature(world, key, request_id, hub="https://drill.hoatoc.example.vn")
 
 
 async def _touched_only(world: World, key: Passkey, request_id: UUID) -> str:
@@ -228,7 +247,7 @@ async def _plain_by_a_passkey(world: World, key: Passkey, request_id: UUID) -> s
     payload = signatures.canonical(await world.filed_bytes(request_id))
     private: Any = key.key.private_key
     kid, now = key.key.thumbprint(), clock.utc_now()
-    return signatures.sign(private, kid, Kind.APPROVAL, payload, at=now, about=str(request_id))
+    return signatures.sign(private, kid, Kind.APPROVAL, payload, at=now, about=str(request_id), audience=ORIGIN)
 
 
 async def _another_body(world: World, key: Passkey, request_id: UUID) -> str:
@@ -237,11 +256,51 @@ async def _another_body(world: World, key: Passkey, request_id: UUID) -> str:
     return key.sign(Kind.APPROVAL, signatures.canonical(json.dumps(other).encode()), clock.utc_now(), request_id)
 
 
+async def _withdrawn(world: World, key: Passkey, where: str) -> str:
+    filed = await world.submit(worlds.freeze())
+    raw = b'{"officer_id":"approver"}'
+    text = key.sign(Kind.WITHDRAWAL, raw, clock.utc_now(), filed.id, origin=where)
+    await withdraw_request.withdraw(world.hub, world.police, filed.id, "approver", raw, text)
+    [row] = await world.rows(ActionRequest, id=filed.id)
+    return str(row["withdrawal_signature"])
+
+
+async def _answered(world: World, key: Passkey, where: str) -> str:
+    filed = await appeal_steps.file(world, await steps.held(world))
+    body = AppealReply(officer_id="approver", text="x")
+    raw = signatures.canonical(body.model_dump_json().encode())
+    text = key.sign(Kind.REPLY, raw, clock.utc_now(), filed.id, origin=where)
+    await answer_appeal.answer(world.hub, world.police, filed.id, body, raw, text)
+    return str((await appeal_steps.row(world, filed.id))["answer_signature"])
+
+
+async def _decided(world: World, key: Passkey, where: str) -> str:
+    filed = await appeal_steps.file(world, await steps.held(world))
+    body = appeal_steps.decision()
+    payload = signatures.canonical(json.dumps(body).encode())
+    text = key.sign(Kind.DECISION, payload, clock.utc_now(), filed.id, origin=where)
+    await appeal_steps.send(world, filed.id, {**body, "signature": text})
+    return str((await appeal_steps.row(world, filed.id))["signature"])
+
+
+@pytest.mark.parametrize("done", [_withdrawn, _answered, _decided])
+async def test_an_officer_withdraws_answers_and_decides_with_a_passkey_of_this_hubs_pages(
+    world: World, done: Callable[[World, Passkey, str], Awaitable[str]]
+) -> None:
+    key = Passkey(ORIGIN)
+    await enrolled(world, key)
+    with pytest.raises(errors.Forbidden, match=r"signature\.origin"):
+        await done(world, key, "https://hoatoc.example.com")
+    kept = await done(world, key, ORIGIN)
+    assert signatures.key_of(kept) == key.key.thumbprint()
+
+
 @pytest.mark.parametrize(
     ("reason", "make"),
     [
         ("origin", _elsewhere),
         ("origin", _other_port),
+        ("audience", _for_a_drill),
         ("user_unverified", _touched_only),
         ("key_unknown", _unknown),
         ("key_unknown", _registered_as_a_file),
@@ -266,9 +325,10 @@ async def test_where_a_hub_has_no_name_no_passkey_signs(world: World) -> None:
     await enrolled(world, key)
     filed = await world.submit(worlds.freeze())
     nameless = dataclasses.replace(world.hub, settings=world.hub.settings.model_copy(update={"issuer": ""}))
-    for made in (key, dataclasses.replace(key, origin=ORIGIN)):
-        with pytest.raises(errors.Forbidden):
-            text = await signature(world, made, filed.id)
+    # No browser signs at such an address; a passkey of some other site is no better.
+    for made, reason in ((key, "malformed"), (dataclasses.replace(key, origin=ORIGIN), "origin")):
+        with pytest.raises(errors.Forbidden, match=rf"signature\.{reason}"):
+            text = await signature(world, made, filed.id, hub=nameless.settings.address)
             await approve_request.approve(nameless, world.police, filed.id, "approver", text)
 
 

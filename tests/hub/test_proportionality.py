@@ -16,7 +16,7 @@ from world import World
 
 from service.engine.hub import Hub
 from service.models import ActionRequest, Approval, Order
-from workflows.terms import OrderState
+from workflows.terms import Action, OrderState, RequestState
 
 WHOLE = {"reason": "Tài khoản thuê mở"}
 
@@ -178,6 +178,8 @@ APPROVE = (
     " SELECT :new, tenant, id, :officer, client_id, :kind, body_sha256, submitted_at FROM requests WHERE id = :request"
 )
 
+ACTIVE = "UPDATE requests SET state = 'active' WHERE id = :request"
+
 
 @pytest.mark.parametrize("action", ["freeze", "preserve", "extend"])
 async def test_the_database_refuses_a_hold_that_one_officer_signed(world: World, action: str) -> None:
@@ -185,6 +187,8 @@ async def test_the_database_refuses_a_hold_that_one_officer_signed(world: World,
     alone = (await world.submit(worlds.freeze())).id
     statement = place(action)
     values = {"request": alone, "like": like["id"]}
+    # Nothing but the second signature is missing.
+    await run(world, ACTIVE, request=alone)
     await is_refused(world, statement, new=uuid4(), **values)
     # His own yes makes no second one, nor does a review, nor one that belongs to another request.
     await run(world, APPROVE, new=uuid4(), officer="maker", kind="approval", request=alone)
@@ -198,12 +202,25 @@ async def test_the_database_refuses_a_hold_that_one_officer_signed(world: World,
     await run(world, statement, new=uuid4(), **values)
 
 
+@pytest.mark.parametrize("state", [state for state in RequestState if state is not RequestState.ACTIVE])
+async def test_the_database_places_nothing_of_a_request_that_is_not_active(world: World, state: RequestState) -> None:
+    filed = await world.active(worlds.freeze())
+    [like] = await world.orders(filed.id)
+    values = {"request": filed.id, "like": like["id"]}
+    await run(world, f"UPDATE requests SET state = '{state}' WHERE id = :id", id=filed.id)
+    for action in Action:
+        await is_refused(world, place(action), new=uuid4(), **values)
+    await run(world, ACTIVE, request=filed.id)
+    for action in Action:
+        await run(world, place(action), new=uuid4(), **values)
+
+
 async def test_the_database_lets_what_is_no_hold_and_what_will_be_reviewed_pass(world: World) -> None:
     [like] = await world.orders((await world.active(worlds.freeze())).id)
     alone = (await world.submit(worlds.freeze())).id
+    await run(world, ACTIVE, request=alone)
     for action in ("lift", "takedown"):
-        statement = place(action)
-        await run(world, statement, new=uuid4(), request=alone, like=like["id"])
+        await run(world, place(action), new=uuid4(), request=alone, like=like["id"])
     await world.submit(steps.emergency())
     assert len(await world.rows(Order)) == 4
 

@@ -1,6 +1,8 @@
 """The commands that sign and prove: what they print is taken by the hub, and a bundle is judged without one."""
 
 import asyncio
+import getpass
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -83,13 +85,16 @@ def test_each_option_signs_one_thing_and_one_alone(run: Run, tmp_path: Path) -> 
     file.write_text('{"outcome": "lifted"}')
     private = key_file(tmp_path, key, "key")
     wanted = {"--approve": Kind.APPROVAL, "--review": Kind.REVIEW, "--answer": Kind.ANSWER}
+    wanted |= {"--withdraw": Kind.WITHDRAWAL, "--reply": Kind.REPLY, "--decide": Kind.DECISION}
+    drill = "https://drill.hoatoc.example.vn"
     for option, kind in wanted.items():
-        unverified = signatures.read(run("sign", str(file), "--key", private, option, "id-1").stdout.strip(), kind)
-        assert (unverified.about, unverified.kid) == ("id-1", key.thumbprint())
+        made = run("sign", str(file), "--key", private, option, "id-1", "--hub", drill).stdout.strip()
+        unverified = signatures.read(made, kind)
+        assert (unverified.about, unverified.audience, unverified.kid) == ("id-1", drill, key.thumbprint())
         public: Any = key.public_key
         signatures.verify(unverified, b'{"outcome":"lifted"}', public)
     twice = run("sign", str(file), "--key", private, "--approve", "a", "--answer", "b")
-    assert twice.exit_code == 1 and "one of" in twice.stderr
+    assert twice.exit_code == 1 and "one option" in twice.stderr
     file.write_text("not JSON")
     assert run("sign", str(file), "--key", private).exit_code == 1
 
@@ -138,14 +143,37 @@ async def test_the_operator_exports_a_file_that_only_he_reads(
     (keys / "vault.key").chmod(0o400)
     file = tmp_path / "evidence.json"
     export = ("evidence", "export", str(order["request_id"]))
-    assert (await asyncio.to_thread(run, *export, "--to", str(file))).exit_code == 0
+    written = await asyncio.to_thread(run, *export, "--to", str(file))
+    assert written.exit_code == 0
+    said = dict(line.split(": ", 1) for line in written.stdout.splitlines())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert said == {
+        "file": str(file),
+        "sha256": digest,
+        "request": str(order["request_id"]),
+        "requests": "1",
+        "orders": "1",
+        "answers": "1",
+        "facts": str(len(json.loads(file.read_text())["requests"][0]["facts"])),
+        "keys": str(len(json.loads(file.read_text())["keys"])),
+    }
     assert file.stat().st_mode & 0o777 == 0o600
     assert run("evidence", "verify", str(file)).exit_code == 0
     again = await asyncio.to_thread(run, *export, "--to", str(file))
     assert again.exit_code == 1 and "exists" in again.stderr, "nothing is overwritten"
-    printed = json.loads((await asyncio.to_thread(run, *export)).stdout)
-    assert printed["requests"] == json.loads(file.read_text())["requests"]
+    printed = (await asyncio.to_thread(run, *export)).stdout
+    first, second = (json.loads(text)["requests"][0]["facts"] for text in (file.read_text(), printed))
+    assert second[:-1] == first and second[-1]["code"] == "evidence.exported"
+    assert json.loads(second[-1]["data"]) == {"sha256": digest}
+    assert second[-1]["actor"]["id"] == getpass.getuser()
+    later = tmp_path / "later.json"
+    later.write_text(printed)
+    assert run("evidence", "verify", str(later)).exit_code == 0
     at_once = await asyncio.to_thread(run, "evidence", "verify", str(order["request_id"]))
     assert at_once.exit_code == 0, at_once.stdout
+    assert (await world.facts(order["request_id"])).count("evidence.exported") == 2, "to verify is not to export"
     unknown = await asyncio.to_thread(run, "evidence", "export", "HT-261124-XXXXXX")
     assert unknown.exit_code == 1 and unknown.stdout == ""
+    nothing = tmp_path / "unknown.json"
+    unknown = await asyncio.to_thread(run, "evidence", "export", "HT-261124-XXXXXX", "--to", str(nothing))
+    assert unknown.exit_code == 1 and not nothing.exists()

@@ -36,7 +36,8 @@ async def test_a_request_an_approval_and_an_answer_signed_by_the_snippet_are_tak
     sign, keys = snippet(page), {name: key.as_dict(private=True) for name, key in api.world.keys.items()}
     body = json.dumps(worlds.freeze(case_number="Đơn 01/2026"), ensure_ascii=False, indent=2)
     headers = {"Content-Type": "application/json", "Idempotency-Key": f"snippet-{page[:2]}-1"}
-    signature = sign(keys["maker"], "request", body)
+    hub = api.hub.settings.address
+    signature = sign(keys["maker"], "request", body, hub)
     filed = await api.http.post(
         "/v1/requests",
         content=body.encode(),
@@ -46,7 +47,7 @@ async def test_a_request_an_approval_and_an_answer_signed_by_the_snippet_are_tak
     path, request_id = filed.headers["location"], filed.json()["id"]
     received = await api.get(f"{path}/body", api.police)
     assert (received.status_code, received.content) == (200, body.encode())
-    yes = {"officer_id": "approver", "signature": sign(keys["approver"], "approval", received.content, request_id)}
+    yes = {"officer_id": "approver", "signature": sign(keys["approver"], "approval", received.content, hub, request_id)}
     approved = await api.post(f"{path}/approvals", api.police, yes)
     assert (approved.status_code, approved.json()["state"]) == (201, "active"), approved.text
     (order,) = await api.world.orders(UUID(request_id))
@@ -57,7 +58,7 @@ async def test_a_request_an_approval_and_an_answer_signed_by_the_snippet_are_tak
         headers={
             **api.bank.headers,
             "Content-Type": "application/json",
-            "Hoatoc-Signature": sign(keys["vietcombank"], "answer", answer, str(order["id"])),
+            "Hoatoc-Signature": sign(keys["vietcombank"], "answer", answer, hub, str(order["id"])),
         },
     )
     assert (told.status_code, told.json()["state"]) == (201, "executed"), told.text

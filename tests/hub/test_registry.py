@@ -12,7 +12,7 @@ from builders import Builder
 from conftest import FastForward
 from registry_forms import ADMIN
 
-from service import audit, directory, errors
+from service import audit, clock, db, directory, errors
 from service.actions import (
     add_contact,
     enroll_client,
@@ -21,6 +21,7 @@ from service.actions import (
     load_directory,
     register_endpoint,
     remove_contact,
+    renew_officer,
     resume,
     revoke_key,
     rotate_endpoint_secret,
@@ -227,6 +228,39 @@ async def test_an_agencys_administrator_reaches_its_own_agency_only_and_starts_n
     with pytest.raises(ScopeMissing):
         await enroll_client.enroll(hub, own, "agency-a", forms.client(role=Role.MAKER))
     assert not (await build.row(Officer, id="officer-n")).active
+
+
+async def test_an_appointment_is_renewed_before_or_after_its_end_and_nothing_else_changes(
+    hub: Hub, build: Builder, fast_forward: FastForward
+) -> None:
+    for name in ("agency-a", "agency-b"):
+        await build.participant(name, Sector.AGENCY)
+    async with hub.database.read() as conn:
+        until = await db.now(conn) + timedelta(days=1)
+    await enroll_officer.enroll(hub, ADMIN, "agency-a", forms.officer().model_copy(update={"appointed_until": until}))
+    await suspend.suspend(hub, ADMIN, "agency-a", forms.stop(SuspendedKind.OFFICER, "officer-n"))
+    before = await build.row(Officer, id="officer-n")
+    await fast_forward(days=2)
+    later = until + timedelta(days=30)
+    answer = await renew_officer.renew(hub, ADMIN, "agency-a", "officer-n", later)
+    after = await build.row(Officer, id="officer-n")
+    assert (answer.appointed_until, answer.active) == (later, False)
+    assert dict(after._mapping) == {**before._mapping, "appointed_until": later}
+    [renewed] = [fact for fact in await told(hub, "agency-a") if fact.get("what") == "officer.renewed"]
+    assert {name: renewed[name] for name in ("officer_id", "before", "appointed_until")} == {
+        "officer_id": "officer-n",
+        "before": clock.written(until),
+        "appointed_until": clock.written(later),
+    }
+    with pytest.raises(errors.InvalidInput) as past:
+        await renew_officer.renew(hub, ADMIN, "agency-a", "officer-n", until)
+    assert fields(past) == [("/appointed_until", "appointed_until.past")]
+    for agency, officer in (("agency-b", "officer-n"), ("agency-a", "nobody"), ("nobody", "officer-n")):
+        with pytest.raises(errors.NotFound):
+            await renew_officer.renew(hub, ADMIN, agency, officer, later)
+    with pytest.raises(ScopeMissing):
+        await renew_officer.renew(hub, forms.agency_admin("agency-a"), "agency-a", "officer-n", later)
+    assert (await build.row(Officer, id="officer-n")).appointed_until == later
 
 
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.HUB_ADMIN, Role.AGENCY_ADMIN}))

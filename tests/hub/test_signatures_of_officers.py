@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import appeal_steps
 import pytest
 import sqlalchemy as sa
 import steps
@@ -21,11 +22,19 @@ from joserfc.jwk import ECKey
 from world import World
 
 from service import audit, clock, errors
-from service.actions import acknowledge_order, approve_request, submit_request
+from service.actions import (
+    acknowledge_order,
+    answer_appeal,
+    approve_request,
+    decide_appeal,
+    submit_request,
+    withdraw_request,
+)
 from service.engine.hub import Hub
 from service.models import (
     Acknowledgement,
     ActionRequest,
+    Appeal,
     Approval,
     AuditEntry,
     Case,
@@ -38,12 +47,25 @@ from service.models import (
     Target,
     Task,
 )
+from service.schemas.appeals import AppealDecision, AppealReply
 from service.schemas.orders import AcknowledgementBody
 from service.security import signatures
 from service.security.signatures import Kind
 from workflows.terms import OrderState, RequestState
 
-EVERYTHING = (ActionRequest, Case, Target, Approval, Order, Acknowledgement, Deadline, Dispatch, Task, IdempotencyKey)
+EVERYTHING = (
+    ActionRequest,
+    Appeal,
+    Case,
+    Target,
+    Approval,
+    Order,
+    Acknowledgement,
+    Deadline,
+    Dispatch,
+    Task,
+    IdempotencyKey,
+)
 
 
 @pytest.fixture
@@ -70,7 +92,8 @@ class Verb:
         """The header of a good signature made now, with ``changes``; a member that is changed to None is left out."""
         key = self.world.keys[self.signer]
         members = {"alg": "ES256", "typ": str(self.kind), "kid": key.thumbprint(), "iat": int(now().timestamp())}
-        members |= {"jti": uuid4().hex} | ({"sub": str(self.about)} if self.about else {})
+        members |= {"jti": uuid4().hex, "aud": self.world.hub.settings.address}
+        members |= {"sub": str(self.about)} if self.about else {}
         return {name: value for name, value in {**members, **changes}.items() if value is not None}
 
     def signed(
@@ -141,7 +164,45 @@ async def answer(world: World) -> Verb:
     return Verb(world, Kind.ANSWER, bank.tenant, raw, order["id"], audit.tenant_chain(bank.tenant), act)
 
 
-VERBS = [filing, approval, review, answer]
+async def withdrawal(world: World) -> Verb:
+    filed = await world.submit(worlds.freeze())
+    raw = b'{ "officer_id": "maker" }'
+
+    async def act(signature: str | None) -> Any:
+        return await withdraw_request.withdraw(world.hub, world.police, filed.id, "maker", raw, signature)
+
+    return Verb(world, Kind.WITHDRAWAL, "maker", raw, filed.id, audit.request_chain(filed.id), act)
+
+
+async def reply(world: World) -> Verb:
+    order = await steps.held(world)
+    filed = await appeal_steps.file(world, order)
+    body = {"officer_id": "maker", "text": "150000000 đồng: đang xác minh."}
+    raw = json.dumps(body, indent=2).encode()
+    shape = AppealReply.model_validate(body)
+
+    async def act(signature: str | None) -> Any:
+        return await answer_appeal.answer(world.hub, world.police, filed.id, shape, raw, signature)
+
+    return Verb(world, Kind.REPLY, "maker", raw, filed.id, audit.request_chain(order["request_id"]), act)
+
+
+async def decision(world: World) -> Verb:
+    order = await steps.held(world)
+    filed = await appeal_steps.file(world, order)
+    body = appeal_steps.decision(text="150000000 đồng")
+    raw = json.dumps(body).encode()
+
+    async def act(signature: str | None) -> Any:
+        # The door looks at the form of the member before the verb does.
+        signed = AppealDecision.model_validate(body).model_copy(update={"signature": signature})
+        sent = json.dumps({**body, "signature": signature}).encode()
+        return await decide_appeal.decide(world.hub, world.police, filed.id, signed, sent)
+
+    return Verb(world, Kind.DECISION, "approver", raw, filed.id, audit.request_chain(order["request_id"]), act)
+
+
+VERBS = [filing, approval, review, answer, withdrawal, reply, decision]
 
 
 def malformed(verb: Verb) -> dict[str, str]:
@@ -176,6 +237,8 @@ def malformed(verb: Verb) -> dict[str, str]:
         "iat true": verb.signed(iat=True),
         "iat beyond time": verb.signed(iat=10**18),
         "sub": verb.signed(**wrong_about),
+        "two hubs": verb.signed(aud=[verb.world.hub.settings.address]),
+        "an empty aud": verb.signed(aud=""),
     }
 
 
@@ -202,6 +265,12 @@ def about_something_else(verb: Verb) -> dict[str, str]:
     return {"a twin": verb.signed(sub=str(uuid4())), "in capitals": verb.signed(sub=str(verb.about).upper())}
 
 
+def for_another_hub(verb: Verb) -> dict[str, str]:
+    own = verb.world.hub.settings.address
+    others = {"a drill": "https://drill.hoatoc.example.vn", "a slash": f"{own}/", "capitals": own.upper()}
+    return {"none named": verb.signed(aud=None), **{name: verb.signed(aud=hub) for name, hub in others.items()}}
+
+
 def at_another_time(seconds: int) -> Callable[[Verb], dict[str, str]]:
     return lambda verb: {f"{seconds} s": verb.signed(iat=int(now().timestamp()) + seconds)}
 
@@ -217,7 +286,7 @@ def of_something_else(verb: Verb) -> dict[str, str]:
     header, _, signature = verb.signed().split(".")
     _, _, other = verb.signed().split(".")
     return {
-        "one digit": verb.signed(raw=verb.raw.replace(b"150000000", b"150000001")),
+        "one character": verb.signed(raw=verb.raw.replace(b"150000000", b"150000001").replace(b'"maker"', b'"taker"')),
         "one member less": verb.signed(raw=json.dumps(dict(list(members.items())[:-1])).encode()),
         "one member more": verb.signed(raw=json.dumps({**members, "note": ""}).encode()),
         "another header": f"{header}..{other}",
@@ -233,6 +302,7 @@ BAD: list[tuple[str, Callable[[Verb], dict[str, Any]]]] = [
     ("algorithm", of_another_algorithm),
     ("type", of_another_type),
     ("about", about_something_else),
+    ("audience", for_another_hub),
     ("old", at_another_time(-901)),
     ("ahead", at_another_time(30)),
     ("key_unknown", by_a_strange_key),

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from world import AGENCY, World
 
 from service import audit, db, errors
-from service.actions import suspend, withdraw_request
+from service.actions import suspend
 from service.engine import writer
 from service.engine.hub import Hub
 from service.models import ActionRequest, AuditEntry, Client, Order, PublicKey
@@ -85,7 +85,7 @@ async def prepared(world: World, verb: str) -> Coroutine[Any, Any, Any]:
         filed = await world.submit(worlds.freeze())
         if verb == "approve":
             return world.approve(filed.id)
-        return withdraw_request.withdraw(world.hub, world.police, filed.id, "maker")
+        return world.withdraw(filed.id)
     if verb == "review":
         filed = await world.submit(steps.emergency())
         return world.review(filed.id)

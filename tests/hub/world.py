@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 from pydantic import TypeAdapter
 
 from service import clock, db, directory
-from service.actions import acknowledge_order, approve_request, submit_request
+from service.actions import acknowledge_order, approve_request, submit_request, withdraw_request
 from service.engine import firing, order_keys
 from service.engine.hub import OPERATOR, Hub
 from service.models import (
@@ -155,7 +155,8 @@ class World:
         private: Any = key.private_key
         payload = signatures.canonical(raw)
         about = None if about is None else str(about)
-        return signatures.sign(private, key.thumbprint(), kind, payload, at=clock.utc_now(), about=about)
+        at, audience = clock.utc_now(), self.hub.settings.address
+        return signatures.sign(private, key.thumbprint(), kind, payload, at=at, about=about, audience=audience)
 
     async def filed_bytes(self, request_id: UUID) -> bytes:
         """Return the bytes of a request as they were received."""
@@ -171,6 +172,12 @@ class World:
         """Review an emergency hold as its second officer."""
         signature = self.sign(Kind.REVIEW, await self.filed_bytes(request_id), officer, request_id)
         await approve_request.review(self.hub, self.police, request_id, officer, signature)
+
+    async def withdraw(self, request_id: UUID, officer: str = "maker", who: Principal | None = None) -> None:
+        """Take a request back in the name of one of the agency's officers."""
+        raw = json.dumps({"officer_id": officer}).encode()
+        signature = self.sign(Kind.WITHDRAWAL, raw, officer if officer in self.keys else "maker", request_id)
+        await withdraw_request.withdraw(self.hub, who or self.police, request_id, officer, raw, signature)
 
     async def _member(self, conn: Any, name: str, now: Any) -> None:
         orders, notices = uuid4(), uuid4()

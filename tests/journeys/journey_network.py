@@ -94,7 +94,8 @@ class Police:
     ) -> None:
         self._officers = officers
         self.client = HubClient(address, timeout=15.0, largest=LARGEST)
-        self._tokens = Tokens(self.client, client_id, key, issuer or address)
+        self._issuer = issuer or address
+        self._tokens = Tokens(self.client, client_id, key, self._issuer)
 
     async def submit(self, body: Mapping[str, Any], key: str | None = None) -> HubAnswer:
         """File a request that its officer signs; raises ``DeliveryFailed`` where no answer came."""
@@ -111,8 +112,8 @@ class Police:
     def _sign(self, kind: Kind, body: Mapping[str, Any], officer_id: str, about: str | None = None) -> str:
         key = self._officers[officer_id]
         private: Any = key.private_key
-        payload = signatures.canonical(json.dumps(body).encode())
-        return signatures.sign(private, key.thumbprint(), kind, payload, at=clock.utc_now(), about=about)
+        payload, at = signatures.canonical(json.dumps(body).encode()), clock.utc_now()
+        return signatures.sign(private, key.thumbprint(), kind, payload, at=at, about=about, audience=self._issuer)
 
     async def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HubAnswer:
         """POST anything."""

@@ -24,11 +24,12 @@ def judged(
     seen: dict[BoundSubject, Load],
     amount: int = 0,
     *own: Bound,
+    targets: int = 1,
     kind: BoundKind = HOLDS,
     usual: dict[BoundSubject, Usual] | None = None,
 ) -> tuple[Excess, ...]:
     limits = {subject: bounds.limit(own, subject, kind, (usual or {}).get(subject), NOW) for subject in seen}
-    return bounds.excess(limits, seen, amount)
+    return bounds.excess(limits, seen, Load(targets, amount))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,14 @@ def test_the_default_bounds_let_so_much_pass_and_hold_the_next(
         Excess(f"{subject}_count"),
         Excess(f"{subject}_amount"),
     )
+
+
+def test_a_request_of_many_targets_is_as_much_as_many_requests() -> None:
+    assert judged({OFFICER: Load(0, 0)}, targets=20) == ()
+    assert judged({OFFICER: Load(0, 0)}, targets=21) == (Excess.OFFICER_COUNT,)
+    assert judged({OFFICER: Load(11, 0)}, targets=9) == ()
+    assert judged({OFFICER: Load(11, 0)}, targets=10) == (Excess.OFFICER_COUNT,)
+    assert judged({AGENCY: Load(51, 0)}, targets=50) == (Excess.AGENCY_COUNT,)
 
 
 def test_what_moves_no_money_is_never_too_much_of_it() -> None:

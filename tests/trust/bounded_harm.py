@@ -19,7 +19,7 @@ from world import AGENCY, World
 from service import db
 from service.audit import Log
 from service.engine import baselines, dossier, holding
-from service.models import ActionRequest, Approval, Officer
+from service.models import ActionRequest, Approval, Officer, Target
 from workflows.terms import RequestState
 
 DAYS = 30
@@ -78,11 +78,11 @@ class Oracle:
         (self.confirmed if held else self.gone_out).append(asked)
 
     def learn(self, at: datetime) -> None:
-        """Learn what is usual from the busy hours of the month before ``at``."""
+        """Learn what is usual from the busy hours of the month before ``at``; its last day teaches nothing yet."""
         hours: dict[tuple[str, str], dict[datetime, list[int]]] = defaultdict(lambda: defaultdict(list))
         since: dict[tuple[str, str], datetime] = {}
         for one in (*self.gone_out, *self.confirmed):
-            if one.at <= at - timedelta(days=DAYS):
+            if not at - timedelta(days=DAYS) < one.at <= at - timedelta(days=1):
                 continue
             for subject in one.subjects:
                 hours[subject][one.at.replace(minute=0, second=0, microsecond=0)].append(one.amount)
@@ -109,6 +109,7 @@ class Month:
         self.wrong: list[str] = []
         self._request: Mapping[str, Any] = {}
         self._approval: Mapping[str, Any] = {}
+        self._target: Mapping[str, Any] = {}
         self._dossier: dossier.Dossier
 
     async def settle_in(self) -> None:
@@ -129,6 +130,7 @@ class Month:
         await world.approve(filed.id)
         [self._request] = await world.rows(ActionRequest, id=filed.id)
         [self._approval] = await world.rows(Approval, request_id=filed.id)
+        [self._target] = await world.rows(Target, request_id=filed.id)
         async with world.hub.database.read() as conn:
             self._dossier = (await dossier.load(conn, [filed.id]))[filed.id]
         # It belongs to nobody's month.
@@ -182,6 +184,7 @@ class Month:
         mine = {"officer_id": asked.maker, "amount": asked.amount, "submitted_at": asked.at, "activated_at": None}
         row = {**self._request, **mine, "id": request_id, "reference": request_id.hex[:20]}
         await db.insert_rows(conn, table(ActionRequest), [{**row, "state": RequestState.AWAITING_APPROVAL}])
+        await db.insert_rows(conn, table(Target), [{**self._target, "id": uuid4(), "request_id": request_id}])
         approval = {"id": uuid4(), "request_id": request_id, "officer_id": asked.approver, "approved_at": asked.at}
         await db.insert_rows(conn, table(Approval), [{**self._approval, **approval}])
         log = await Log.open(conn, asked.at, [holding.chain(AGENCY)])

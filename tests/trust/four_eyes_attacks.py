@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey
 from world import World
 
 from service import clock, db, errors
-from service.actions import approve_request, withdraw_request
+from service.actions import approve_request
 from service.engine.hub import Hub
 from service.models import ActionRequest, Officer, Participant, PublicKey
 from service.security import signatures
@@ -80,7 +80,8 @@ class Attacks:
         """Sign an approval of a request as somebody; whatever is passed is what is wrong with it."""
         key = key or self.world.keys[who]
         members = {"alg": "ES256", "typ": str(Kind.APPROVAL), "kid": self.world.keys[who].thumbprint()}
-        members |= {"iat": int(clock.utc_now().timestamp()), "jti": uuid4().hex, "sub": str(request_id), **header}
+        members |= {"iat": int(clock.utc_now().timestamp()), "jti": uuid4().hex, "sub": str(request_id)}
+        members |= {"aud": self.world.hub.settings.address, **header}
         payload = signatures.canonical(raw or await self.world.filed_bytes(request_id))
         encoded = _encode(json.dumps(members).encode())
         private: Any = key.private_key
@@ -241,7 +242,7 @@ class Attacks:
 
     async def after_its_withdrawal(self, one: UUID) -> None:
         signature = await self.sign(one, "approver")
-        await withdraw_request.withdraw(self.world.hub, self.world.police, one, "maker")
+        await self.world.withdraw(one)
         await self.attempt(one, "approver", signature)
 
     async def one_signature_on_two(self, one: UUID, twin: UUID) -> list[UUID]:

@@ -33,8 +33,8 @@ PATIENCE = timedelta(hours=2)
 ENDS = (Stage.END, Stage.REVIEW)
 # What P13 allows for a lift to be on its way.
 AT_ONCE = timedelta(seconds=60)
-# The longest wait between two attempts, with its jitter, for a bank that was down when its lift was sent.
-RETRY = timedelta(minutes=12)
+# The longest wait between two attempts, with its jitter and the walk's own step, for a bank that was down at its lift.
+RETRY = timedelta(minutes=12) + AT_ONCE
 BANKS = {"vietcombank": "970436", "techcombank": "970407", "bidv": "970418"}
 HOLDING = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED, OrderState.EXECUTED)
 LIFT, FREEZE = "vn.hoatoc.order.lift", "vn.hoatoc.order.freeze"

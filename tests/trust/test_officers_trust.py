@@ -11,7 +11,7 @@ from builders import table
 from world import World
 
 from service import db, errors
-from service.actions import approve_request, withdraw_request
+from service.actions import approve_request
 from service.engine.hub import Hub
 from service.models import Officer, Order
 from workflows.terms import RequestState
@@ -61,7 +61,7 @@ async def test_an_officer_whom_another_member_enrolled_is_as_unknown_as_nobody(w
     for attempt in (
         world.submit(worlds.freeze(officer_id="stranger")),
         approve_request.approve(world.hub, world.police, filed.id, "stranger", "eyJ9..eyJ9"),
-        withdraw_request.withdraw(world.hub, world.police, filed.id, "stranger"),
+        world.withdraw(filed.id, "stranger"),
     ):
         with pytest.raises(errors.InvalidInput) as refused:
             await attempt

@@ -327,7 +327,7 @@ def forge_everybody(bundle: Bundle) -> None:
         made = forged[true.kid]
         payload = signatures.canonical(text.encode())
         holder["signature"] = signatures.sign(
-            made.private, made.kid, kind, payload, at=true.signed_at, about=true.about
+            made.private, made.kid, kind, payload, at=true.signed_at, about=true.about, audience=true.audience
         )
 
 

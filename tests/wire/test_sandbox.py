@@ -199,7 +199,7 @@ def order(
         "answer_url": f"/v1/orders/{order_id}/acknowledgements",
     } | body
     at = datetime(2026, 11, 23, tzinfo=UTC)
-    signature = signatures.sign(ORDER_KEY, signatures.ORDER, json.dumps(content).encode(), order_id)
+    signature = signatures.sign(ORDER_KEY, signatures.ORDER, json.dumps(content).encode(), order_id, None)
     return Message(
         f"msg_{number:032x}",
         f"vn.hoatoc.order.{action}",
@@ -312,7 +312,7 @@ async def test_an_order_that_the_hub_itself_did_not_sign_gets_401_and_has_no_eff
 
 
 def signed_by(key: ECKey, typ: str = signatures.ORDER) -> str:
-    return signatures.sign(key, typ, json.dumps(dict(order().body)).encode(), "order-1")
+    return signatures.sign(key, typ, json.dumps(dict(order().body)).encode(), "order-1", None)
 
 
 async def test_the_hubs_keys_are_fetched_once_and_an_order_waits_while_they_cannot_be(play: Play) -> None:
@@ -344,6 +344,7 @@ async def test_each_attempt_at_an_answer_is_signed_anew_over_what_it_says(play: 
             "iat": 0,
             "jti": "",
             "sub": "order-1",
+            "aud": "https://hub.example",
         }
         assert abs(said["iat"] - time.time()) < 10
     assert len(set(scene.hub.signatures)) == 2

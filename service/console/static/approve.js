@@ -5,7 +5,7 @@
   const form = document.getElementById("signing");
   if (!form) return;
   const signing = window.hoatocSigning;
-  const { kind, about, site, algorithm } = form.dataset;
+  const { kind, about, hub, site, algorithm } = form.dataset;
   const said = document.getElementById("signing-said");
   const started = performance.now();
 
@@ -35,7 +35,7 @@
     enable(false);
     say("busy", "info");
     const text = await content();
-    const signature = text === null ? say("changed", "bad") : await make({ kind, about, content: text, at: now() });
+    const signature = text === null ? say("changed", "bad") : await make({ kind, about, hub, content: text, at: now() });
     if (signature) {
       say("sent", "info");
       form.elements.signature.value = signature;

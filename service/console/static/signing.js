@@ -25,9 +25,9 @@ window.hoatocSigning = (() => {
   const thumbprint = async ({ crv, kty, x, y }) => encode(await digest(utf8(JSON.stringify({ crv, kty, x, y }))));
 
   // The protected header and what is signed under it (RFC 7515, 5.1); the content travels beside the signature.
-  const opening = ({ alg, kind, kid, about, at, content }) => {
+  const opening = ({ alg, kind, kid, about, hub, at, content }) => {
     const jti = encode(crypto.getRandomValues(new Uint8Array(16)));
-    const header = encode(utf8(JSON.stringify({ alg, typ: kind, kid, iat: at, jti, sub: about })));
+    const header = encode(utf8(JSON.stringify({ alg, typ: kind, kid, iat: at, jti, sub: about, aud: hub })));
     return { header, input: utf8(`${header}.${encode(utf8(content))}`) };
   };
 

@@ -1,0 +1,40 @@
+"""The evidence about a request leaves the hub: the sealed file, and the fact of who made it and with which digest."""
+
+import hashlib
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit
+from service.actions import standing
+from service.engine import evidence, writer
+from service.engine.hub import Hub
+from service.models import ActionRequest, table_of
+from service.security.principals import Principal
+from service.security.scopes import Scope
+from workflows.terms import Fact
+
+_REQUESTS = table_of(ActionRequest)
+
+
+async def export(hub: Hub, principal: Principal, name: str) -> str:
+    """Return the bundle about the request with this id or reference, once it is on record that it was made.
+
+    The fact is of the same transaction, on the request's own chain, so its agency sees it. The file cannot hold the
+    fact of its own making, and holds those of all files before it. Raises ``ScopeMissing``, ``NotFound`` and KeyUnfit.
+    """
+    principal.require(Scope.REGISTRY_WRITE)
+
+    async def unit(conn: AsyncConnection) -> str:
+        request_id = await evidence.find(conn, name)
+        chain = audit.request_chain(request_id)
+        log = await writer.lock(conn, [chain])
+        await standing.check(conn, principal)
+        text = await evidence.bundle(conn, hub, request_id, log.at)
+        tenant = (await conn.execute(sa.select(_REQUESTS.c.tenant).where(_REQUESTS.c.id == request_id))).scalar_one()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        log.record(chain, Fact.EVIDENCE_EXPORTED, principal.actor(), tenant, request_id=request_id, sha256=digest)
+        await log.flush()
+        return text
+
+    return await standing.run(hub, principal, unit)
