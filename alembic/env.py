@@ -11,6 +11,8 @@ from service.settings import Settings
 
 # So that a migration that waits for a lock gives up instead of queueing every request behind itself.
 _LOCK_TIMEOUT = "SET lock_timeout = '5s'"
+# Row-level security is forced on the owner too: a migration that changes rows would find none without this.
+_REACH = "SELECT set_config('hoatoc.reach', 'hub', true)"
 
 
 def run(connection: sa.Connection) -> None:
@@ -24,12 +26,13 @@ def run(connection: sa.Connection) -> None:
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text(_LOCK_TIMEOUT))
+            connection.execute(sa.text(_REACH))
         context.run_migrations()
 
 
 async def run_by_settings() -> None:
     """Open the database that the settings name and migrate it."""
-    engine = create_async_engine(Settings().url)
+    engine = create_async_engine(Settings().owner_url)
     async with engine.connect() as connection:
         await connection.run_sync(run)
         await connection.commit()

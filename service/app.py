@@ -10,7 +10,7 @@ from adapters.notice import Mail
 from adapters.registry import Adapters
 from adapters.transport import Transport
 from adapters.webhook import Webhook
-from service import __version__, clock, console, migrations
+from service import __version__, clock, console, db, log, migrations, row_security
 from service.api import appeals, escalations, health, oauth, orders, registry, requests, tasks
 from service.api import signing_keys as signing_keys_door
 from service.db import Database
@@ -25,6 +25,8 @@ from service.web import guards
 from service.web.limits import Limits
 from service.worker import Worker
 
+_log = log.get(__name__)
+
 # A participant answers a hundred orders in one burst; a police client files one request at a time.
 _ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE = 200, 6_000
 
@@ -32,16 +34,19 @@ _ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE = 200, 6_000
 async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
     """Open a node's means. Raises ``SchemaMismatch`` unless the database is at this build's schema.
 
+    Raises ``Unprotected`` where policies do not bind the login that it works as; the demo is told, and goes on.
+
     ``migrate`` brings the database there first: for the embedded edition, which nobody else uses.
     """
     tokens.assert_backend()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     settings.keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if migrate:
+        await _migrate(settings)
     database = Database(settings.url, settings.database_pool)
     try:
-        if migrate:
-            await migrations.upgrade(database)
         await migrations.check(database)
+        await _check_role(settings, database)
     except BaseException:
         await database.close()
         raise
@@ -62,12 +67,29 @@ async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
     return hub
 
 
+async def _migrate(settings: Settings) -> None:
+    database = Database(settings.owner_url, pool=2)
+    try:
+        await migrations.upgrade(database)
+    finally:
+        await database.close()
+
+
+async def _check_role(settings: Settings, database: Database) -> None:
+    async with database.read(db.NOBODY) as conn:
+        found = await row_security.faults(conn)
+    if found and settings.profile == "production":
+        raise row_security.Unprotected(found)
+    for fault in found:
+        _log.warning("isolation.void", code=fault.code, detail=fault.detail)
+
+
 async def _show_keys(hub: Hub) -> None:
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         missing = await order_keys.unregistered(conn, hub)
     # Read first: a command that only looks writes nothing into a database that another process works on.
     if missing:
-        await hub.writer.run(lambda conn: order_keys.register(conn, hub))
+        await hub.writer.run(lambda conn: order_keys.register(conn, hub), reach=db.HUB)
 
 
 async def close_hub(hub: Hub) -> None:

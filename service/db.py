@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,6 +22,29 @@ Unit = Callable[[AsyncConnection], Awaitable[T]]
 _TRY_AGAIN = {"40001", "40P01", "57P01", "57P02", "57P03"}
 _ATTEMPTS = 5
 _INSTANT = UTCDateTime()
+# True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
+_REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whose rows a transaction reaches on PostgreSQL, whatever its statements ask for (ADR 0026).
+
+    ``kind`` is ``tenant`` (rows of ``tenant`` and those addressed to it), ``hub`` (all rows) or ``nobody`` (none).
+    SQLite knows no such thing: there the conditions of ``queries/visibility`` stand alone.
+    """
+
+    kind: str
+    tenant: str = ""
+
+    @classmethod
+    def of(cls, tenant: str) -> "Reach":
+        """Reach the rows of one member of the network."""
+        return cls("tenant", tenant)
+
+
+HUB = Reach("hub")
+NOBODY = Reach("nobody")
 
 
 class Database:
@@ -48,14 +72,15 @@ class Database:
             self._reader = self._writer
 
     @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection for reading; what is written on it is rolled back."""
+    async def read(self, reach: Reach) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for reading the rows within ``reach``; what is written on it is rolled back."""
         async with self._reader.connect() as conn:
+            await extend(conn, reach)
             yield conn
             await conn.rollback()
 
-    async def write(self, unit: Unit[T]) -> T:
-        """Run ``unit`` in one transaction, commit, and only then return what it returned.
+    async def write(self, unit: Unit[T], reach: Reach) -> T:
+        """Run ``unit`` in one transaction within ``reach``, commit, and only then return what it returned.
 
         A unit that the database asks to repeat (serialization, deadlock, a lost connection before the commit) runs
         again on a fresh transaction, five times at most; it must therefore have no effect outside the database.
@@ -65,6 +90,7 @@ class Database:
             committing = False
             try:
                 async with self._writer.connect() as conn:
+                    await extend(conn, reach)
                     result = await unit(conn)
                     committing = True
                     await _commit(conn)
@@ -91,6 +117,16 @@ async def now(conn: AsyncConnection) -> datetime:
     """Return the database's instant: the only clock that deadlines obey (tests replace ``hub_now()``)."""
     instant: datetime = (await conn.execute(sa.select(sa.func.hub_now(type_=_INSTANT)))).scalar_one()
     return instant
+
+
+async def extend(conn: AsyncConnection, reach: Reach) -> None:
+    """Change whose rows the rest of this transaction reaches.
+
+    A unit starts with the caller's own reach. It is extended to ``HUB`` where the consequences begin (orders at other
+    members, holds of other agencies that overlap), after all that the caller named was found within its own.
+    """
+    if conn.dialect.name == "postgresql":
+        await conn.execute(_REACH, {"kind": reach.kind, "tenant": reach.tenant})
 
 
 async def insert_rows(conn: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

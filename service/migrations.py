@@ -9,6 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
 from service.db import Database
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -41,12 +42,12 @@ async def upgrade(database: Database) -> None:
     async def unit(conn: AsyncConnection) -> None:
         await conn.run_sync(lambda connection: command.upgrade(config(connection), "head"))
 
-    await database.write(unit)
+    await database.write(unit, db.HUB)
 
 
 async def check(database: Database) -> None:
     """Raise ``SchemaMismatch`` unless the database's schema is exactly this build's."""
-    async with database.read() as conn:
+    async with database.read(db.NOBODY) as conn:
         found = await conn.run_sync(lambda connection: MigrationContext.configure(connection).get_current_revision())
     if found != head():
         raise SchemaMismatch(found, head())

@@ -20,6 +20,10 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="postgresql+asyncpg://… for production; unset: SQLite in data_dir"
     )
+    migration_url: str | None = Field(
+        default=None,
+        description="the login that owns the tables, for `hoatoc db upgrade` alone; unset: HOATOC_DATABASE_URL's",
+    )
     profile: Literal["production", "demo"] = Field(
         default="production", description="demo lets sandbox participants live on loopback ports"
     )
@@ -41,7 +45,7 @@ class Settings(BaseSettings):
     in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("smtp_host", "database_url", mode="before")
+    @field_validator("smtp_host", "database_url", "migration_url", mode="before")
     @classmethod
     def _unset(cls, value: str | None) -> str | None:
         """Take an empty variable, as compose files pass it, for one that is not set."""
@@ -53,6 +57,11 @@ class Settings(BaseSettings):
         if self.database_url:
             return self.database_url
         return f"sqlite+aiosqlite:///{(self.data_dir / 'hoatoc.sqlite3').resolve()}"
+
+    @property
+    def owner_url(self) -> str:
+        """The URL with the login that owns the tables: it brings the schema up to date and does nothing else."""
+        return self.migration_url or self.url
 
     @property
     def embedded(self) -> bool:

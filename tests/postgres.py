@@ -5,6 +5,7 @@ without a command it prints the URL and serves until Ctrl-C. With ``--no-fsync``
 """
 
 import argparse
+import asyncio
 import contextlib
 import os
 import pwd
@@ -18,8 +19,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
+
 VARIABLE = "HOATOC_TEST_POSTGRES"
 USER = "hoatoc"
+# As in production: the schema is one login's, and the hub works as another, a member of the role that owns nothing.
+OWNER, LOGIN, ROLE = "hoatoc_test_owner", "hoatoc_test_hub", "hoatoc_app"
 START_WITHIN = 30.0
 
 
@@ -78,6 +83,7 @@ def running(*, fsync: bool = True) -> Iterator[str]:
             )
         try:
             _wait_for(server, port, folder / "log")
+            asyncio.run(_make_roles(port))
             yield f"postgresql+asyncpg://{USER}@127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGINT)
@@ -100,6 +106,16 @@ def _initialise(initdb: list[str], data: Path) -> None:
     )
     if made.returncode:
         raise NoPostgres(f"initdb failed: {made.stderr.strip()}")
+
+
+async def _make_roles(port: int) -> None:
+    connection = await asyncpg.connect(host="127.0.0.1", port=port, user=USER, database="postgres")
+    try:
+        await connection.execute(
+            f"CREATE ROLE {ROLE} NOLOGIN; CREATE ROLE {OWNER} LOGIN; CREATE ROLE {LOGIN} LOGIN IN ROLE {ROLE}"
+        )
+    finally:
+        await connection.close()
 
 
 def _free_port() -> int:

@@ -15,6 +15,7 @@ from service.engine import dossier, messages, overlaps, placing, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
 from service.models import Acknowledgement, Dispatch, Order, table_of
+from service.queries import visibility
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
 from service.security import signatures
 from service.security.principals import Principal
@@ -43,6 +44,8 @@ async def acknowledge(
 
     async def unit(conn: AsyncConnection) -> AcknowledgementAccepted:
         order = await _order(conn, principal, order_id)
+        # The answer moves what is the agency's: the order's request, its clocks, and holds of others that it meets.
+        await db.extend(conn, db.HUB)
         original = await _order_of(conn, order["original_id"]) if order["original_id"] else None
         requests = [order["request_id"], *([original["request_id"]] if original else [])]
         onward = await _onward(conn, hub, body, order)
@@ -103,7 +106,7 @@ async def acknowledge(
 
 
 async def _order(conn: AsyncConnection, principal: Principal, order_id: UUID) -> Row:
-    query = sa.select(_ORDERS).where(_ORDERS.c.id == order_id, _ORDERS.c.participant_id == principal.tenant)
+    query = sa.select(_ORDERS).where(_ORDERS.c.id == order_id, visibility.answerable(principal))
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         raise errors.NotFound

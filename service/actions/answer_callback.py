@@ -206,4 +206,4 @@ async def _record_refusal(
         )
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=principal.reach)

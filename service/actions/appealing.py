@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, errors
+from service import audit, db, errors
 from service.actions import signing
 from service.audit import Log
 from service.engine import dossier, extensions, holding, statuses, tasks, writer
@@ -37,6 +37,8 @@ class Contested:
 async def lock(conn: AsyncConnection, principal: Principal, appeal_id: UUID) -> Contested:
     """Lock the request that an appeal is about and read the appeal. Raises ``NotFound`` unless it is the agency's."""
     row = await _row(conn, principal, appeal_id)
+    # From here on what follows from the agency's word: lifts at the members that hold, tasks of the duty desk.
+    await db.extend(conn, db.HUB)
     request_id = row["request_id"]
     ids = {request_id, *await extensions.under_way(conn, request_id)}
     log = await writer.lock(conn, [*map(audit.request_chain, ids), holding.chain(principal.tenant)])
@@ -46,10 +48,10 @@ async def lock(conn: AsyncConnection, principal: Principal, appeal_id: UUID) -> 
     return Contested(row, (await dossier.load(conn, [request_id]))[request_id], concerned, log)
 
 
-async def request_of(hub: Hub, appeal_id: UUID) -> UUID:
-    """Return the request that an existing appeal is about."""
+async def request_of(hub: Hub, principal: Principal, appeal_id: UUID) -> UUID:
+    """Return the request that an existing appeal of the caller's is about."""
     query = sa.select(_APPEALS.c.request_id).where(_APPEALS.c.id == appeal_id)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         found: UUID = (await conn.execute(query)).scalar_one()
     return found
 
@@ -58,7 +60,7 @@ async def refuse(
     hub: Hub, principal: Principal, refused: SignatureRefused, appeal_id: UUID, officer_id: str
 ) -> errors.Forbidden:
     """Keep an officer's refused signature as a fact of the request, and return the error to raise."""
-    request_id = await request_of(hub, appeal_id)
+    request_id = await request_of(hub, principal, appeal_id)
     chain, data = audit.request_chain(request_id), {"appeal_id": str(appeal_id), "officer_id": officer_id}
     return await signing.refuse(hub, principal, refused, chain, request_id=request_id, **data)
 

@@ -95,6 +95,8 @@ def _must_await(found: Dossier) -> None:
 async def _plan(conn: AsyncConnection, hub: Hub, principal: Principal, request_id: UUID) -> activating.Plan:
     found = await _visible(conn, principal, request_id)
     _must_await(found)
+    # It is the caller's own; from here on orders are placed at others, and holds of other agencies are met.
+    await db.extend(conn, db.HUB)
     try:
         return await activating.prepare(conn, hub, await hub.registry.known(conn), found)
     except activating.Unroutable as unroutable:
@@ -187,4 +189,4 @@ async def _record_refusal(
         )
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=principal.reach)

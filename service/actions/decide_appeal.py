@@ -137,7 +137,7 @@ async def _lift(conn: AsyncConnection, hub: Hub, case: Contested) -> None:
 async def _record_refusal(
     hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDecision, refused: authority.AuthorityRefused
 ) -> None:
-    request_id = await appealing.request_of(hub, appeal_id)
+    request_id = await appealing.request_of(hub, principal, appeal_id)
     chain = audit.request_chain(request_id)
 
     async def unit(conn: AsyncConnection) -> None:
@@ -155,4 +155,4 @@ async def _record_refusal(
         )
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=principal.reach)

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from service import errors
+from service import db, errors
 from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
@@ -31,8 +31,11 @@ async def enroll(hub: Hub, principal: Principal, agency_id: str, body: NewOffice
                 sa.and_(_OFFICERS.c.tenant == agency_id, _OFFICERS.c.number == body.number),
             )
         )
+        # An id is one officer's in the whole network: whether it is taken is asked beyond the agency's own.
+        await db.extend(change.conn, db.HUB)
         if (await change.conn.execute(query.limit(1))).first() is not None:
             raise errors.Conflict("officer.taken")
+        await db.extend(change.conn, principal.reach)
         powers = sorted(set(body.powers))
         row = {
             "id": body.id,

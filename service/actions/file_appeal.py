@@ -41,6 +41,8 @@ async def file(hub: Hub, principal: Principal, body: NewAppeal) -> AppealDetail:
 
     async def unit(conn: AsyncConnection) -> AppealDetail:
         request_id = await _request_of(conn, principal, body)
+        # The appeal is against what is the agency's, and starts its clocks.
+        await db.extend(conn, db.HUB)
         log = await writer.lock(conn, [audit.request_chain(request_id)])
         await standing.check(conn, principal)
         found = (await dossier.load(conn, [request_id]))[request_id]
@@ -133,6 +135,7 @@ def _row(hub: Hub, principal: Principal, body: NewAppeal, found: Dossier) -> dic
         "id": appeal_id,
         "tenant": found.tenant,
         "request_id": found.id,
+        "request_reference": found.request["reference"],
         "participant_id": None if visibility.sees_all(principal) else principal.tenant,
         "state": AppealState.FILED,
         "ground": body.ground,

@@ -36,7 +36,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
     Raises ``Unauthenticated`` for every refusal, with the reason kept as a fact and never told.
     """
     now = clock.utc_now()
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         key = await _key_of(conn, assertion)
     try:
         claim = tokens.verify_client_assertion(
@@ -45,7 +45,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
             audience=hub.settings.address,
             now=now,
         )
-        async with hub.database.read() as conn:
+        async with hub.database.read(db.HUB) as conn:
             client = await clients.find(conn, claim.client_id)
         if client is None:
             await record_refusal(hub, "client.not_in_force", claim.client_id)
@@ -72,7 +72,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
             await log.flush()
 
         spent = SingleUse(claim.client_id, claim.jti, claim.expires_at + _KEPT)
-        await hub.writer.run(unit, [spent])
+        await hub.writer.run(unit, [spent], reach=db.Reach.of(client.tenant))
     except TokenRefused as refused:
         await record_refusal(hub, str(refused.reason))
         raise errors.Unauthenticated("token.refused") from None
@@ -105,4 +105,4 @@ async def record_refusal(hub: Hub, reason: str, client_id: str | None = None) ->
         log.record(chain, Fact.TOKEN_REFUSED, hub.actor, hub.actor.tenant, reason=reason, client_id=client_id)
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=db.HUB)

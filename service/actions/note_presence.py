@@ -5,6 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
 from service.engine.hub import Hub
 from service.models import ConsoleSession, table_of
 from service.security import console_session
@@ -20,4 +21,4 @@ async def note_presence(hub: Hub, presented: str, seen_at: datetime) -> None:
         alive = (_SESSIONS.c.digest == digest, _SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.seen_at < seen_at)
         await conn.execute(sa.update(_SESSIONS).where(*alive).values(seen_at=seen_at))
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=db.HUB)

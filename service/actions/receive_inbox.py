@@ -5,12 +5,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, errors
+from service import audit, db, errors
 from service.actions import standing
 from service.audit import Log
 from service.engine import settling, writer
 from service.engine.hub import Hub
 from service.models import Dispatch, Endpoint, Order, table_of
+from service.queries import visibility
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import states
@@ -33,14 +34,14 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
     waiting = (
         sa.select(_DISPATCHES.c.id, _DISPATCHES.c.order_id, _DISPATCHES.c.request_id, _DISPATCHES.c.tenant)
         .where(
-            _DISPATCHES.c.participant_id == principal.tenant,
+            visibility.inbox(principal),
             _DISPATCHES.c.channel == Channel.PULL,
             _DISPATCHES.c.state == DispatchState.PENDING,
             _DISPATCHES.c.position <= up_to,
         )
         .order_by(_DISPATCHES.c.position)
     )
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         newest = sa.select(sa.func.max(_ENDPOINTS.c.inbox_position)).where(_ENDPOINTS.c.tenant == principal.tenant)
         if up_to > ((await conn.execute(newest)).scalar_one() or 0):
             raise errors.InvalidInput.of("after", "cursor.invalid")
@@ -49,6 +50,8 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
 
     async def unit(conn: AsyncConnection) -> None:
         candidates = (await conn.execute(waiting)).all()
+        # What arrived moves the agencies' orders and meets their deadlines.
+        await db.extend(conn, db.HUB)
         chains = {audit.request_chain(row.request_id) for row in candidates}
         log = await writer.lock(conn, chains)
         await standing.check(conn, principal)

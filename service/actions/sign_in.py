@@ -45,7 +45,7 @@ async def sign_in(hub: Hub, presented: str) -> SignedIn:
     """
     digest = bytes.fromhex(console_session.link_digest(presented))
     try:
-        return await hub.writer.run(lambda conn: _spend(conn, digest))
+        return await hub.writer.run(lambda conn: _spend(conn, digest), reach=db.HUB)
     except _Refused as refused:
         await _record_refusal(hub, refused.reason)
         raise errors.Unauthenticated("sign_in.refused") from None
@@ -102,4 +102,4 @@ async def _record_refusal(hub: Hub, reason: str) -> None:
         log.record(chain, Fact.SIGN_IN_REFUSED, hub.actor, hub.actor.tenant, reason=reason)
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=db.HUB)

@@ -19,4 +19,4 @@ async def sign_out(hub: Hub, presented: str) -> None:
         alive = (_SESSIONS.c.digest == digest, _SESSIONS.c.revoked_at.is_(None))
         await conn.execute(sa.update(_SESSIONS).where(*alive).values(revoked_at=await db.now(conn)))
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=db.HUB)

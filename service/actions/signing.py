@@ -111,7 +111,7 @@ async def refuse(
         )
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=principal.reach)
     return errors.Forbidden(f"signature.{refused.reason}")
 
 

@@ -43,9 +43,12 @@ async def check(conn: AsyncConnection, principal: Principal) -> None:
 
 
 async def run(hub: Hub, principal: Principal, unit: Unit[T]) -> T:
-    """Run a unit that may ask ``check``. Raises ``Unauthenticated`` as the door does, why is kept as a fact."""
+    """Run a unit that may ask ``check``, within the caller's own reach until it extends it (``db.extend``).
+
+    Raises ``Unauthenticated`` as the door does, why is kept as a fact.
+    """
     try:
-        return await hub.writer.run(unit)
+        return await hub.writer.run(unit, reach=principal.reach)
     except Fallen:
         await issue_token.record_refusal(hub, "client.not_in_force", principal.client_id)
         raise errors.Unauthenticated("token.refused") from None

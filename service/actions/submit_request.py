@@ -67,7 +67,7 @@ async def submit(
         except SignatureRefused as unsigned:
             if unsigned.reason == "spent":
                 # Perhaps by this very filing, which was committed after this unit had looked for it.
-                async with hub.database.read() as conn:
+                async with hub.database.read(principal.reach) as conn:
                     earlier = await idempotency.earlier(conn, principal, key, content)
                 if earlier is not None:
                     return Submitted(RequestAccepted.model_validate(earlier), True)
@@ -104,6 +104,8 @@ async def _file(
     row = request_rows.request(hub, known, principal, body, demand, request_id, now, raw, digest)
     row["signature"] = signature
     row["case_id"] = await request_rows.case(conn, principal.tenant, body.case_number, now)
+    # All that the caller named was found among its own; a reference is unlike everybody's, and orders go to others.
+    await db.extend(conn, db.HUB)
     row["reference"] = await request_rows.reference(conn, now)
     await db.insert_rows(conn, _REQUESTS, [row])
     await db.insert_rows(conn, _TARGETS, request_rows.targets(hub, principal.tenant, request_id, body))
@@ -201,4 +203,4 @@ async def _record_refusal(
         )
         await log.flush()
 
-    await hub.writer.run(unit)
+    await hub.writer.run(unit, reach=principal.reach)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path
 
-from service import errors
+from service import db, errors
 from service.actions import answer_appeal, decide_appeal, file_appeal
 from service.queries import appeals
 from service.schemas.appeals import (
@@ -42,7 +42,7 @@ async def list_appeals(
 ) -> AppealPage:
     """List appeals, newest first: against your requests, or those that you filed."""
     principal.require(Scope.APPEALS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         return await appeals.page(conn, principal, appeals.Filter(state, request_id), after=after, limit=limit)
 
 
@@ -50,7 +50,7 @@ async def list_appeals(
 async def get_appeal(hub: HubDep, principal: Caller, appeal_id: UUID) -> AppealDetail:
     """Return an appeal whole, to the agency and to whoever filed it."""
     principal.require(Scope.APPEALS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         found = await appeals.one(conn, hub.vault, principal, appeal_id)
     if found is None:
         raise errors.NotFound
@@ -62,7 +62,8 @@ async def get_state(
     hub: HubDep, _: Stranger, reference: Annotated[str, Path(description="as the appellant was given it")]
 ) -> AppealStateAnswer:
     """Return how far an appeal is, to anybody who has its reference: no token, and nothing about anybody."""
-    async with hub.database.read() as conn:
+    # Whoever has the reference is nobody's tenant: it opens a state and two instants, and no row is found without it.
+    async with hub.database.read(db.HUB) as conn:
         found = await appeals.state(conn, reference)
     if found is None:
         raise errors.NotFound
@@ -89,5 +90,5 @@ async def post_decision(
 async def list_wrongful_holds(hub: HubDep, principal: Caller) -> WrongfulHoldsAnswer:
     """Count, per agency, the holds, the appeals against them and those that turned out wrong."""
     principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         return WrongfulHoldsAnswer(items=await appeals.counted(conn, principal))

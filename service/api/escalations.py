@@ -25,7 +25,7 @@ async def list_escalations(
 ) -> EscalationPage:
     """List escalations, newest first: of your requests, of your own silence, or of whom you supervise."""
     principal.require(Scope.ESCALATIONS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         return await escalations.page(
             conn,
             principal,

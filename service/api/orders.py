@@ -35,7 +35,7 @@ async def list_orders(
     await receive_inbox.receive(hub, principal, after)
     until = clock.monotonic() + wait
     while True:
-        async with hub.database.read() as conn:
+        async with hub.database.read(principal.reach) as conn:
             page = await inbox.page(conn, hub.vault, principal, after=after, limit=limit)
         if page.items or clock.monotonic() >= until:
             return page
@@ -46,7 +46,7 @@ async def list_orders(
 async def get_order(hub: HubDep, principal: Caller, order_id: UUID) -> ParticipantOrder:
     """Return one order addressed to you, with the answers that you gave."""
     principal.require(Scope.ORDERS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         found = await inbox.order(conn, hub.vault, principal, order_id)
     if found is None:
         raise errors.NotFound

@@ -81,7 +81,7 @@ async def list_participants(
     """List the members that the caller may see, by id."""
     caller.require(Scope.REGISTRY_READ)
     wanted = participants.Filter(sector, status, q)
-    async with hub.database.read() as conn:
+    async with hub.database.read(caller.reach) as conn:
         return await participants.page(conn, caller, wanted, after=after, limit=limit)
 
 
@@ -91,7 +91,7 @@ async def get_participant(
 ) -> ParticipantDetail | ParticipantSummary:
     """Show one member: whole to itself and to the hub's roles, as one line of the list to its supervisor."""
     caller.require(Scope.REGISTRY_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(caller.reach) as conn:
         found = await participants.one(conn, hub.vault, caller, participant_id) or await participants.summary(
             conn, caller, participant_id
         )
@@ -186,7 +186,7 @@ async def post_revocation(hub: HubDep, caller: Caller, participant_id: Participa
 async def get_policy(hub: HubDep, caller: Caller, name: PolicyName) -> PolicyAnswer:
     """Show the version of a policy that is in force for new requests."""
     caller.require(Scope.POLICIES_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(caller.reach) as conn:
         found = await policies.newest(conn, name)
     if found is None:
         raise errors.NotFound
@@ -203,7 +203,7 @@ async def put_policy(hub: HubDep, caller: Caller, name: PolicyName, body: NewPol
 async def list_time_limits(hub: HubDep, caller: Caller) -> TimeLimitList:
     """List the limits that an operator set."""
     caller.require(Scope.POLICIES_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(caller.reach) as conn:
         return await policies.limits(conn)
 
 

@@ -80,7 +80,7 @@ async def list_requests(
     """List requests, newest first."""
     principal.require(Scope.REQUESTS_READ)
     wanted = requests.Filter(state, action, case_number, reference, submitted_from, submitted_to)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         return await requests.page(conn, principal, wanted, after=after, limit=limit)
 
 
@@ -95,7 +95,7 @@ async def get_request(hub: HubDep, principal: Caller, request_id: UUID) -> Reque
 async def get_timeline(hub: HubDep, principal: Caller, request_id: UUID) -> TimelineAnswer:
     """Return the facts of a request in order, as codes and as a sentence in each language."""
     principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         told = await timeline.tell(conn, principal, request_id)
     if told is None:
         raise errors.NotFound
@@ -106,7 +106,7 @@ async def get_timeline(hub: HubDep, principal: Caller, request_id: UUID) -> Time
 async def get_request_body(hub: HubDep, principal: Caller, request_id: UUID) -> Response:
     """Return the request's body byte for byte as it was received: what the second officer signs too."""
     principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         received = await requests.body(conn, hub.vault, principal, request_id)
     if received is None:
         raise errors.NotFound
@@ -137,7 +137,7 @@ async def withdraw(
 
 
 async def _detail(hub: HubDep, principal: Caller, request_id: UUID) -> RequestDetail:
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         found = await requests.one(conn, hub.vault, principal, request_id)
     if found is None:
         raise errors.NotFound

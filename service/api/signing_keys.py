@@ -2,6 +2,8 @@
 
 from fastapi import APIRouter, Response
 
+from service import db
+from service.engine.hub import OPERATOR
 from service.queries import signing_keys
 from service.schemas.tokens import HubKeys
 from service.web.doors import HubDep
@@ -16,5 +18,5 @@ _FRESH = "public, max-age=300"
 async def get_signing_keys(hub: HubDep, response: Response) -> HubKeys:
     """Return the public keys under the hub's orders: current, next and past."""
     response.headers["Cache-Control"] = _FRESH
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.Reach.of(OPERATOR)) as conn:
         return await signing_keys.of_the_hub(conn)

@@ -32,7 +32,7 @@ async def list_tasks(
     """List tasks, the earliest due first."""
     caller.require(Scope.TASKS_READ)
     wanted = tasks.Filter(_RESOLVED[state], kind, participant_id)
-    async with hub.database.read() as conn:
+    async with hub.database.read(caller.reach) as conn:
         return await tasks.page(conn, hub.vault, caller, wanted, after=after, limit=limit)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import typer
 
-from service import audit
+from service import audit, db
 from service.audit import Verdict
 from service.cli import context, output
 from service.cli.output import AsJson
@@ -34,5 +34,5 @@ def verify(as_json: AsJson = False) -> None:
 
 
 async def _verify(hub: Hub) -> Verdict:
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         return await audit.verify(conn)

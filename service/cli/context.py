@@ -21,6 +21,7 @@ from service.engine.hub import Hub
 from service.engine.node import AlreadyRunning
 from service.errors import HubError
 from service.migrations import SchemaMismatch
+from service.row_security import Unprotected
 from service.security.keyring import KeyUnfit
 from service.security.principals import Principal
 from service.settings import Settings
@@ -92,7 +93,7 @@ def told() -> Iterator[None]:
         raise output.fail(f"the database refuses: {type(error.orig).__name__}") from None
     except AlreadyRunning as running:
         raise output.fail(f"{running}; stop the hub first, or use its API") from None
-    except (SchemaMismatch, OSError, UnicodeDecodeError) as error:
+    except (SchemaMismatch, Unprotected, OSError, UnicodeDecodeError) as error:
         raise output.fail(str(error)) from None
 
 

@@ -33,7 +33,7 @@ def load(as_json: AsJson = False) -> None:
 
 async def _upgrade(chosen: Settings) -> None:
     with context.locked(chosen):
-        database = Database(chosen.url)
+        database = Database(chosen.owner_url)
         try:
             await migrations.upgrade(database)
         finally:

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, db, migrations
+from service import clock, db, migrations, row_security
 from service.cli import context, output
 from service.cli.output import AsJson
 from service.db import Database
@@ -107,9 +107,10 @@ async def _inside(chosen: Settings) -> list[Check]:
     database = Database(chosen.url, pool=1)
     try:
         await migrations.check(database)
-        async with database.read() as conn:
+        async with database.read(db.HUB) as conn:
             return [
                 Check("schema", "ok", str(migrations.head())),
+                *(await _isolation(conn)),
                 await _clock(conn),
                 await _directory(conn),
                 await _calendar(conn),
@@ -120,6 +121,15 @@ async def _inside(chosen: Settings) -> list[Check]:
         return [Check("database", "failed", f"does not answer: {type(error).__name__}")]
     finally:
         await database.close()
+
+
+async def _isolation(conn: AsyncConnection) -> list[Check]:
+    if conn.dialect.name != "postgresql":
+        return [Check("isolation", "warning", row_security.EMBEDDED)]
+    found = await row_security.faults(conn)
+    if not found:
+        return [Check("isolation", "ok", "row-level security is forced, and binds the hub's login")]
+    return [Check("isolation", "failed", str(fault)) for fault in found]
 
 
 async def _clock(conn: AsyncConnection) -> Check:

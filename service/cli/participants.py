@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from service import errors
+from service import db, errors
 from service.actions import (
     add_contact,
     register_endpoint,
@@ -206,7 +206,7 @@ def revoke_key_(id: Id, kid: str, as_json: AsJson = False) -> None:
 async def _all(hub: Hub, wanted: participants.Filter) -> list[ParticipantSummary]:
     found: list[ParticipantSummary] = []
     after: str | None = None
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         while True:
             page = await participants.page(conn, context.person(), wanted, after=after, limit=_PAGE)
             found += page.items
@@ -216,7 +216,7 @@ async def _all(hub: Hub, wanted: participants.Filter) -> list[ParticipantSummary
 
 
 async def _one(hub: Hub, participant_id: str) -> ParticipantDetail:
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         found = await participants.one(conn, hub.vault, context.person(), participant_id)
     if found is None:
         raise errors.NotFound

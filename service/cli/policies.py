@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service import errors
+from service import db, errors
 from service.actions import set_policy
 from service.cli import context, output
 from service.cli.output import AsJson
@@ -48,7 +48,7 @@ def show(
 
 
 async def _newest(hub: Hub, name: str) -> PolicyAnswer:
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         found = await policies.newest(conn, name)
     if found is None:
         raise errors.NotFound

@@ -11,7 +11,7 @@ import uvicorn
 
 from service import app as wiring
 from service import demo as scene
-from service import log
+from service import log, row_security
 from service.actions import load_directory
 from service.cli import context, output
 from service.engine.hub import Hub
@@ -89,6 +89,8 @@ async def _serve(chosen: Settings, *, with_worker: bool) -> None:
             access_log=False,
             log_config=None,
         )
+        if chosen.embedded:
+            output.remark(row_security.EMBEDDED)
         output.remark(f"Hỏa Tốc listens on http://{chosen.host}:{chosen.port}")
         await _Server(config).serve()
     finally:

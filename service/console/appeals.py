@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from service import db
 from service.console import doors, rendering
 from service.queries import appeals
 from service.web.doors import HubDep
@@ -13,6 +14,6 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 @router.get("/appeals/{reference}")
 async def show(request: Request, hub: HubDep, _: Stranger, reference: str) -> Response:
     """Show the state and the instants of an appeal; a reference that was never given gets a page that says so."""
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         found = await appeals.state(conn, reference)
     return rendering.page(request, "appeal.html", status=200 if found else 404, appeal=found)

@@ -85,7 +85,7 @@ async def answer(
 async def content(hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
     """Return the text that is signed, byte for byte, for those who sign it elsewhere."""
     seat.principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(seat.principal.reach) as conn:
         paper = await approvals.paper(conn, hub.vault, seat.principal, request_id, seat.now)
     if paper is None:
         raise errors.NotFound
@@ -104,7 +104,7 @@ async def _show(
 ) -> Response:
     principal = seat.principal
     principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         paper = await approvals.paper(conn, hub.vault, principal, request_id, seat.now)
         detail = await requests.one(conn, hub.vault, principal, request_id)
         if paper is None or detail is None:

@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from service import errors, i18n
+from service import db, errors, i18n
 from service.actions.note_presence import note_presence
 from service.console import forms, rendering
 from service.queries import sessions
@@ -65,7 +65,7 @@ async def seat(request: Request, hub: HubDep) -> Seat:
     token = presented(request)
     if not token:
         raise SessionMissing
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         found = await sessions.find(conn, token)
     if found is None:
         raise SessionMissing

@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
     """Show the keys that count now, and two ways to make one; an administrator registers its public half."""
     principal = seat.principal
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         signer = await approvals.signer(conn, principal, seat.now)
     return rendering.page(
         request,

@@ -29,7 +29,7 @@ async def home(
     """List the requests, each with what presses in it."""
     principal = seat.principal
     principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         found = await requests.page(conn, principal, requests.Filter(), after=after, limit=limit)
         pressing = await board.pressure(conn, principal, [line.id for line in found.items])
         names = await board.names(conn, {line.tenant for line in pressing.values()})
@@ -52,7 +52,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
     """Tell the story of one request; an unknown one and another's get the same page."""
     principal = seat.principal
     principal.require(Scope.REQUESTS_READ)
-    async with hub.database.read() as conn:
+    async with hub.database.read(principal.reach) as conn:
         detail = await requests.one(conn, hub.vault, principal, request_id)
         told = await timeline.tell(conn, principal, request_id)
         if detail is None or told is None:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
-from service import errors
+from service import db, errors
 from service.actions.sign_in import sign_in
 from service.actions.sign_out import sign_out
 from service.console import doors, rendering
@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 @router.get("/sign-in/{token}")
 async def ask(request: Request, hub: HubDep, token: str) -> Response:
     """Show the one button: whatever fetches the page ahead of the person does not spend the link."""
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         is_open = await sessions.link_is_open(conn, token)
     if not is_open:
         return doors.refuse(request, 401, "link_over")

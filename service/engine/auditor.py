@@ -53,7 +53,7 @@ class Auditor:
 
     async def look(self) -> Holes:
         """Recompute everything, publish the numbers and return them."""
-        async with self._hub.database.read() as conn:
+        async with self._hub.database.read(db.HUB) as conn:
             stats = await self._queue.stats(conn)
             holes = await _holes(conn)
         for state, count in (("due", stats.due), ("leased", stats.leased), ("later", stats.later)):
@@ -92,7 +92,7 @@ class Auditor:
             )
             await facts.flush()
 
-        await self._hub.writer.run(unit)
+        await self._hub.writer.run(unit, reach=db.HUB)
 
 
 async def _holes(conn: AsyncConnection) -> Holes:

@@ -36,7 +36,7 @@ async def learn(hub: Hub) -> int:
 
     What was released after a call-back counts: it was meant. What was held and refused never became active.
     """
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         at = await db.now(conn)
         histories = await _histories(conn, at)
     rows = [_row(subject, history, at) for subject, history in sorted(histories.items())]
@@ -51,7 +51,7 @@ async def learn(hub: Hub) -> int:
         await conn.execute(sa.delete(_BASELINES).where(_BASELINES.c.learned_at < at))
         return len(rows)
 
-    return await hub.database.write(unit)
+    return await hub.database.write(unit, db.HUB)
 
 
 async def _histories(conn: AsyncConnection, at: datetime) -> dict[Subject, _History]:

@@ -97,7 +97,7 @@ class Delivery:
 
         was_uncertain, self._uncertain = self._uncertain, True
         try:
-            claimed, probed = await self._hub.database.write(unit)
+            claimed, probed = await self._hub.database.write(unit, db.HUB)
         except IntegrityError:
             # Another node claimed a row of the same order key at this very instant; nothing was leased.
             self._uncertain = was_uncertain
@@ -137,7 +137,7 @@ class Delivery:
                 await self._idle.wait()
         self.cancel()
         lease = self._node.boot
-        return await self._hub.database.write(lambda conn: self._queue.release(conn, lease))
+        return await self._hub.database.write(lambda conn: self._queue.release(conn, lease), db.HUB)
 
     async def settled(self) -> None:
         """Settle until nothing is under way any more."""
@@ -219,7 +219,7 @@ class Delivery:
     ) -> None:
         for pause in (*_OUTAGE_PAUSES, None):
             try:
-                settled = await self._hub.writer.run(lambda conn: self._unit(conn, results, lease, moves))
+                settled = await self._hub.writer.run(lambda conn: self._unit(conn, results, lease, moves), reach=db.HUB)
             except (OSError, PoolTimeout, DBAPIError) as error:
                 lost = not isinstance(error, DBAPIError) or error.connection_invalidated
                 if pause is None or not (lost or isinstance(error, InterfaceError | OperationalError)):

@@ -19,7 +19,7 @@ async def export(hub: Hub, name: str) -> str:
 
     Raises ``NotFound``, and KeyUnfit where the hub has no valid key to seal with.
     """
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         return await bundle(conn, hub, await find(conn, name), await db.now(conn))
 
 

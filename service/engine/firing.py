@@ -45,17 +45,17 @@ async def fire_once(hub: Hub) -> FireResult:
     the chains fire one by one, so that it holds up nobody but itself.
     """
     try:
-        return await hub.writer.run(functools.partial(_fire, hub=hub, only=None))
+        return await hub.writer.run(functools.partial(_fire, hub=hub, only=None), reach=db.HUB)
     except (OSError, OperationalError, InterfaceError):
         raise
     except Exception:
         _log.exception("firing.broke", node=hub.settings.node)
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         chains = dict.fromkeys(row.chain for row in await _candidates(conn, await db.now(conn)))
     fired = 0
     for chain in chains:
         try:
-            fired += (await hub.writer.run(functools.partial(_fire, hub=hub, only=chain))).fired
+            fired += (await hub.writer.run(functools.partial(_fire, hub=hub, only=chain), reach=db.HUB)).fired
         except (OSError, OperationalError, InterfaceError):
             raise
         except Exception:

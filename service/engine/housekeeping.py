@@ -38,4 +38,4 @@ async def tidy(hub: Hub) -> dict[str, int]:
             for table, is_past in past.items()
         }
 
-    return await hub.database.write(unit)
+    return await hub.database.write(unit, db.HUB)

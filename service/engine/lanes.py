@@ -9,7 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from service import metrics
+from service import db, metrics
 from service.db import Database
 from service.engine.store import Claimed, Free
 from service.models import Endpoint, EndpointState, table_of
@@ -50,7 +50,7 @@ class Lanes:
         if at - self._read_at < self._refresh_every:
             return
         self._read_at = at
-        async with self._database.read() as conn:
+        async with self._database.read(db.HUB) as conn:
             sent_to = _ENDPOINTS.c.active & (_ENDPOINTS.c.channel != Channel.PULL)
             rows = (await conn.execute(sa.select(_ENDPOINTS).where(sent_to))).all()
             open_ones = sa.select(_STATES.c.endpoint_id).where(_STATES.c.open_until.is_not(None))

@@ -70,7 +70,7 @@ class Node:
         if self._hub.settings.embedded:
             path = self._hub.database.engine.url.database
             self._lock = lock(Path(f"{path}.lock"))
-            await self._hub.database.write(self._forget_former_selves)
+            await self._hub.database.write(self._forget_former_selves, db.HUB)
         await self.beat(FIRST_BEAT_WITHIN)
         await self.sweep()
 
@@ -95,7 +95,7 @@ class Node:
         began, boot = clock.monotonic(), self.boot
         limit = None if self._hub.settings.embedded else within or BEAT_WITHIN
         async with asyncio.timeout(limit):
-            offset, live = await self._database.write(lambda conn: self._be_seen(conn, boot))
+            offset, live = await self._database.write(lambda conn: self._be_seen(conn, boot), db.HUB)
         if not self._hub.settings.embedded:
             self.offset = offset
             metrics.CLOCK_OFFSET.set(offset)
@@ -104,7 +104,7 @@ class Node:
 
     async def sweep(self) -> int:
         """Free the work of dead nodes and of leases that ended; return how many rows."""
-        freed = await self._hub.database.write(lambda conn: self._queue.reap(conn, TTL, self.boot))
+        freed = await self._hub.database.write(lambda conn: self._queue.reap(conn, TTL, self.boot), db.HUB)
         if freed:
             metrics.REAPED.inc(freed)
             _log.warning("leases.reaped", node=self.name, count=freed)
@@ -157,7 +157,7 @@ class Node:
     async def stop(self) -> None:
         """Leave: the others need not wait until this node looks dead."""
         with contextlib.suppress(Exception):
-            await self._hub.database.write(self._leave)
+            await self._hub.database.write(self._leave, db.HUB)
         if self._database is not self._hub.database:
             await self._database.close()
         if self._lock is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
 from service.audit import Log
-from service.db import Database, Unit
+from service.db import Database, Reach, Unit
 from service.models import SpentIdentifier, table_of
 from service.security.single_use import SingleUse
 
@@ -31,8 +31,8 @@ class Writer:
         self._database = database
         self.wake = asyncio.Event()
 
-    async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = ()) -> T:
-        """Run ``unit`` in one transaction and return its result after the commit.
+    async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = (), *, reach: Reach) -> T:
+        """Run ``unit`` in one transaction within ``reach`` and return its result after the commit.
 
         Raises ``IdentifierSpent`` before the unit runs when one of ``singles`` was used before.
         """
@@ -41,7 +41,7 @@ class Writer:
             await spend(conn, singles)
             return await unit(conn)
 
-        result = await self._database.write(whole)
+        result = await self._database.write(whole, reach)
         self.wake.set()
         return result
 
@@ -62,17 +62,17 @@ class CallWriter(Writer):
         """Spend this with the next unit that is committed, once."""
         self._owed.append(single)
 
-    async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = ()) -> T:
+    async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = (), *, reach: Reach) -> T:
         """Run ``unit`` as ``Writer.run`` does, and spend what the call owes with it; undone, it is owed still."""
         owed = tuple(self._owed)
-        result = await super().run(unit, (*owed, *singles))
+        result = await super().run(unit, (*owed, *singles), reach=reach)
         self._owed = [single for single in self._owed if single not in owed]
         return result
 
     async def settle(self) -> None:
         """Spend what is still owed, in a transaction of its own. Raises ``IdentifierSpent``."""
         if self._owed:
-            await self.run(_nothing)
+            await self.run(_nothing, reach=db.NOBODY)
 
 
 async def lock(conn: AsyncConnection, chains: Collection[str]) -> Log:

@@ -19,6 +19,8 @@ class Appeal(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     tenant: str = Field(foreign_key="participants.id", max_length=64)
     request_id: UUID = Field(foreign_key="requests.id", index=True)
+    # By which the participant knows the request, whose own row is not for it to reach.
+    request_reference: str = Field(max_length=24)
     order_id: UUID | None = Field(default=None, foreign_key="orders.id", index=True)
     # The participant that filed it; none where the duty desk filed it for a person.
     participant_id: str | None = Field(default=None, foreign_key="participants.id", max_length=64)

@@ -26,7 +26,7 @@ async def page(conn: AsyncConnection, vault: Vault, principal: Principal, *, aft
     query = (
         sa.select(_DISPATCHES)
         .where(
-            _DISPATCHES.c.participant_id == principal.tenant,
+            visibility.inbox(principal),
             _DISPATCHES.c.channel == Channel.PULL,
             _DISPATCHES.c.state == DispatchState.PENDING,
             _DISPATCHES.c.position > after,

@@ -37,26 +37,11 @@ class Filter:
     q: str | None = None
 
 
-def _visible(principal: Principal) -> sa.ColumnElement[bool]:
-    """The hub's roles see all members, a supervisor itself and those it watches, anybody else itself alone."""
-    if visibility.sees_all(principal):
-        return sa.true()
-    own = _PARTICIPANTS.c.id == principal.tenant
-    if principal.sector is Sector.SUPERVISOR:
-        return sa.or_(own, _PARTICIPANTS.c.supervisor_id == principal.tenant)
-    return own
-
-
-def _visible_whole(principal: Principal) -> sa.ColumnElement[bool]:
-    """Systems, officers and duty rosters are for the hub's roles and the member itself; nobody's supervisor."""
-    return sa.true() if visibility.sees_all(principal) else _PARTICIPANTS.c.id == principal.tenant
-
-
 async def page(
     conn: AsyncConnection, principal: Principal, wanted: Filter, *, after: str | None, limit: int
 ) -> shapes.ParticipantPage:
     """Return a page of what the caller may see, by id; the cursor is the last id shown."""
-    query = sa.select(*_SUMMARY).where(_visible(principal)).order_by(_PARTICIPANTS.c.id).limit(limit + 1)
+    query = sa.select(*_SUMMARY).where(visibility.participants(principal)).order_by(_PARTICIPANTS.c.id).limit(limit + 1)
     if wanted.sector is not None:
         query = query.where(_PARTICIPANTS.c.sector == wanted.sector)
     if wanted.status is not None:
@@ -87,7 +72,7 @@ def _matches(text: str) -> sa.ColumnElement[bool]:
 
 async def summary(conn: AsyncConnection, principal: Principal, participant_id: str) -> shapes.ParticipantSummary | None:
     """Return one line, or None when there is none or it is not for the caller."""
-    query = sa.select(*_SUMMARY).where(_PARTICIPANTS.c.id == participant_id, _visible(principal))
+    query = sa.select(*_SUMMARY).where(_PARTICIPANTS.c.id == participant_id, visibility.participants(principal))
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else shapes.ParticipantSummary(**row._mapping)
 
@@ -97,7 +82,7 @@ async def one(
 ) -> shapes.ParticipantDetail | None:
     """Return a member whole, or None when there is none or it is not for the caller."""
     columns = (*_SUMMARY, _PARTICIPANTS.c.duty_phone)
-    query = sa.select(*columns).where(_PARTICIPANTS.c.id == participant_id, _visible_whole(principal))
+    query = sa.select(*columns).where(_PARTICIPANTS.c.id == participant_id, visibility.whole_participants(principal))
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         return None

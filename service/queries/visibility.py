@@ -4,14 +4,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.models import ActionRequest, Appeal, Escalation, Order, Task, table_of
+from service.models import ActionRequest, Appeal, Dispatch, Escalation, Order, Participant, Task, table_of
 from service.security.principals import Principal
 from workflows.terms import Role, Sector
 
 _REQUESTS = table_of(ActionRequest)
 _APPEALS = table_of(Appeal)
+_DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
 _ESCALATIONS = table_of(Escalation)
+_PARTICIPANTS = table_of(Participant)
 _TASKS = table_of(Task)
 
 Condition = sa.ColumnElement[bool]
@@ -40,6 +42,31 @@ def orders(principal: Principal) -> Condition:
         return sa.true()
     column = _ORDERS.c.tenant if principal.sector is Sector.AGENCY else _ORDERS.c.participant_id
     return column == principal.tenant
+
+
+def answerable(principal: Principal) -> Condition:
+    """The orders that the caller may answer are those addressed to it; nobody answers for another, not even the hub."""
+    return _ORDERS.c.participant_id == principal.tenant
+
+
+def inbox(principal: Principal) -> Condition:
+    """The dispatches laid into the caller's own inbox."""
+    return _DISPATCHES.c.participant_id == principal.tenant
+
+
+def participants(principal: Principal) -> Condition:
+    """The hub's roles see all members, a supervisor itself and those it watches, anybody else itself alone."""
+    if sees_all(principal):
+        return sa.true()
+    own = _PARTICIPANTS.c.id == principal.tenant
+    if principal.sector is Sector.SUPERVISOR:
+        return sa.or_(own, _PARTICIPANTS.c.supervisor_id == principal.tenant)
+    return own
+
+
+def whole_participants(principal: Principal) -> Condition:
+    """Systems, officers and duty rosters are for the hub's roles and the member itself; nobody's supervisor."""
+    return sa.true() if sees_all(principal) else _PARTICIPANTS.c.id == principal.tenant
 
 
 def escalations(principal: Principal, supervised: sa.Select[Any]) -> Condition:

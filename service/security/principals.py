@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from service.db import HUB, Reach
 from service.security import scopes
 from service.security.scopes import Scope
 from service.security.tokens import AccessClaims
@@ -36,6 +37,11 @@ class Principal:
     def actor(self) -> Actor:
         """Return the value under which facts name this principal."""
         return Actor(self.kind, self.client_id, self.tenant)
+
+    @property
+    def reach(self) -> Reach:
+        """Whose rows a transaction for this caller reaches: the hub's own people's all, anybody else's its own."""
+        return HUB if self.sector is Sector.HUB else Reach.of(self.tenant)
 
     def require(self, scope: Scope) -> None:
         """Let the caller pass, or raise ScopeMissing."""

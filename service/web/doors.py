@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 
-from service import clock, errors
+from service import clock, db, errors
 from service.actions import issue_token
 from service.engine.hub import Hub
 from service.engine.writer import CallWriter, IdentifierSpent
@@ -55,7 +55,7 @@ async def caller(request: Request, writer: CallWriterDep) -> AsyncIterator[Princ
         proof = proofs.verify(_proof(request), call, access_token=token, jkt=claims.jkt, now=clock.utc_now())
     except TokenRefused as refused:
         raise await _refusal(shared, refused.reason, claims) from None
-    async with shared.database.read() as conn:
+    async with shared.database.read(db.HUB) as conn:
         client = await clients.find(conn, claims.client_id, key=claims.jkt)
     if client is None:
         raise await _refusal(shared, "client.not_in_force", claims)

@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 from world import AGENCY, World
 
+from service import db
 from service.actions import changes, enroll_key
 from service.models import ActionRequest, Approval, Officer
 from service.schemas.registry import KeyEnrolled, NewKey
@@ -33,7 +34,7 @@ class Desk(Site):
         officers = table(Officer)
         for name, rank in (("maker", "thuong_ta"), ("approver", "dai_ta")):
             ranked = sa.update(officers).where(officers.c.id == name).values(rank=rank)
-            await self.hub.writer.run(functools.partial(_execute, ranked))
+            await self.hub.writer.run(functools.partial(_execute, ranked), reach=db.HUB)
 
     def file(self, body: Mapping[str, Any]) -> UUID:
         """File a request as the first officer."""

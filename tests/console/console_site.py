@@ -81,7 +81,7 @@ class Site:
             moved = min(seen_at - timedelta(minutes=minutes), await db.now(conn))
             await conn.execute(sa.update(sessions).where(here).values(seen_at=moved))
 
-        self.run(self.hub.database.write(unit))
+        self.run(self.hub.database.write(unit, db.HUB))
 
     async def fill(self) -> None:
         """Write what the pages show."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from console_teller import ACCOUNTS, AGENCY, FOREIGN, HOLDERS, HOSTS, HUB, POLICE, Teller, bank
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, models
+from service import clock, db, models
 from service.engine.hub import Hub
 from workflows.terms import (
     Action,
@@ -51,7 +51,7 @@ async def seed(hub: Hub, now: datetime) -> Told:
         await teller.flush()
         return told
 
-    return await hub.database.write(unit)
+    return await hub.database.write(unit, db.HUB)
 
 
 async def _story(teller: Teller, reference: str) -> UUID:
@@ -206,10 +206,12 @@ async def _takedown(teller: Teller, reference: str) -> UUID:
     request, domains = await teller.request(
         reference,
         filed,
+        state=RequestState.CLOSED,
         action=Action.TAKEDOWN,
         urgency=Urgency.KHAN,
         amount=None,
         targets=targets,
+        closed_at=filed + timedelta(hours=1),
     )
     data: dict[str, Any] = {"reference": reference, "action": "takedown", "officer_id": "cb-101"}
     await teller.tell(request, filed, Fact.REQUEST_SUBMITTED, POLICE, **data)
@@ -244,7 +246,6 @@ async def _takedown(teller: Teller, reference: str) -> UUID:
             at = filed + timedelta(seconds=delay, milliseconds=140 * place)
             await teller.tell(request, at, code, actor, **about, **extra)
     await teller.tell(request, filed + timedelta(hours=1), Fact.REQUEST_CLOSED)
-    await teller.close(request, filed + timedelta(hours=1))
     return request
 
 

@@ -11,7 +11,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from builders import Builder, make_hub
+from builders import Builder, as_superuser, make_hub
+from postgres import LOGIN, OWNER
 from rigs import Rig
 
 from service import clock, migrations
@@ -51,12 +52,16 @@ class Templates:
         """Create a database as a copy of the migrated one and return its name."""
         if self._name is None:
             name = f"template_{uuid4().hex}"
-            await self.admin(f'CREATE DATABASE "{name}"')
-            await _migrate(f"{self.server}/{name}")
+            await self.admin(f'CREATE DATABASE "{name}" OWNER {OWNER}')
+            await _migrate(self.url(name, OWNER))
             self._name = name
         copy = f"test_{uuid4().hex}"
         await self.admin(f'CREATE DATABASE "{copy}" TEMPLATE "{self._name}"')
         return copy
+
+    def url(self, name: str, login: str) -> str:
+        """Return the URL of one database for one login; the server asks for no password."""
+        return sa.make_url(f"{self.server}/{name}").set(username=login).render_as_string(hide_password=False)
 
     async def admin(self, statement: str) -> None:
         """Run one statement outside of any transaction."""
@@ -90,7 +95,7 @@ async def database_url(
         yield None
         return
     name = await templates.postgresql()
-    yield f"{templates.server}/{name}"
+    yield templates.url(name, LOGIN)
     await templates.admin(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
@@ -129,13 +134,10 @@ def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
         if hub.database.dialect == "postgresql":
             shift = f"interval '{int(moved.total_seconds() * 1_000_000)} microseconds'"
             body = f"SELECT clock_timestamp() + {shift}".replace("'", "''")
-            await hub.database.write(
-                lambda conn: conn.execute(
-                    sa.text(
-                        "CREATE OR REPLACE FUNCTION hub_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
-                        f" AS '{body}'"
-                    )
-                )
+            await as_superuser(
+                hub,
+                "CREATE OR REPLACE FUNCTION hub_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+                f" AS '{body}'",
             )
 
     return forward

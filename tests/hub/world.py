@@ -123,7 +123,7 @@ class World:
             if self.room:
                 await bounding.shipped_with_room(conn, self.hub.settings.policy)
 
-        await self.hub.writer.run(unit)
+        await self.hub.writer.run(unit, reach=db.HUB)
 
     def new_key(self, kind: str, owner: str, tenant: str, now: Any) -> dict[str, Any]:
         """Make a signature key for an officer or participant, remember it and return the registry's row."""
@@ -147,7 +147,7 @@ class World:
             row = self.new_key("officer", officer, AGENCY, await db.now(conn))
             await db.insert_rows(conn, table(PublicKey), [row])
 
-        await self.hub.writer.run(unit)
+        await self.hub.writer.run(unit, reach=db.HUB)
 
     def sign(self, kind: Kind, raw: bytes, who: str, about: Any = None) -> str:
         """Sign the canonical form of a JSON text as an officer or participant."""
@@ -258,7 +258,7 @@ class World:
         for column in ("placed_at", "created_at", "opened_at", "raised_at", "due_at", "id"):
             if column in rows.c:
                 query = query.order_by(rows.c[column])
-        async with self.hub.database.read() as conn:
+        async with self.hub.database.read(db.HUB) as conn:
             return [dict(row._mapping) for row in (await conn.execute(query)).all()]
 
     async def orders(self, request_id: UUID) -> list[dict[str, Any]]:
@@ -267,7 +267,7 @@ class World:
 
     async def facts(self, request_id: UUID) -> list[str]:
         """Read the codes of a request's timeline."""
-        async with self.hub.database.read() as conn:
+        async with self.hub.database.read(db.HUB) as conn:
             told = await timeline.tell(conn, self.coordinator, request_id)
         assert told is not None
         return [fact.code for fact in told.facts]

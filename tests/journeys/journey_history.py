@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from journey_network import Network
 from sqlmodel import SQLModel
 
-from service import audit, clock
+from service import audit, clock, db
 from service.db import Database
 from service.models import ActionRequest, AuditEntry, Deadline, Dispatch, Escalation, IdempotencyKey, Order, QueueItem
 from workflows.terms import DeadlineState, DispatchState, Fact, OrderState
@@ -86,7 +86,7 @@ class Found:
 
 async def read(database: Database, *, verify: bool = False) -> Found:
     """Read everything that the checks ask for; ``findings`` only with ``verify``, which takes its time."""
-    async with database.read() as conn:
+    async with database.read(db.HUB) as conn:
 
         async def rows(model: type[SQLModel]) -> list[Mapping[str, Any]]:
             return [dict(row._mapping) for row in (await conn.execute(sa.select(sa.inspect(model).local_table))).all()]

@@ -13,14 +13,17 @@ from typing import Any
 import asyncpg
 import bounding
 import pytest
+import sqlalchemy as sa
+from builders import Everywhere
 from joserfc.jwk import ECKey
+from postgres import LOGIN, OWNER
 
 from adapters.sandbox.behaviour import Behaviour, Prompt, Silent
 from adapters.sandbox.hub import Hub as Tokens
 from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.tls import SandboxTls
 from adapters.transport import HubAnswer, HubClient
-from service import clock
+from service import clock, db
 from service.actions import (
     add_contact,
     changes,
@@ -32,7 +35,6 @@ from service.actions import (
     set_policy,
 )
 from service.app import close_hub, open_hub
-from service.db import Database
 from service.engine.hub import Hub
 from service.schemas.endpoints import NewContact, NewWebhook
 from service.schemas.policies import NewPolicy
@@ -74,8 +76,8 @@ async def database_of(kind: str) -> AsyncIterator[str | None]:
     name = f"journey_{uuid.uuid4().hex}"
     admin = await asyncpg.connect(server.replace("+asyncpg", "") + "/postgres")
     try:
-        await admin.execute(f'CREATE DATABASE "{name}"')
-        yield f"{server}/{name}"
+        await admin.execute(f'CREATE DATABASE "{name}" OWNER {OWNER}')
+        yield sa.make_url(f"{server}/{name}").set(username=LOGIN).render_as_string(hide_password=False)
     finally:
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.close()
@@ -166,6 +168,8 @@ class Network:
 def settings_of(folder: Path, url: str | None, **changed: Any) -> Settings:
     """Return the settings of a node with sandbox participants."""
     values: dict[str, Any] = {"data_dir": folder, "database_url": url, "profile": "demo", "policy": "demo-seconds"}
+    if url is not None:
+        values["migration_url"] = sa.make_url(url).set(username=OWNER).render_as_string(hide_password=False)
     return Settings(**{**values, "port": free_port(), "log_level": "warning", **changed})
 
 
@@ -194,7 +198,7 @@ async def enroll(
             # Clients that file as fast as they are answered are what is tested, not that they are held.
             await set_policy.set_policy(hub, who, settings.policy, NewPolicy(text=policy + bounding.ROOMY))
         else:
-            await hub.writer.run(lambda conn: bounding.shipped_with_room(conn, settings.policy))
+            await hub.writer.run(lambda conn: bounding.shipped_with_room(conn, settings.policy), reach=db.HUB)
         for agency in agencies:
             await _client(hub, network, agency, Role.MAKER, Role.APPROVER, Role.READER)
             for name, rank, powers in OFFICERS:
@@ -325,9 +329,9 @@ TELECOMS: dict[str, tuple[Sector, Behaviour]] = {
 
 
 @contextlib.asynccontextmanager
-async def reading(settings: Settings) -> AsyncIterator[Database]:
+async def reading(settings: Settings) -> AsyncIterator[Everywhere]:
     """Open the hub's database beside it, to look at what is really there."""
-    database = Database(settings.url)
+    database = Everywhere(settings.url)
     try:
         yield database
     finally:

@@ -22,6 +22,8 @@ from starlette.routing import Route
 from adapters.base import DeliveryFailed
 from adapters.sandbox.server import EmbeddedServer
 from adapters.sandbox.tls import SandboxTls
+from service import db
+from service.db import Database
 from service.models import Attempt, QueueItem
 from service.settings import Settings
 from workflows.terms import OrderState
@@ -144,10 +146,12 @@ async def test_a_node_refuses_to_run_on_another_schema(command: str, tmp_path: P
     async with asyncio.timeout(120), journey_network.database_of("postgresql") as url:
         settings = journey_network.settings_of(tmp_path, url)
         await journey_network.enroll(settings, {})
-        async with journey_network.reading(settings) as database:
-            await database.write(
-                lambda conn: conn.exec_driver_sql("UPDATE alembic_version SET version_num = 'from-the-future'")
-            )
+        # Only the owner's login may write it, which is not the one that the node works as.
+        owner = Database(settings.owner_url)
+        await owner.write(
+            lambda conn: conn.exec_driver_sql("UPDATE alembic_version SET version_num = 'from-the-future'"), db.NOBODY
+        )
+        await owner.close()
         node = Process(settings, command)
         async with node.running(wait=False):
             assert await node.ended() == 1
