@@ -9,7 +9,7 @@ TEST := $(VENV)/.test
 PROMISES := P8,P9,P10,P12,P13,P14,P18
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test trust mutants check format openapi migration lock clean
+.PHONY: help run demo test trust mutants check format openapi migration lock sbom wheelhouse advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,16 @@ lock: $(TEST) ## compile the hashed requirement files anew
 	@$(BIN)/pip install -q uv
 	@for name in run test; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
+
+sbom: $(RUN) ## write the bill of materials of this tree (CycloneDX 1.6) to build/
+	@mkdir -p build
+	@$(BIN)/hoatoc sbom > build/hoatoc.cdx.json
+
+wheelhouse: $(RUN) ## collect all that an installation without a network needs in build/release: wheels, tree, bill, SHA-256
+	@$(BIN)/python -m service.supply.release build/release
+
+advisories: $(RUN) ## compare what is shipped with a copy of the OSV database: make advisories DATABASE=all.zip
+	@$(BIN)/hoatoc advisories check $(if $(DATABASE),--database $(DATABASE))
 
 clean: ## remove the environment, the caches and the demo's data
 	rm -rf $(VENV) var build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -33,9 +33,10 @@ class Endpoint:
     """Where a participant receives, exactly as it was registered.
 
     ``url`` is ``https://…`` for a webhook and ``mailto:…`` for e-mail. ``network`` is the CIDR that the address must
-    lie in (without one nothing is sent), ``port`` the registered port (none: the port of the URL). ``ca_pem`` is the
-    only certificate authority to trust, as PEM text (none: those of the system). ``secrets`` are the signing secrets,
-    newest first. ``client_cert`` is (certificate file, key file). ``timeout`` is in seconds, for the whole call.
+    lie in, ``port`` the port of the URL, ``ca_pem`` the only certificate authorities to trust, as PEM text: nothing is
+    sent over HTTPS where one of the three is missing. ``secrets`` are the signing secrets, newest first.
+    ``client_cert`` is the hub's certificate for this participant, as PEM text, and the file of its key. ``timeout`` is
+    in seconds, for the whole call.
     """
 
     id: str

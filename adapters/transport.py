@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import ssl
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from adapters import addresses
+from adapters import addresses, targets
 from adapters.base import DeliveryFailed, Endpoint, Receipt
+from adapters.targets import Target, UrlRefused
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -40,19 +42,21 @@ class _Line:
 class Transport:
     """Sends to registered endpoints, and to nothing else.
 
-    ``allow_loopback`` is for the demo profile; ``own_networks`` are the hub's subnets, refused even if registered;
-    ``resolve`` turns a name into addresses.
+    ``allow_loopback`` is for the demo profile; ``own_networks`` are the hub's subnets, refused even if registered, as
+    are this machine's own addresses (``is_own``). ``resolve`` turns a name into addresses.
     """
 
     allow_loopback: bool = False
     own_networks: Sequence[str] = ()
     resolve: Resolve = addresses.system_resolve
+    is_own: Callable[[addresses.Address], bool] = addresses.is_own
     _lines: dict[str, _Line] = field(default_factory=dict)
 
     async def post(self, url: str, *, content: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
         """POST ``content`` and return the receipt of a 2xx; any other ending raises ``DeliveryFailed``.
 
-        The whole call, with the look-up of the name, takes at most ``endpoint.timeout`` seconds (never above 30).
+        ``url`` must have the host and port of the endpoint's own. The whole call, with the look-up of the name, takes
+        at most ``endpoint.timeout`` seconds (never above 30).
         """
         began = time.monotonic()
         try:
@@ -70,7 +74,7 @@ class Transport:
         except (httpx.HTTPError, OSError) as error:
             # TLS 1.3 servers refuse a missing client certificate only after the handshake, on the first read.
             raise DeliveryFailed("tls" if _came_from_tls(error) else "connection.broken") from None
-        return Receipt(status, time.monotonic() - began, head, f"{address}:{_port(target)}")
+        return Receipt(status, time.monotonic() - began, head, f"{address}:{target.port}")
 
     async def aclose(self) -> None:
         """Close the kept connections."""
@@ -78,26 +82,26 @@ class Transport:
         for line in lines:
             await line.client.aclose()
 
-    async def _registered_address(self, target: httpx.URL, endpoint: Endpoint) -> addresses.Address:
-        port = _port(target)
-        if endpoint.port not in (None, port):
+    async def _registered_address(self, target: Target, endpoint: Endpoint) -> addresses.Address:
+        registered = _parse(endpoint.url)
+        if (target.host, target.port) != (registered.host, registered.port) or target.port != endpoint.port:
             raise DeliveryFailed("address.not_registered")
         try:
-            candidates = await self.resolve(_name(target), port)
+            candidates = await self.resolve(target.host, target.port)
         except (OSError, UnicodeError):
             raise DeliveryFailed("name.unresolved") from None
         # Resolved once: the address that is checked here is the address that is connected to.
         address = addresses.first_registered(
             candidates, endpoint.network, allow_loopback=self.allow_loopback, own_networks=self.own_networks
         )
-        if address is None:
+        if address is None or (self.is_own(address) and not address.is_loopback):
             raise DeliveryFailed("address.not_registered")
         return address
 
     @contextlib.asynccontextmanager
-    async def _line(self, target: httpx.URL, endpoint: Endpoint) -> AsyncIterator[httpx.AsyncClient]:
+    async def _line(self, target: Target, endpoint: Endpoint) -> AsyncIterator[httpx.AsyncClient]:
         # A kept connection was verified for a name under an authority: another definition needs other connections.
-        definition = (target.raw_host, endpoint.network, endpoint.ca_pem, endpoint.client_cert)
+        definition = (target.host, target.port, endpoint.network, endpoint.ca_pem, endpoint.client_cert)
         former = self._lines.get(endpoint.id)
         if former is not None and former.definition == definition:
             line = former
@@ -119,40 +123,34 @@ async def _close_if_unused(line: _Line) -> None:
         await line.client.aclose()
 
 
-def _parse(url: str) -> httpx.URL:
+def _parse(url: str) -> Target:
     try:
-        target = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise DeliveryFailed("url.malformed") from None
-    if target.scheme != "https":
-        raise DeliveryFailed("url.not_tls")
-    if not target.host or target.userinfo:
-        raise DeliveryFailed("url.malformed")
-    return target
-
-
-def _port(target: httpx.URL) -> int:
-    return target.port or 443
-
-
-def _name(target: httpx.URL) -> str:
-    return target.raw_host.decode("ascii").strip("[]")
+        return targets.parse(url)
+    except UrlRefused as refused:
+        raise DeliveryFailed(refused.reason) from None
 
 
 def _ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
-    # Not ssl.create_default_context(): that one writes session keys to the file that SSLKEYLOGFILE names.
+    # Not ssl.create_default_context(): that one writes session keys to the file that SSLKEYLOGFILE names. Nor the
+    # system's authorities: whoever sets SSL_CERT_FILE, or runs one of a hundred public ones, could vouch for anybody.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if endpoint.ca_pem is None:
-            context.load_default_certs()
-        else:
-            context.load_verify_locations(cadata=endpoint.ca_pem)
+        context.load_verify_locations(cadata=endpoint.ca_pem)
         if endpoint.client_cert is not None:
-            context.load_cert_chain(*endpoint.client_cert)
-    except (ssl.SSLError, OSError, ValueError):
+            _load_client_certificate(context, *endpoint.client_cert)
+    except (ssl.SSLError, OSError, ValueError, TypeError):
         raise DeliveryFailed("tls.configuration") from None
     return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, certificate: str, key_file: str) -> None:
+    with tempfile.NamedTemporaryFile(prefix="hoatoc-", suffix=".crt") as file:
+        # The library reads files only. The certificate is public; the key stays where it is.
+        file.write(certificate.encode())
+        file.flush()
+        # An empty password: a key that needs one is an error, not a question at some terminal.
+        context.load_cert_chain(file.name, key_file, password=b"")
 
 
 def _client(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
@@ -170,14 +168,14 @@ def _client(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
 
 
 async def _exchange(
-    client: httpx.AsyncClient, target: httpx.URL, address: addresses.Address, content: bytes, headers: Mapping[str, str]
+    client: httpx.AsyncClient, target: Target, address: addresses.Address, content: bytes, headers: Mapping[str, str]
 ) -> tuple[int, bytes]:
     async with client.stream(
         "POST",
-        target.copy_with(host=str(address)),
+        f"https://{targets.bracketed(str(address))}:{target.port}{target.path}",
         content=content,
-        headers={**headers, "Host": target.netloc.decode("ascii")},
-        extensions={"sni_hostname": _name(target)},
+        headers={**headers, "Host": target.authority},
+        extensions={"sni_hostname": target.host},
     ) as response:
         body, fault = await _read(response)
         head = body[:ANSWER_HEAD]

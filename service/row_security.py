@@ -66,9 +66,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 
-# What the embedded edition says at its start, and doctor with it.
-EMBEDDED = "an embedded database has no row-level security: it is for a trial, or for one agency"
-
 # Scalar sub-selects: the settings are read once a statement, not once a row.
 _ALL, _ME = "(SELECT hoatoc_reaches_all())", "(SELECT hoatoc_tenant())"
 _OWN, _TO_ME = f"tenant = {_ME}", f"participant_id = {_ME}"

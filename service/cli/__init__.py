@@ -15,6 +15,7 @@ from service.cli import (
     policies,
     proving,
     running,
+    supplying,
     tokens,
 )
 from service.cli.output import say
@@ -32,6 +33,7 @@ app.add_typer(participants.app, name="participant")
 app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(proving.app, name="evidence")
+app.add_typer(supplying.app, name="advisories")
 for command in (
     running.serve,
     running.worker,
@@ -44,6 +46,7 @@ for command in (
     proving.sign,
     contracts.openapi,
     diagnosis.doctor,
+    supplying.sbom,
 ):
     app.command()(command)
 

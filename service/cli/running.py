@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -11,10 +11,12 @@ import uvicorn
 
 from service import app as wiring
 from service import demo as scene
-from service import log, row_security
+from service import log
 from service.actions import load_directory
 from service.cli import context, output
 from service.engine.hub import Hub
+from service.selfcheck import start
+from service.selfcheck.check import Check
 from service.settings import Settings
 
 # PROMISES 8.5; the proxy in front has limits of its own.
@@ -33,7 +35,7 @@ def serve(
     log.configure(chosen.log_level)
     if chosen.embedded and not worker:
         raise output.fail("an embedded database is for one process: its worker cannot run elsewhere")
-    context.run(_serve(chosen, with_worker=worker))
+    context.run(_serve(chosen, with_worker=worker, found=_look(chosen)))
 
 
 def worker() -> None:
@@ -42,7 +44,7 @@ def worker() -> None:
     log.configure(chosen.log_level)
     if chosen.embedded:
         raise output.fail("an embedded database is for one process: hoatoc serve has the worker inside")
-    context.run(_work(chosen))
+    context.run(_work(chosen, found=_look(chosen)))
 
 
 def demo(
@@ -52,6 +54,21 @@ def demo(
     chosen = context.settings()
     log.configure("error")
     raise typer.Exit(context.run(scene.run(chosen, keep_running=keep_running)))
+
+
+def _look(chosen: Settings) -> Sequence[Check]:
+    """Look at this node before anything is opened; what is grave ends it, the rest is returned to be said."""
+    with context.told():
+        try:
+            return start.look(chosen)
+        except start.NotFit as unfit:
+            _say(unfit.found)
+            raise output.fail("the hub does not start like this; hoatoc doctor --production shows everything") from None
+
+
+def _say(found: Sequence[Check]) -> None:
+    for check in found:
+        output.remark(f"{check.state}: {check.name}: {check.sentence('en')}")
 
 
 class _Server(uvicorn.Server):
@@ -69,9 +86,10 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
 
-async def _serve(chosen: Settings, *, with_worker: bool) -> None:
+async def _serve(chosen: Settings, *, with_worker: bool, found: Sequence[Check]) -> None:
     hub = await _open(chosen)
     try:
+        _say(found)
         worker = wiring.make_worker(hub) if with_worker else None
         config = uvicorn.Config(
             wiring.create_app(hub, worker),
@@ -89,8 +107,6 @@ async def _serve(chosen: Settings, *, with_worker: bool) -> None:
             access_log=False,
             log_config=None,
         )
-        if chosen.embedded:
-            output.remark(row_security.EMBEDDED)
         output.remark(f"Hỏa Tốc listens on http://{chosen.host}:{chosen.port}")
         await _Server(config).serve()
     finally:
@@ -110,8 +126,9 @@ async def _open(chosen: Settings) -> Hub:
         return hub
 
 
-async def _work(chosen: Settings) -> None:
+async def _work(chosen: Settings, *, found: Sequence[Check]) -> None:
     hub = await wiring.open_hub(chosen)
+    _say(found)
     worker = wiring.make_worker(hub)
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -206,12 +206,10 @@ async def _takedown(teller: Teller, reference: str) -> UUID:
     request, domains = await teller.request(
         reference,
         filed,
-        state=RequestState.CLOSED,
         action=Action.TAKEDOWN,
         urgency=Urgency.KHAN,
         amount=None,
         targets=targets,
-        closed_at=filed + timedelta(hours=1),
     )
     data: dict[str, Any] = {"reference": reference, "action": "takedown", "officer_id": "cb-101"}
     await teller.tell(request, filed, Fact.REQUEST_SUBMITTED, POLICE, **data)
@@ -246,6 +244,7 @@ async def _takedown(teller: Teller, reference: str) -> UUID:
             at = filed + timedelta(seconds=delay, milliseconds=140 * place)
             await teller.tell(request, at, code, actor, **about, **extra)
     await teller.tell(request, filed + timedelta(hours=1), Fact.REQUEST_CLOSED)
+    await teller.close(request, filed + timedelta(hours=1))
     return request
 
 

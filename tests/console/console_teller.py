@@ -192,6 +192,12 @@ class Teller:
             approved_at=at,
         )
 
+    async def close(self, request_id: UUID, at: datetime) -> None:
+        """Close a request that was active: the database takes no orders of one that is closed."""
+        requests = table(models.ActionRequest)
+        closed = sa.update(requests).where(requests.c.id == request_id)
+        await self._conn.execute(closed.values(state=RequestState.CLOSED, closed_at=at))
+
     async def order(
         self, request_id: UUID, target_id: UUID, participant_id: str, state: OrderState, at: datetime, **values: Any
     ) -> UUID:

@@ -113,8 +113,15 @@ class Month:
         self._dossier: dossier.Dossier
 
     async def settle_in(self) -> None:
-        """Enrol the officers, and file the one request that all others are copies of."""
+        """Enrol the officers, and file the one request that all others are copies of; the month begins at midnight.
+
+        A run at another hour of the day would meet another month from the same seed.
+        """
         world = self.world
+        async with world.hub.database.read() as conn:
+            began = await db.now(conn)
+        midnight = (began + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        await self.forward(seconds=(midnight - began).total_seconds())
         await world.settle_in()
         officers = table(Officer)
         [one] = await world.rows(Officer, id="approver")
@@ -210,5 +217,9 @@ def spread(start: datetime, many: int) -> list[Asked]:
 
 
 def slow(start: datetime, many: int) -> list[Asked]:
-    """Two who collude: a large amount every quarter of an hour, for hours, and never many requests."""
-    return [Asked(start + timedelta(minutes=15 * at), MAKERS[0], APPROVERS[0], 1_900 * MILLION) for at in range(many)]
+    """Two who collude: a large amount every twelve minutes, for hours, and never many requests.
+
+    Below what anybody may hold in an hour, so that the first goes out whatever the month was like; five of them are
+    more than that.
+    """
+    return [Asked(start + timedelta(minutes=12 * at), MAKERS[0], APPROVERS[0], 950 * MILLION) for at in range(many)]

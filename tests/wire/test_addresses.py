@@ -18,7 +18,8 @@ def test_a_participants_network_may_be_registered_private_or_public(network: str
     "network",
     [
         *("127.0.0.1/32", "127.0.0.0/8", "::1/128", "0.0.0.0/0", "::/0", "128.0.0.0/1", "0.0.0.0/32"),
-        *("169.254.169.254/32", "224.0.0.0/8", "255.255.255.255/32", "fe80::/64", "::ffff:10.0.0.0/104"),
+        *("::a00:5/128", "::/96", "::2/127", "fec0::/48", "100.100.100.200/32", "fd00:ec2::254/128", "192.88.99.0/24"),
+        *("169.254.169.254/32", "224.0.0.0/8", "255.255.255.255/32", "fe80::/64", "::ffff:a00:0/104"),
         *("64:ff9b::7f00:1/128", "2002:7f00:1::/48", "10.9.0.0/16", "10.9.8.0/30"),
     ],
 )
@@ -28,7 +29,20 @@ def test_a_forbidden_or_too_wide_network_is_never_registered(network: str) -> No
     assert caught.value.reason == "network.forbidden"
 
 
-@pytest.mark.parametrize("network", ["", "bank.example", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8/8"])
+@pytest.mark.parametrize("network", ["10.0.0.0/15", "11.0.0.0/8", "2001:db8::/47", "fd12::/16"])
+def test_a_range_wider_than_one_site_is_not_registered(network: str) -> None:
+    with pytest.raises(addresses.NetworkRefused) as caught:
+        addresses.check_registrable(network)
+    assert caught.value.reason == "network.too_wide"
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        *("", "bank.example", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8/8", "10.20.0.5", "010.20.0.0/16"),
+        *("10.20.0.0/255.255.0.0", "10.20.0.0/0.0.255.255", "FD12::/48", "fd12:0::/48", "fe80::1%1/128", "10.20/16"),
+    ],
+)
 def test_what_is_no_network_is_refused(network: str) -> None:
     with pytest.raises(addresses.NetworkRefused) as caught:
         addresses.check_registrable(network)
@@ -43,6 +57,20 @@ def test_only_the_demo_profile_may_register_loopback_and_nothing_else_forbidden(
 
 def test_an_ipv4_address_in_ipv6_clothes_is_not_used() -> None:
     assert addresses.first_registered(["::ffff:127.0.0.1", "::ffff:10.0.0.1"], "::/0") is None
+
+
+@pytest.mark.parametrize(
+    "candidate", ["2001:db8::5efe:7f00:1", "2001:db8::200:5efe:a00:1", "2001:db8::7%lo", "2001:db8::g", "", "bank"]
+)
+def test_an_answer_that_hides_another_address_or_is_none_is_not_used(candidate: str) -> None:
+    assert addresses.first_registered([candidate, "2001:db8::7"], "2001:db8::/48") == ipaddress.ip_address(
+        "2001:db8::7"
+    )
+
+
+def test_this_machines_own_addresses_are_known_without_a_list() -> None:
+    assert addresses.is_own(ipaddress.ip_address("127.0.0.1"))
+    assert not addresses.is_own(ipaddress.ip_address("192.0.2.1"))
 
 
 def test_without_a_registered_network_no_address_is_used() -> None:

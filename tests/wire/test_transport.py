@@ -89,12 +89,14 @@ async def test_a_certificate_of_another_authority_is_refused(
     assert heard.bodies == []
 
 
-async def test_without_its_own_authority_an_endpoint_is_checked_against_those_of_the_system(
-    authority: Authority, transport: Transport
+async def test_without_its_own_authority_nothing_is_sent_whomever_the_system_trusts(
+    authority: Authority, transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    (tmp_path / "system.pem").write_text(authority.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
     async with serving(says("200 OK"), authority.issue(NAME)) as heard:
         failed = await failure(transport, endpoint(f"https://{NAME}:{heard.port}/"))
-    assert failed.code == "tls"
+    assert (failed.code, failed.retryable, heard.connections) == ("tls.configuration", True, 0)
 
 
 async def test_a_certificate_for_another_name_is_refused(authority: Authority, transport: Transport) -> None:

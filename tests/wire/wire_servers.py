@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -152,6 +153,12 @@ def endpoint(
     client_cert: tuple[str, str] | None = None,
     timeout: float = 5.0,
     channel: Channel = Channel.WEBHOOK,
+    id: str = "endpoint-1",
 ) -> Endpoint:
-    """Return an endpoint of the one participant that these tests speak to."""
-    return Endpoint("endpoint-1", channel, url, network, port, ca_pem, secrets, client_cert, timeout)
+    """Return an endpoint of the one participant that these tests speak to; its port is the URL's unless it is given.
+
+    ``client_cert`` is the files of a certificate and its key, as an ``Authority`` issues them.
+    """
+    named = port or (int(found[1]) if (found := re.search(r":(\d+)(/|$)", url)) else 443)
+    shown = None if client_cert is None else (Path(client_cert[0]).read_text(), client_cert[1])
+    return Endpoint(id, channel, url, network, named, ca_pem, secrets, shown, timeout)
