@@ -11,7 +11,7 @@ from adapters.registry import Adapters
 from adapters.transport import Transport
 from adapters.webhook import Webhook
 from service import __version__, clock, console, db, log, migrations, row_security
-from service.api import appeals, escalations, health, oauth, orders, registry, requests, tasks
+from service.api import appeals, endpoints, escalations, health, oauth, orders, registry, requests, tasks
 from service.api import signing_keys as signing_keys_door
 from service.db import Database
 from service.engine import order_keys
@@ -116,7 +116,7 @@ def make_worker(hub: Hub) -> Worker:
 
 def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
-    for door in (health, oauth, signing_keys_door, requests, orders, appeals, escalations, tasks, registry):
+    for door in (health, oauth, signing_keys_door, requests, orders, appeals, escalations, tasks, registry, endpoints):
         app.include_router(door.router)
 
 

@@ -47,6 +47,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "dispatch_queue": Rule.TENANT,
         "dispatches": Rule.ADDRESSED,
         "endpoint_states": Rule.TENANT,
+        "endpoint_proposals": Rule.TENANT,
         "endpoints": Rule.TENANT,
         "escalations": Rule.SUPERVISED,
         "idempotency_keys": Rule.TENANT,

@@ -212,6 +212,15 @@ class Channel(StrEnum):
     EMAIL = "email"
 
 
+class ProposalState(StrEnum):
+    """What became of a proposal; a new one for the same endpoint supersedes the one that is still open."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+
+
 class Purpose(StrEnum):
     """What an endpoint receives."""
 

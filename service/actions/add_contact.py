@@ -5,7 +5,7 @@ from datetime import time
 import sqlalchemy as sa
 
 from service import clock
-from service.actions import changes, endpoints
+from service.actions import changes, endpoints, proposals
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import Contact, table_of
@@ -18,6 +18,8 @@ _CONTACTS = table_of(Contact)
 
 async def add(hub: Hub, principal: Principal, participant_id: str, body: NewContact) -> ContactAdded:
     """Add a contact and its endpoint for notices; a webhook's secret is shown this once.
+
+    A webhook is called once an administrator of the hub, other than who added it, has approved it.
 
     The hub's administrators and an agency's own may. Raises ``NotFound``, ``InvalidInput`` naming the field.
     """
@@ -47,7 +49,10 @@ async def add(hub: Hub, principal: Principal, participant_id: str, body: NewCont
             endpoint_id=str(prepared.id),
             channel=str(endpoint.channel),
         )
-        return ContactAdded(id=contact_id, endpoint_id=prepared.id, secret=prepared.secret)
+        proposal = None
+        if prepared.definition is not None:
+            proposal = await proposals.propose(change, principal, prepared.row, prepared.definition)
+        return ContactAdded(id=contact_id, endpoint_id=prepared.id, secret=prepared.secret, proposal=proposal)
 
     return await changes.run(hub, principal, participant_id, work)
 

@@ -1,33 +1,46 @@
 """What an endpoint must be before it is registered, and the row that is written: used by endpoints and contacts."""
 
-import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from cryptography import x509
 
-from adapters import addresses, signing
+from adapters import addresses, signing, targets
 from adapters.addresses import NetworkRefused
+from adapters.targets import Target, UrlRefused
 from service import clock, errors
 from service.engine.hub import Hub
 from service.models import Endpoint, table_of
-from service.schemas.endpoints import EndpointAnswer, NewMailbox, NewPullInbox, NewWebhook
+from service.schemas.endpoints import (
+    ContactWebhook,
+    EndpointAnswer,
+    NewDefinition,
+    NewMailbox,
+    NewPullInbox,
+    NewWebhook,
+)
+from service.security import client_keys
+from service.security.keyring import KeyUnfit
+from service.settings import Settings
 from workflows.terms import Purpose, Sector
 
 TABLE = table_of(Endpoint)
 
 _NEVER_A_RECIPIENT = frozenset({Sector.AGENCY, Sector.SUPERVISOR, Sector.HUB})
+# What a webhook has and the others have not.
+_NOTHING = {"url": "", "network": None, "port": None, "ca_pem": None, "client_certificate": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A row to insert, and the secret that its receiver must be told."""
+    """A row to insert, the secret that its receiver must be told, and of a webhook what must be approved."""
 
     row: dict[str, Any]
     secret: str | None
+    definition: Mapping[str, Any] | None = None
 
     @property
     def id(self) -> UUID:
@@ -36,7 +49,7 @@ class Prepared:
 
     def answer(self) -> EndpointAnswer:
         """Return the endpoint as the registry shows it."""
-        return show({**self.row, "previous_secret_until": None})
+        return show({**self.row, "previous_secret_until": None, "approved_sha256": None, "approved_at": None})
 
 
 def show(row: Any) -> EndpointAnswer:
@@ -59,16 +72,13 @@ def prepare(
     """
     _check_purpose(body.purpose, sector, within)
     endpoint_id = clock.new_id()
-    row = {
+    row: dict[str, Any] = {
         "id": endpoint_id,
         "tenant": tenant,
         "channel": body.channel,
         "purpose": body.purpose,
-        "url": "",
+        **_NOTHING,
         "address_sealed": None,
-        "network": None,
-        "port": None,
-        "ca_pem": None,
         "secret_sealed": None,
         "max_in_flight": 8,
         "timeout_seconds": 10,
@@ -81,21 +91,47 @@ def prepare(
         row["address_sealed"] = hub.vault.seal("endpoints", endpoint_id, tenant, body.address)
     if not isinstance(body, NewWebhook):
         return Prepared(row, None)
-    allow_loopback = hub.settings.profile == "demo"
-    network = _network(body, hub, within)
-    port = _check_url(body, network, allow_loopback, within)
-    _check_authorities(body, within)
+    defined = definition(hub.settings, body, within)
     secret = signing.new_secret()
-    row |= {
+    row |= {**defined, "secret_sealed": hub.vault.seal("endpoints", endpoint_id, tenant, secret)}
+    return Prepared(row, secret, defined)
+
+
+def definition(
+    settings: Settings, body: NewWebhook | NewDefinition | ContactWebhook, within: str = ""
+) -> dict[str, Any]:
+    """Check what a webhook shall be and return the columns of its definition.
+
+    Raises ``InvalidInput`` naming the field: the URL in another than its one spelling, a port that is not the URL's, a
+    network that may not be registered, an address outside it, authorities or a client certificate that are none.
+    """
+    is_demo = settings.profile == "demo"
+    try:
+        network = addresses.check_registrable(body.network, allow_loopback=is_demo, own_networks=settings.own_networks)
+    except NetworkRefused as refused:
+        raise errors.InvalidInput.of(f"{within}/network", refused.reason) from None
+    try:
+        target = targets.parse(body.url)
+    except UrlRefused:
+        raise errors.InvalidInput.of(f"{within}/url", "endpoint.url") from None
+    if body.port not in (None, target.port):
+        raise errors.InvalidInput.of(f"{within}/port", "endpoint.port")
+    _check_host(target, network, settings, within)
+    _check_authorities(body.ca_pem, within)
+    try:
+        client_keys.pair(settings.keys_dir, body.client_certificate)
+    except KeyUnfit as unfit:
+        raise errors.InvalidInput.of(f"{within}/client_certificate", "endpoint.client_key", reason=unfit.code) from None
+    return {
         "url": body.url,
         "network": network,
-        "port": port,
+        "port": target.port,
         "ca_pem": body.ca_pem,
-        "secret_sealed": hub.vault.seal("endpoints", endpoint_id, tenant, secret),
+        "client_certificate": body.client_certificate,
         "max_in_flight": body.max_in_flight,
         "timeout_seconds": body.timeout_seconds,
+        "position": body.position,
     }
-    return Prepared(row, secret)
 
 
 def _check_purpose(purpose: Purpose, sector: Sector, within: str) -> None:
@@ -108,45 +144,24 @@ def _check_purpose(purpose: Purpose, sector: Sector, within: str) -> None:
         raise errors.InvalidInput.of(f"{within}/purpose", "endpoint.purpose", sector=str(sector))
 
 
-def _network(body: NewWebhook, hub: Hub, within: str) -> str:
-    try:
-        return addresses.check_registrable(
-            body.network,
-            allow_loopback=hub.settings.profile == "demo",
-            own_networks=hub.settings.own_networks,
-        )
-    except NetworkRefused as refused:
-        raise errors.InvalidInput.of(f"{within}/network", refused.reason) from None
-
-
-def _check_url(body: NewWebhook, network: str, allow_loopback: bool, within: str) -> int:
-    """Return the port of the URL; the transport connects to nothing but this name, in this network, at this port."""
-    try:
-        parts = urlsplit(body.url)
-        host, port = parts.hostname, parts.port or 443
-    except ValueError:
-        host, port = None, 443
-    if not host or "@" in parts.netloc or parts.fragment:
-        raise errors.InvalidInput.of(f"{within}/url", "endpoint.url")
-    if body.port not in (None, port):
-        raise errors.InvalidInput.of(f"{within}/port", "endpoint.port")
-    if addresses.is_loopback(host) and not allow_loopback:
+def _check_host(target: Target, network: str, settings: Settings, within: str) -> None:
+    is_demo = settings.profile == "demo"
+    if target.is_own_name and not is_demo:
         raise errors.InvalidInput.of(f"{within}/url", "network.forbidden")
-    try:
-        literal = ipaddress.ip_address(host)
-    except ValueError:
-        return port
-    if literal not in ipaddress.ip_network(network):
-        raise errors.InvalidInput.of(f"{within}/url", "endpoint.outside_network")
-    return port
-
-
-def _check_authorities(body: NewWebhook, within: str) -> None:
-    if body.ca_pem is None:
+    if target.address is None:
         return
+    rules: dict[str, Any] = {"allow_loopback": is_demo, "own_networks": settings.own_networks}
+    own = addresses.is_own(target.address) and not target.address.is_loopback
+    if own or addresses.is_forbidden(target.address, **rules):
+        raise errors.InvalidInput.of(f"{within}/url", "network.forbidden")
+    if addresses.first_registered([target.host], network, **rules) is None:
+        raise errors.InvalidInput.of(f"{within}/url", "endpoint.outside_network")
+
+
+def _check_authorities(ca_pem: str, within: str) -> None:
     try:
-        x509.load_pem_x509_certificates(body.ca_pem.encode())
+        x509.load_pem_x509_certificates(ca_pem.encode())
     except ValueError:
         raise errors.InvalidInput.of(f"{within}/ca_pem", "endpoint.ca_pem") from None
-    if "PRIVATE KEY" in body.ca_pem:
+    if "PRIVATE KEY" in ca_pem:
         raise errors.InvalidInput.of(f"{within}/ca_pem", "endpoint.ca_pem")

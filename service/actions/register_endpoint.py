@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from service import errors
-from service.actions import changes, endpoints
+from service.actions import changes, endpoints, proposals
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.schemas.endpoints import EndpointRegistered, NewEndpoint
@@ -15,8 +15,9 @@ from workflows.terms import Channel
 async def register(hub: Hub, principal: Principal, participant_id: str, body: NewEndpoint) -> EndpointRegistered:
     """Register an endpoint; the secret in the answer is shown this once.
 
-    Raises ``NotFound``, ``InvalidInput`` naming the field (the address rules are those of PROMISES 8.4), and
-    ``Conflict`` for a second pull inbox.
+    A webhook is only proposed by it: nothing is sent there before a different administrator has approved it. Raises
+    ``NotFound``, ``InvalidInput`` naming the field (the address rules are those of PROMISES 8.4), and ``Conflict`` for
+    a second pull inbox.
     """
     principal.require(Scope.REGISTRY_WRITE)
 
@@ -26,15 +27,13 @@ async def register(hub: Hub, principal: Principal, participant_id: str, body: Ne
             await _refuse_second_inbox(change, participant_id)
         prepared = endpoints.prepare(hub, participant_id, owner.sector, body, change.at)
         await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
-        change.note(
-            "endpoint.registered",
-            endpoint_id=str(prepared.id),
-            channel=str(body.channel),
-            purpose=str(body.purpose),
-            network=prepared.row["network"],
-            port=prepared.row["port"],
-        )
-        return EndpointRegistered(endpoint=prepared.answer(), secret=prepared.secret)
+        proposal = None
+        if prepared.definition is not None:
+            proposal = await proposals.propose(change, principal, prepared.row, prepared.definition)
+        else:
+            endpoint_id, channel, purpose = str(prepared.id), str(body.channel), str(body.purpose)
+            change.note("endpoint.registered", endpoint_id=endpoint_id, channel=channel, purpose=purpose)
+        return EndpointRegistered(endpoint=prepared.answer(), secret=prepared.secret, proposal=proposal)
 
     return await changes.run(hub, principal, participant_id, work)
 

@@ -1,4 +1,4 @@
-"""The administrators' door: participants with their systems, officers, endpoints and rosters; policies and clocks."""
+"""The administrators' door: participants with their systems, officers and rosters; policies and clocks."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -11,11 +11,9 @@ from service.actions import (
     enroll_client,
     enroll_key,
     enroll_officer,
-    register_endpoint,
     remove_contact,
     resume,
     revoke_key,
-    rotate_endpoint_secret,
     set_calendar_day,
     set_duty_phone,
     set_policy,
@@ -25,14 +23,7 @@ from service.actions import (
 from service.queries import participants, policies
 from service.schemas.callbacks import DutyPhone, NewDutyPhone
 from service.schemas.common import Day
-from service.schemas.endpoints import (
-    ContactAdded,
-    EndpointRegistered,
-    EndpointSecret,
-    NewContact,
-    NewEndpoint,
-    NewSecret,
-)
+from service.schemas.endpoints import ContactAdded, NewContact
 from service.schemas.policies import (
     CalendarDayAnswer,
     NewCalendarDay,
@@ -116,26 +107,6 @@ async def post_key(hub: HubDep, caller: Caller, participant_id: ParticipantId, b
 async def post_officer(hub: HubDep, caller: Caller, participant_id: ParticipantId, body: NewOfficer) -> OfficerAnswer:
     """Register an officer of an agency."""
     return await enroll_officer.enroll(hub, caller, participant_id, body)
-
-
-@router.post("/participants/{participant_id}/endpoints", operation_id="registerEndpoint", status_code=201)
-async def post_endpoint(
-    hub: HubDep, caller: Caller, participant_id: ParticipantId, body: NewEndpoint
-) -> EndpointRegistered:
-    """Register where a participant receives; a webhook's secret is shown this once."""
-    return await register_endpoint.register(hub, caller, participant_id, body)
-
-
-@router.post(
-    "/participants/{participant_id}/endpoints/{endpoint_id}/secrets",
-    operation_id="rotateEndpointSecret",
-    status_code=201,
-)
-async def post_secret(
-    hub: HubDep, caller: Caller, participant_id: ParticipantId, endpoint_id: UUID, body: NewSecret
-) -> EndpointSecret:
-    """Make a new signing secret, shown this once; the one before signs too for 24 hours."""
-    return await rotate_endpoint_secret.rotate(hub, caller, participant_id, endpoint_id)
 
 
 @router.post("/participants/{participant_id}/contacts", operation_id="addContact", status_code=201)

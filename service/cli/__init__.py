@@ -9,6 +9,7 @@ from service.cli import (
     contracts,
     database,
     diagnosis,
+    endpoints,
     enrolling,
     filing,
     participants,
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(enrolling.app, name="enroll")
 app.add_typer(participants.app, name="participant")
+app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(proving.app, name="evidence")

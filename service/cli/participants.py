@@ -1,4 +1,4 @@
-"""Commands for the registry: who takes part, where they receive, who is on duty, renewed, and stopped."""
+"""Commands for the registry: who takes part, who is on duty, renewed, and stopped."""
 
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -10,7 +10,6 @@ import typer
 from service import db, errors
 from service.actions import (
     add_contact,
-    register_endpoint,
     remove_contact,
     renew_officer,
     resume,
@@ -29,9 +28,6 @@ from service.schemas.endpoints import (
     ContactWebhook,
     DutyHours,
     NewContact,
-    NewMailbox,
-    NewPullInbox,
-    NewWebhook,
 )
 from service.schemas.registry import (
     ParticipantDetail,
@@ -39,9 +35,9 @@ from service.schemas.registry import (
     SuspendedKind,
     Suspension,
 )
-from workflows.terms import Channel, Purpose, Sector
+from workflows.terms import Channel, Sector
 
-app = typer.Typer(help="Participants: list, show, endpoints, contacts, suspensions.", no_args_is_help=True)
+app = typer.Typer(help="Participants: list, show, secrets, contacts, suspensions.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="the participant's id")]
 Webhook = Annotated[str | None, typer.Option(help="the https address")]
@@ -71,44 +67,6 @@ def list_(
 def show(id: Id, as_json: AsJson = False) -> None:
     """Show a participant with its systems, keys, officers, endpoints and contacts."""
     output.answer(as_json, context.act(lambda hub: _one(hub, id)))
-
-
-@app.command()
-def endpoint(
-    id: Id,
-    webhook: Webhook = None,
-    network: Network = None,
-    ca: Authorities = None,
-    pull: Annotated[bool, typer.Option("--pull", help="an inbox that the participant comes to read")] = False,
-    email: Mail = None,
-    purpose: Annotated[Purpose, typer.Option()] = Purpose.ORDERS,
-    position: Annotated[int, typer.Option(help="endpoints of one purpose are used in this order")] = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Register where a participant receives; a webhook's secret is printed this once."""
-    if sum((webhook is not None, pull, email is not None)) != 1:
-        raise output.fail("exactly one of --webhook, --pull and --email")
-    body: NewWebhook | NewPullInbox | NewMailbox
-    if pull:
-        body = context.parse(lambda: NewPullInbox(channel=Channel.PULL, position=position))
-    elif email is not None:
-        body = context.parse(lambda: NewMailbox(channel=Channel.EMAIL, address=email, position=position))
-    else:
-        authorities = context.read(ca) if ca else None
-        body = context.parse(
-            lambda: NewWebhook.model_validate(
-                {
-                    "channel": Channel.WEBHOOK,
-                    "purpose": purpose,
-                    "url": webhook,
-                    "network": network,
-                    "ca_pem": authorities,
-                    "position": position,
-                }
-            )
-        )
-    made = context.act(lambda hub: register_endpoint.register(hub, context.person(), id, body), writes=True)
-    output.answer(as_json, {**made.endpoint.model_dump(mode="json"), "secret": made.secret})
 
 
 @app.command("rotate-secret")

@@ -190,10 +190,40 @@ OPERATIONS: Mapping[str, Told] = {
     "registerEndpoint": Told(
         scopes=(Scope.REGISTRY_WRITE,),
         conflicts=("endpoint.one_inbox",),
-        advice="The hub connects to this name, in this network, at this port, over TLS, and to nothing else.",
+        advice=(
+            "The hub connects to this name, in this network, at this port, over TLS under these authorities, and to"
+            " nothing else. A webhook is only proposed by it: nothing is sent there before `approveEndpoint`."
+        ),
+    ),
+    "listEndpointProposals": Told(scopes=(Scope.REGISTRY_WRITE,)),
+    "proposeEndpoint": Told(
+        scopes=(Scope.REGISTRY_WRITE,),
+        conflicts=("endpoint.not_proposed",),
+        advice="The whole definition; it supersedes what was proposed before and is still open.",
+    ),
+    "approveEndpoint": Told(
+        scopes=(Scope.REGISTRY_WRITE,),
+        conflicts=(
+            "endpoint.not_proposed",
+            "endpoint.other_definition",
+            "endpoint.proposer_gone",
+            "endpoint.not_allowed_now",
+        ),
+        advice=(
+            "By a system of a different administrator with a different key (403 `endpoint.same_person`), for exactly"
+            " the definition whose `sha256` is named: over compact JSON with sorted names of `ca_pem`, `channel`,"
+            " `client_certificate`, `endpoint_id`, `max_in_flight`, `network`, `participant_id`, `port`, `position`,"
+            " `purpose`, `timeout_seconds` and `url`."
+        ),
+    ),
+    "refuseEndpoint": Told(
+        scopes=(Scope.REGISTRY_WRITE,), conflicts=("endpoint.not_proposed", "endpoint.other_definition")
     ),
     "rotateEndpointSecret": Told(scopes=(Scope.REGISTRY_WRITE,), conflicts=("endpoint.signs_nothing",)),
-    "addContact": Told(scopes=_ADMINISTRATORS, advice=_OWN),
+    "addContact": Told(
+        scopes=_ADMINISTRATORS,
+        advice=f"A webhook is called once an administrator of the hub has let it pass (`approveEndpoint`). {_OWN}",
+    ),
     "removeContact": Told(scopes=_ADMINISTRATORS, advice=_OWN),
     "setDutyPhone": Told(
         scopes=(Scope.REGISTRY_WRITE,),

@@ -10,6 +10,7 @@ from workflows.terms import RefusalCode, Role, Sector
 AGENCY = "pc02-79"
 POLICE_CLIENT = "pc02-79-system"
 COORDINATOR = "truc-ban"
+APPROVER_CLIENT = "quan-tri-2"
 SUPERVISORS = ("sbv", "vnta")
 
 # Accounts and numbers are made up: they lie in real ranges and belong to nobody that we know.

@@ -15,6 +15,8 @@ from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.tls import SandboxTls
 from service.actions import (
     add_contact,
+    administrators,
+    approve_endpoint,
     changes,
     enroll_client,
     enroll_key,
@@ -26,14 +28,14 @@ from service.actions import (
 from service.app import close_hub, open_hub
 from service.demo import cast
 from service.engine.hub import OPERATOR, Hub
-from service.schemas.endpoints import NewContact, NewWebhook
+from service.schemas.endpoints import NewContact, NewWebhook, ProposalAnswer
 from service.schemas.policies import NewSignInLink
 from service.schemas.registry import NewClient, NewKey, NewOfficer
 from service.settings import Settings
 from workflows.terms import Channel, Purpose, Role, Sector
 
 OnEvent = Callable[[str, dict[str, Any]], None]
-_LOOPBACK = "127.0.0.0/8"
+_LOOPBACK = "127.0.0.1/32"
 
 
 @dataclass
@@ -56,6 +58,8 @@ class Network:
     members: list[Member] = field(default_factory=list)
     desks: list[Member] = field(default_factory=list)
     officer_keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Of the second administrator, who approves what the first one proposes.
+    approver_key: dict[str, Any] | None = None
     filed: bool = False
 
     @classmethod
@@ -124,6 +128,9 @@ async def _enroll(hub: Hub, folder: Path) -> Network:
     network = Network(police_key=dict(police.as_dict(private=True)))
     ca_pem = SandboxTls(folder / "tls").ca_pem
     await _enroll_client(hub, cast.AGENCY, cast.POLICE_CLIENT, police, cast.POLICE_ROLES)
+    approver = ECKey.generate_key("P-256")
+    await _enroll_client(hub, OPERATOR, cast.APPROVER_CLIENT, approver, [Role.HUB_ADMIN])
+    network.approver_key = dict(approver.as_dict(private=True))
     for person in cast.OFFICERS:
         officer = {**asdict(person), "powers": list(person.powers)}
         await enroll_officer.enroll(hub, administrator, cast.AGENCY, NewOfficer.model_validate(officer))
@@ -135,6 +142,7 @@ async def _enroll(hub: Hub, folder: Path) -> Network:
         port = ports.pop(0)
         endpoint = NewWebhook.model_validate({**_webhook(port, ca_pem), "purpose": Purpose.ORDERS})
         registered = await register_endpoint.register(hub, administrator, player.id, endpoint)
+        await _approve(hub, approver, registered.proposal)
         network.members.append(
             Member(
                 player.id,
@@ -149,8 +157,16 @@ async def _enroll(hub: Hub, folder: Path) -> Network:
         port = ports.pop(0)
         contact = NewContact.model_validate({"name": "Trực ban", "reached_by": _webhook(port, ca_pem)})
         added = await add_contact.add(hub, administrator, name, contact)
+        await _approve(hub, approver, added.proposal)
         network.desks.append(Member(f"{name}-desk", sector, port, None, added.secret or ""))
     return network
+
+
+async def _approve(hub: Hub, key: ECKey, proposal: ProposalAnswer | None) -> None:
+    """Let pass what the first administrator proposed, as the second one: the demo has two, like any hub."""
+    if proposal is not None:
+        second = await administrators.of_key(hub, cast.APPROVER_CLIENT, key.thumbprint())
+        await approve_endpoint.approve(hub, second, proposal.participant_id, proposal.endpoint_id, proposal.sha256)
 
 
 async def _enroll_client(hub: Hub, participant: str, client: str, key: ECKey, roles: Any) -> None:

@@ -173,9 +173,7 @@ class Delivery:
         error, retryable, retry_after, status, head = None, True, None, None, b""
         try:
             row = self._lanes.endpoint(claimed.endpoint_id)
-            receipt = await sending.send(
-                self._hub.vault, self._adapters, self._transport, claimed, row, self._node.now()
-            )
+            receipt = await sending.send(self._hub, self._adapters, self._transport, claimed, row, self._node.now())
             status, head = receipt.status, receipt.body_head
         except DeliveryFailed as failure:
             error, retryable, status, head = failure.code, failure.retryable, failure.status, failure.body_head

@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.engine import definitions
 from service.models import Contact, Endpoint, Participant, table_of
 from workflows.terms import Channel, Purpose
 
@@ -21,14 +22,14 @@ EndpointRow = Any  # a row of an endpoint: id, tenant, channel
 
 
 async def order_endpoints(conn: AsyncConnection, participants: Collection[str]) -> dict[str, EndpointRow]:
-    """Return the first active endpoint for orders of each participant that has joined; the others are missing."""
+    """Return the first endpoint in force for orders of each participant that has joined; the others are missing."""
     query = (
         sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel, _PARTICIPANTS.c.sector)
         .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _ENDPOINTS.c.tenant)
         .where(
             _ENDPOINTS.c.tenant.in_(participants),
             _ENDPOINTS.c.purpose == Purpose.ORDERS,
-            _ENDPOINTS.c.active,
+            definitions.may_be_used(),
             _PARTICIPANTS.c.status == "active",
         )
         .order_by(_ENDPOINTS.c.tenant, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
@@ -44,7 +45,7 @@ async def status_endpoints(conn: AsyncConnection, agency: str) -> list[EndpointR
     query = sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel).where(
         _ENDPOINTS.c.tenant == agency,
         _ENDPOINTS.c.purpose == Purpose.STATUS,
-        _ENDPOINTS.c.active,
+        definitions.may_be_used(),
         _ENDPOINTS.c.channel == Channel.WEBHOOK,
     )
     return list((await conn.execute(query)).all())
@@ -68,7 +69,7 @@ async def on_duty(
             _CONTACTS.c.to_minute,
         )
         .join(_CONTACTS, _CONTACTS.c.endpoint_id == _ENDPOINTS.c.id)
-        .where(_CONTACTS.c.tenant.in_(participants), _CONTACTS.c.active, _ENDPOINTS.c.active)
+        .where(_CONTACTS.c.tenant.in_(participants), _CONTACTS.c.active, definitions.may_be_used())
         .order_by(_CONTACTS.c.tenant, _CONTACTS.c.position, _CONTACTS.c.id)
     )
     found: dict[str, list[EndpointRow]] = {}

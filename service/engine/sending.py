@@ -9,7 +9,11 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from adapters.base import Adapter, DeliveryFailed, Endpoint, Message, Receipt, Transport
+from service.engine import definitions
+from service.engine.hub import Hub
 from service.engine.store import Claimed
+from service.security import client_keys
+from service.security.keyring import KeyUnfit
 from service.vault import SealBroken, Vault
 from workflows.terms import Channel, DispatchKind
 
@@ -27,14 +31,18 @@ class Speakers(Protocol):
 
 
 async def send(
-    vault: Vault, adapters: Speakers, transport: Transport, claimed: Claimed, row: sa.Row[Any] | None, now: datetime
+    hub: Hub, adapters: Speakers, transport: Transport, claimed: Claimed, row: sa.Row[Any] | None, now: datetime
 ) -> Receipt:
     """Send one dispatch to the endpoint of ``row``; raise ``DeliveryFailed`` unless the receiver has it."""
     if row is None:
         raise DeliveryFailed("endpoint.gone")
+    if not definitions.is_in_force(dict(row._mapping)):
+        raise DeliveryFailed("endpoint.not_approved")
     try:
-        message = open_message(vault, claimed)
-        endpoint = open_endpoint(vault, row, now)
+        message = open_message(hub.vault, claimed)
+        endpoint = open_endpoint(hub, row, now)
+    except KeyUnfit:
+        raise DeliveryFailed("endpoint.client_key") from None
     except (SealBroken, ValueError, KeyError, TypeError):
         # The keys of another installation, most likely: nothing is lost as long as nobody gives up.
         raise DeliveryFailed("message.unreadable") from None
@@ -61,11 +69,14 @@ def open_message(vault: Vault, claimed: Claimed) -> Message:
     )
 
 
-def open_endpoint(vault: Vault, row: sa.Row[Any], now: datetime) -> Endpoint:
-    """Return the endpoint with its secrets, newest first; the previous one counts while its overlap lasts."""
+def open_endpoint(hub: Hub, row: sa.Row[Any], now: datetime) -> Endpoint:
+    """Return the endpoint with its secrets, newest first; the previous one counts while its overlap lasts.
+
+    Raises KeyUnfit where this node lacks the key of its client certificate.
+    """
 
     def opened(sealed: bytes) -> str:
-        return vault.unseal("endpoints", row.id, row.tenant, sealed)
+        return hub.vault.unseal("endpoints", row.id, row.tenant, sealed)
 
     secrets = [opened(row.secret_sealed)] if row.secret_sealed else []
     if row.previous_secret_sealed and row.previous_secret_until and row.previous_secret_until > now:
@@ -81,5 +92,6 @@ def open_endpoint(vault: Vault, row: sa.Row[Any], now: datetime) -> Endpoint:
         port=row.port,
         ca_pem=row.ca_pem,
         secrets=tuple(secrets),
+        client_cert=client_keys.pair(hub.settings.keys_dir, row.client_certificate),
         timeout=float(row.timeout_seconds),
     )

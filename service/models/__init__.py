@@ -22,6 +22,7 @@ from service.models.contact import Contact
 from service.models.deadline import Deadline
 from service.models.dispatch import Dispatch
 from service.models.endpoint import Endpoint
+from service.models.endpoint_proposal import EndpointProposal
 from service.models.endpoint_state import EndpointState
 from service.models.escalation import Escalation
 from service.models.idempotency_key import IdempotencyKey
@@ -67,6 +68,7 @@ __all__ = [
     "Deadline",
     "Dispatch",
     "Endpoint",
+    "EndpointProposal",
     "EndpointState",
     "Escalation",
     "IdempotencyKey",

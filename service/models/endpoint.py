@@ -14,6 +14,13 @@ class Endpoint(SQLModel, table=True):
     """Where a participant receives orders, statuses or notices, over one channel."""
 
     __tablename__ = "endpoints"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "approved_sha256 IS NULL OR (proposed_by IS NOT NULL AND approved_by IS NOT NULL"
+            " AND approved_at IS NOT NULL AND approved_by <> proposed_by)",
+            name="approved_by_another",
+        ),
+    )
 
     id: UUID = Field(primary_key=True)
     tenant: str = Field(foreign_key="participants.id", max_length=64, index=True)
@@ -25,6 +32,12 @@ class Endpoint(SQLModel, table=True):
     network: str | None = Field(default=None, max_length=64)
     port: int | None = None
     ca_pem: str | None = Field(default=None, sa_type=sa.Text)
+    client_certificate: str | None = Field(default=None, sa_type=sa.Text)
+    # Of a webhook: the digest of what two persons let pass (engine.definitions). Without it nothing is sent.
+    approved_sha256: str | None = Field(default=None, max_length=64)
+    proposed_by: str | None = Field(default=None, max_length=64)
+    approved_by: str | None = Field(default=None, max_length=64)
+    approved_at: datetime | None = None
     secret_sealed: bytes | None = None
     previous_secret_sealed: bytes | None = None
     previous_secret_until: datetime | None = None

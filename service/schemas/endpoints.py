@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from service.schemas.common import Answer, Instant, Name, Shape
-from workflows.terms import Channel, Purpose
+from service.schemas.common import Answer, Instant, Name, Sha256, Shape
+from workflows.terms import Channel, ProposalState, Purpose
 
 Url = Annotated[str, StringConstraints(strict=True, max_length=500, pattern=r"^https://[!-~]+$")]
 Mailbox = Annotated[
@@ -29,7 +29,10 @@ class _NewWebhook(Shape):
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = Field(
         default=None, description="must be the port of the url; default: that"
     )
-    ca_pem: Pem | None = Field(default=None, description="the only authorities to trust for it; default: the system's")
+    ca_pem: Pem = Field(description="the only authorities to trust for it; those of the system are never asked")
+    client_certificate: Pem | None = Field(
+        default=None, description="the hub's own certificate for it (mutual TLS), by whose key the hub has a file"
+    )
     max_in_flight: Annotated[int, Field(strict=True, ge=1, le=8)] = 8
     timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=30)] = 10
     position: Position = 1
@@ -39,6 +42,16 @@ class NewWebhook(_NewWebhook):
     """An https address that takes signed messages."""
 
     purpose: Purpose
+
+
+class NewDefinition(_NewWebhook):
+    """What a webhook shall be from now on; in force once a different administrator approved it."""
+
+
+class NewDecision(Shape):
+    """Which definition is decided on: the digest of the proposal that was read."""
+
+    sha256: Sha256
 
 
 class NewPullInbox(Shape):
@@ -74,8 +87,39 @@ class EndpointAnswer(Answer):
     timeout_seconds: int
     position: int
     active: bool
+    approved_sha256: str | None = Field(description="of what two administrators let pass; of a webhook, none: not used")
+    approved_at: Instant | None
     previous_secret_until: Instant | None
     created_at: Instant
+
+
+class ProposalAnswer(Answer):
+    """What an administrator wants an endpoint to be, whole, and what became of that."""
+
+    id: UUID
+    participant_id: str
+    endpoint_id: UUID
+    purpose: Purpose
+    url: str
+    network: str
+    port: int
+    ca_pem: str
+    client_certificate: str | None
+    max_in_flight: int
+    timeout_seconds: int
+    position: int
+    sha256: str = Field(description="of the whole definition: what an approval names")
+    state: ProposalState
+    proposed_by: str
+    proposed_at: Instant
+    decided_by: str | None
+    decided_at: Instant | None
+
+
+class ProposalList(Answer):
+    """The proposals that wait for a second administrator, oldest first."""
+
+    items: list[ProposalAnswer]
 
 
 class NewSecret(Shape):
@@ -95,6 +139,7 @@ class EndpointRegistered(Answer):
 
     endpoint: EndpointAnswer
     secret: str | None = Field(description="whsec_…, shown this once; none for an endpoint that signs nothing")
+    proposal: ProposalAnswer | None = Field(description="of a webhook: what a different administrator must approve")
 
 
 def _written(value: Any) -> Any:
@@ -163,3 +208,4 @@ class ContactAdded(Answer):
     id: UUID
     endpoint_id: UUID
     secret: str | None
+    proposal: ProposalAnswer | None = Field(description="of a webhook: what a different administrator must approve")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import uniform
 import world as worlds
 from apis import Api, System
-from builders import table
+from builders import insert_endpoint, table
 from joserfc.jwk import ECKey
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -21,7 +21,7 @@ from adapters import webhook
 from adapters.base import Message
 from service import clock, db
 from service.contract import examples
-from service.engine.hub import Hub
+from service.engine.hub import OPERATOR, Hub
 from service.models import Baseline, Dispatch, Endpoint, Officer
 from workflows.terms import Role
 
@@ -87,7 +87,7 @@ async def stage(example_day: None, api: Api) -> Api:
             "active": True,
             "created_at": now,
         }
-        await db.insert_rows(conn, endpoints, [status])
+        await insert_endpoint(conn, status)
 
     await hub.writer.run(unit)
     for name, *_ in OFFICERS:
@@ -258,6 +258,13 @@ async def registry_and_policies(play: Stage) -> None:
         registered = await play.call("registerEndpoint", admin, play.body("registerEndpoint", title))
         if title == "registerEndpoint":
             endpoint = registered.json()["endpoint"]["id"]
+    second = await api.enroll(System("hub-admin-2"), OPERATOR, Role.HUB_ADMIN)
+    for decision in ("refuseEndpoint", "approveEndpoint"):
+        change = await play.call("proposeEndpoint", admin, play.body("proposeEndpoint"), endpoint_id=endpoint)
+        waiting = (await play.call("listEndpointProposals", second)).json()["items"]
+        assert [each["sha256"] for each in waiting] == [change.json()["sha256"]]
+        body = {**play.body(decision), "sha256": change.json()["sha256"]}
+        await play.call(decision, second, body, endpoint_id=endpoint)
     await play.call("rotateEndpointSecret", admin, play.body("rotateEndpointSecret"), endpoint_id=endpoint)
     contact = (await play.call("addContact", admin, play.body("addContact"))).json()["id"]
     shown = (await play.call("getParticipant", admin)).json()

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from appeal_steps import APPELLANT, STATEMENT
-from builders import table
+from builders import insert_endpoint, table
 from world import AGENCY, World
 
-from service import db, errors
+from service import errors
 from service.engine.hub import Hub
 from service.models import (
     ActionRequest,
@@ -24,7 +24,6 @@ from service.models import (
     AuditEntry,
     Deadline,
     Dispatch,
-    Endpoint,
     Officer,
     Participant,
     Task,
@@ -135,7 +134,7 @@ async def listen(world: World) -> None:
         "active": True,
         "created_at": await steps.now(world),
     }
-    await world.hub.writer.run(lambda conn: db.insert_rows(conn, table(Endpoint), [row]))
+    await world.hub.writer.run(lambda conn: insert_endpoint(conn, row))
 
 
 async def test_the_agency_hears_of_each_step_of_an_appeal(world: World) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from apis import Api, System
-from builders import make_hub, table
+from builders import insert_endpoint, make_hub, table
 from registry_forms import ADMIN
 from rigs import Speaker
 from sqlmodel import SQLModel
@@ -20,7 +20,7 @@ from steps import vnd
 from world import AGENCY, World
 
 from adapters.transport import Transport
-from service import audit, db, errors, worker
+from service import audit, errors, worker
 from service.actions import answer_callback, resolve_task, set_duty_phone, suspend
 from service.engine import baselines
 from service.engine.hub import OPERATOR, Hub
@@ -134,7 +134,7 @@ async def test_one_too_many_is_held_with_a_task_and_nothing_is_sent(world: World
 
 async def _listen(world: World) -> None:
     row = {**(await world.rows(Endpoint))[0], "tenant": AGENCY, "purpose": "status", "id": UUID(int=7)}
-    await world.hub.writer.run(lambda conn: db.insert_rows(conn, table(Endpoint), [row]))
+    await world.hub.writer.run(lambda conn: insert_endpoint(conn, row))
 
 
 async def test_the_second_person_releases_it_and_the_orders_are_placed(world: World) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import registry_forms as forms
 from typer.testing import CliRunner, Result
 
 from service import cli, contract
@@ -91,13 +92,16 @@ def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Pa
     assert ready("audit", "verify").exit_code == 0
 
 
-def test_a_supervisor_a_bank_and_what_they_receive_are_registered(ready: Run) -> None:
+def test_a_supervisor_a_bank_and_what_they_receive_are_registered(ready: Run, tmp_path: Path) -> None:
     bank = ("enroll", "participant", "bank-z", "--sector", "bank", "--name-vi", "Ngân hàng Z", "--name-en", "Bank Z")
     assert json.loads(ready(*bank, "--alias", "bin=999999", "--json").stdout)["created"]
     assert ready("enroll", "supervisor", "sbv").exit_code == 0
+    (tmp_path / "ca.pem").write_text(forms.CA_PEM)
     hook = ("--webhook", "https://orders.bank.example/x", "--network", "203.0.113.0/24")
-    made = json.loads(ready("participant", "endpoint", "bank-z", *hook, "--json").stdout)
+    hook = (*hook, "--ca", str(tmp_path / "ca.pem"))
+    made = json.loads(ready("endpoint", "propose", "bank-z", *hook, "--json").stdout)
     assert made["secret"].startswith("whsec_")
+    assert made["approved_sha256"] is None
     turned = json.loads(ready("participant", "rotate-secret", "bank-z", made["id"], "--json").stdout)
     assert turned["secret"] not in (None, made["secret"])
     duty = ("--name", "Trực ban", "--email", "truc@bank.example", "--hours", "22:00-06:00")
@@ -108,6 +112,43 @@ def test_a_supervisor_a_bank_and_what_they_receive_are_registered(ready: Run) ->
         assert json.loads(ready("participant", "show", "bank-z", "--json").stdout)["status"] == status
     found = json.loads(ready("participant", "list", "--sector", "bank", "-q", "bank-z", "--json").stdout)
     assert [(each["id"], each["supervisor_id"]) for each in found] == [("bank-z", "sbv")]
+
+
+def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run, tmp_path: Path) -> None:
+    keys = {}
+    for name in ("quan-tri-1", "quan-tri-2"):
+        keys[name], public = new_key(ready, tmp_path, name)
+        enrolled = ready("enroll", "client", "hoatoc-hub", name, "--role", "hub_admin", "--key", str(public))
+        assert enrolled.exit_code == 0, enrolled.output
+    ready("enroll", "participant", "acb")
+    asked = ready("endpoint", "client-key", "hub.example.vn").stdout
+    (tmp_path / "hub.pem").write_text(forms.certified(asked))
+    (tmp_path / "ca.pem").write_text(forms.CA_PEM)
+    hook = ("--network", "10.20.4.0/24", "--ca", str(tmp_path / "ca.pem"), "--client-cert", str(tmp_path / "hub.pem"))
+    first = ("--by", "quan-tri-1", "--key", str(keys["quan-tri-1"]))
+    second = ("--by", "quan-tri-2", "--key", str(keys["quan-tri-2"]))
+    made = json.loads(
+        ready("endpoint", "propose", "acb", "--webhook", "https://orders.acb.example/x", *hook, *first, "--json").stdout
+    )
+    (waiting,) = json.loads(ready("endpoint", "proposals", "--json").stdout)
+    assert (waiting["sha256"], waiting["proposed_by"]) == (made["sha256"], "quan-tri-1")
+    assert waiting["client_certificate"] == (tmp_path / "hub.pem").read_text()
+    what = ("acb", made["id"], "--sha256", made["sha256"])
+    assert "endpoint.same_person" in clean(ready("endpoint", "approve", *what, *first))
+    stolen = ("--by", "quan-tri-2", "--key", str(keys["quan-tri-1"]))
+    assert "token.refused" in clean(ready("endpoint", "approve", *what, *stolen))
+    other = ("acb", made["id"], "--sha256", "0" * 64)
+    assert "endpoint.other_definition" in clean(ready("endpoint", "approve", *other, *second))
+    approved = json.loads(ready("endpoint", "approve", *what, *second, "--json").stdout)
+    assert approved["approved_sha256"] == made["sha256"]
+    change = ("--webhook", "https://new.acb.example/x", *hook, "--instead-of", made["id"], "--json")
+    changed = json.loads(ready("endpoint", "propose", "acb", *change).stdout)
+    refusal = ("acb", made["id"], "--sha256", changed["sha256"], "--json")
+    assert json.loads(ready("endpoint", "refuse", *refusal).stdout)["state"] == "refused"
+    (shown,) = json.loads(ready("participant", "show", "acb", "--json").stdout)["endpoints"]
+    assert shown["url"] == "https://orders.acb.example/x"
+    assert "--by goes with --key" in clean(ready("endpoint", "propose", "acb", "--pull", "--by", "quan-tri-1"))
+    assert ready("audit", "verify").exit_code == 0
 
 
 def test_without_a_terminal_a_list_is_one_plain_line_each(ready: Run) -> None:
@@ -122,7 +163,8 @@ def test_without_a_terminal_a_list_is_one_plain_line_each(ready: Run) -> None:
         (("participant", "show", "nobody"), "not_found"),
         (("enroll", "agency", "No Slug"), "id: "),
         (("enroll", "participant", "bank-z", "--sector", "bank"), "/name_vi"),
-        (("participant", "endpoint", "sbv"), "exactly one of"),
+        (("endpoint", "propose", "sbv"), "exactly one of"),
+        (("endpoint", "propose", "sbv", "--webhook", "https://a.example", "--network", "10.0.0.0/24"), "ca_pem"),
         (("participant", "contact", "sbv", "--name", "x", "--email", "a@b.example", "--hours", "noon"), "HH:MM"),
         (("policy", "show", "no-such"), "not_found"),
         (("policy", "set", "missing.toml"), "missing.toml"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import steps
 import world as worlds
-from builders import table
+from builders import insert_endpoint, table
 from rigs import Rig
 from steps import ASKED, vnd
 from world import World
@@ -137,11 +137,10 @@ async def test_what_the_agency_was_told_is_never_cancelled_with_an_order(world: 
 
 
 async def _status_endpoint(world: World) -> Any:
-    endpoints = table(Endpoint)
     endpoint_id = worlds.uuid4()
     [row] = await world.rows(Endpoint, id=world.endpoints["vietcombank"])
     values: Mapping[str, Any] = {**row, "id": endpoint_id, "tenant": worlds.AGENCY, "purpose": "status"}
-    await world.hub.writer.run(lambda conn: worlds.db.insert_rows(conn, endpoints, [values]))
+    await world.hub.writer.run(lambda conn: insert_endpoint(conn, values))
     return endpoint_id
 
 

@@ -93,7 +93,7 @@ async def test_what_only_informs_is_not_signed(world: World) -> None:
 
     async def unit(conn: Any) -> None:
         row = (await conn.execute(first)).mappings().first()
-        await db.insert_rows(conn, table(Endpoint), [{**row, **endpoint}])
+        await builders.insert_endpoint(conn, {**row, **endpoint})
 
     await world.hub.writer.run(unit)
     await steps.held(world)

@@ -10,7 +10,7 @@ from builders import Builder
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.api import registry, tasks
+from service.api import endpoints, registry, tasks
 from service.engine.hub import OPERATOR, Hub
 from service.security.principals import Principal, ScopeMissing, of_person
 from service.web import doors, guards
@@ -26,7 +26,7 @@ class Door:
         self.who: Principal = ADMIN
         app = FastAPI()
         app.state.hub = hub
-        for part in (registry, tasks):
+        for part in (registry, endpoints, tasks):
             app.include_router(part.router)
         app.dependency_overrides[doors.caller] = lambda: self.who
         guards.install(app)
@@ -46,13 +46,13 @@ async def door(hub: Hub) -> AsyncIterator[Door]:
 
 
 def routes() -> Iterator[APIRoute]:
-    for part in (registry, tasks):
+    for part in (registry, endpoints, tasks):
         yield from (route for route in part.router.routes if isinstance(route, APIRoute))
 
 
 def test_every_operation_has_an_id_of_its_own() -> None:
     ids = [route.operation_id for route in routes()]
-    assert len(set(ids)) == len(ids) == 21
+    assert len(set(ids)) == len(ids) == 25
     assert {"listParticipants", "enrollClient", "registerEndpoint", "setPolicy", "resolveTask"} <= set(ids)
 
 

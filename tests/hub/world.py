@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import bounding
 import sqlalchemy as sa
-from builders import table
+from builders import put_in_force, table
 from joserfc.jwk import ECKey
 from pydantic import TypeAdapter
 
@@ -186,7 +186,7 @@ class World:
             "tenant": name,
             "channel": Channel.WEBHOOK,
             "url": f"https://{name}.example/hook",
-            "network": "10.0.0.0/8",
+            "network": "10.20.0.0/16",
             "max_in_flight": 8,
             "timeout_seconds": 10,
             "position": 1,
@@ -198,6 +198,7 @@ class World:
         if name in MEMBERS:
             rows.append({**base, "id": orders, "purpose": Purpose.ORDERS})
         await db.insert_rows(conn, table(Endpoint), rows)
+        await put_in_force(conn, *(row["id"] for row in rows))
         contact = {
             "id": uuid4(),
             "tenant": name,

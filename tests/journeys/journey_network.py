@@ -26,6 +26,8 @@ from adapters.transport import HubAnswer, HubClient
 from service import clock, db
 from service.actions import (
     add_contact,
+    administrators,
+    approve_endpoint,
     changes,
     enroll_client,
     enroll_key,
@@ -35,8 +37,8 @@ from service.actions import (
     set_policy,
 )
 from service.app import close_hub, open_hub
-from service.engine.hub import Hub
-from service.schemas.endpoints import NewContact, NewWebhook
+from service.engine.hub import OPERATOR, Hub
+from service.schemas.endpoints import NewContact, NewWebhook, ProposalAnswer
 from service.schemas.policies import NewPolicy
 from service.schemas.registry import NewClient, NewKey, NewOfficer
 from service.security import signatures
@@ -199,6 +201,7 @@ async def enroll(
             await set_policy.set_policy(hub, who, settings.policy, NewPolicy(text=policy + bounding.ROOMY))
         else:
             await hub.writer.run(lambda conn: bounding.shipped_with_room(conn, settings.policy), reach=db.HUB)
+        await _client(hub, network, OPERATOR, Role.HUB_ADMIN)
         for agency in agencies:
             await _client(hub, network, agency, Role.MAKER, Role.APPROVER, Role.READER)
             for name, rank, powers in OFFICERS:
@@ -216,13 +219,17 @@ async def enroll(
             await _signature_key(hub, network, name)
             webhook, port = webhook_of(tls)
             endpoint = NewWebhook.model_validate({**webhook, "purpose": Purpose.ORDERS})
-            secret = (await register_endpoint.register(hub, who, name, endpoint)).secret or ""
+            registered = await register_endpoint.register(hub, who, name, endpoint)
+            await _approve(hub, network, registered.proposal)
+            secret = registered.secret or ""
             address = (answer_to or {}).get(name, settings.address)
             network.sandboxes[name] = _sandbox(network, name, sector, behaviour, port, secret, tls, address)
         for name in desks:
             webhook, port = webhook_of(tls)
             contact = NewContact.model_validate({"name": "Trực ban", "reached_by": webhook})
-            secret = (await add_contact.add(hub, who, name, contact)).secret or ""
+            added = await add_contact.add(hub, who, name, contact)
+            await _approve(hub, network, added.proposal)
+            secret = added.secret or ""
             network.keys.setdefault(name, ECKey.generate_key("P-256").as_dict(private=True))
             desk = _sandbox(network, name, Sector.HUB, Silent(), port, secret, tls, settings.address)
             network.desks[name] = desk
@@ -241,10 +248,18 @@ def webhook_of(tls: SandboxTls) -> tuple[dict[str, Any], int]:
     return {
         "channel": Channel.WEBHOOK,
         "url": f"https://localhost:{port}/hook",
-        "network": "127.0.0.0/8",
+        "network": "127.0.0.1/32",
         "port": port,
         "ca_pem": tls.ca_pem,
     }, port
+
+
+async def _approve(hub: Hub, network: Network, proposal: ProposalAnswer | None) -> None:
+    """Let pass as the second administrator what the first one proposed."""
+    assert proposal is not None
+    kid = ECKey.import_key(network.keys[OPERATOR]).thumbprint()
+    second = await administrators.of_key(hub, f"{OPERATOR}-system", kid)
+    await approve_endpoint.approve(hub, second, proposal.participant_id, proposal.endpoint_id, proposal.sha256)
 
 
 async def _client(hub: Hub, network: Network, participant: str, *roles: Role) -> None:

@@ -33,28 +33,38 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         self.pem = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, *names: str) -> tuple[str, str]:
+    def own_files(self) -> tuple[str, str]:
+        """Return the files of the authority's own certificate and key."""
+        return self._files(f"own.{self.id}", self.pem.encode(), self._key)
+
+    def issue(self, *names: str, since: datetime = _FROM, until: datetime = _TO) -> tuple[str, str]:
         """Return the files of a certificate for the names (or addresses) and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        builder = self._builder(subject, key.public_key())
+        builder = self._builder(subject, key.public_key(), since, until)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
-        certificate, key_file = (self._folder / f"{names[0]}.{self.id}.{part}" for part in ("crt", "key"))
-        certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(
+        made = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return self._files(f"{names[0]}.{self.id}", made, key)
+
+    def _files(self, name: str, certificate: bytes, key: ec.EllipticCurvePrivateKey) -> tuple[str, str]:
+        paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        paths[0].write_bytes(certificate)
+        paths[1].write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        return str(certificate), str(key_file)
+        return str(paths[0]), str(paths[1])
 
     @property
     def id(self) -> str:
         return self._name.rfc4514_string().replace(" ", "_")
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, since: datetime = _FROM, until: datetime = _TO
+    ) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder(issuer_name=self._name, subject_name=subject, public_key=key)
-        return builder.serial_number(x509.random_serial_number()).not_valid_before(_FROM).not_valid_after(_TO)
+        return builder.serial_number(x509.random_serial_number()).not_valid_before(since).not_valid_after(until)
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -95,8 +105,13 @@ def says(status_line: str, *headers: str, body: bytes = b"") -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answer, files: tuple[str, str] | None, client_ca: str | None = None) -> AsyncIterator[Heard]:
-    """Serve on a free port of 127.0.0.1: with TLS if there are certificate files, else plain TCP."""
+async def serving(
+    answer: Answer,
+    files: tuple[str, str] | None,
+    client_ca: str | None = None,
+    newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+) -> AsyncIterator[Heard]:
+    """Serve on a free port of 127.0.0.1: with TLS up to ``newest`` if there are certificate files, else plain TCP."""
     heard = Heard()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -116,7 +131,7 @@ async def serving(answer: Answer, files: tuple[str, str] | None, client_ca: str 
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=_context(files, client_ca, heard))
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=_context(files, client_ca, heard, newest))
     heard.port = server.sockets[0].getsockname()[1]
     try:
         yield heard
@@ -127,11 +142,18 @@ async def serving(answer: Answer, files: tuple[str, str] | None, client_ca: str 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _context(files: tuple[str, str] | None, client_ca: str | None, heard: Heard) -> ssl.SSLContext | None:
+def _context(
+    files: tuple[str, str] | None, client_ca: str | None, heard: Heard, newest: ssl.TLSVersion
+) -> ssl.SSLContext | None:
     if files is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*files)
+    if newest < ssl.TLSVersion.TLSv1_2 and newest is not ssl.TLSVersion.MAXIMUM_SUPPORTED:
+        # Old versions are spoken by a library that was told to forget its own caution.
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = newest
     if client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=client_ca)

@@ -1,0 +1,181 @@
+"""Commands for where the hub sends: one administrator proposes an endpoint, another approves it with his key."""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from service import db
+from service.actions import (
+    administrators,
+    approve_endpoint,
+    propose_endpoint,
+    refuse_endpoint,
+    register_endpoint,
+)
+from service.cli import context, output
+from service.cli.output import AsJson
+from service.engine.hub import Hub
+from service.queries import proposals
+from service.schemas.endpoints import (
+    EndpointAnswer,
+    NewDecision,
+    NewDefinition,
+    NewMailbox,
+    NewPullInbox,
+    NewWebhook,
+    ProposalAnswer,
+    ProposalList,
+)
+from service.security import client_keys, keyfile
+from service.security.principals import Principal
+from workflows.terms import Channel, Purpose
+
+app = typer.Typer(help="Endpoints: propose, list what waits, approve, refuse.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="the participant's id")]
+Endpoint = Annotated[UUID, typer.Argument(help="the endpoint's id")]
+Webhook = Annotated[str | None, typer.Option(help="the https address")]
+Network = Annotated[
+    str | None, typer.Option(help="the CIDR in which its address must lie, a /16 (IPv6: a /48) at most")
+]
+Authorities = Annotated[Path | None, typer.Option("--ca", help="PEM file of the only authorities to trust")]
+Certificate = Annotated[
+    Path | None, typer.Option("--client-cert", help="PEM file of the hub's certificate, for the key of client-key")
+]
+Position = Annotated[int, typer.Option(help="endpoints of one purpose are used in this order")]
+InFlight = Annotated[int, typer.Option(help="how many may be under way at one time, 8 at most")]
+Timeout = Annotated[int, typer.Option(help="seconds for a whole call, 30 at most")]
+By = Annotated[str | None, typer.Option("--by", help="your client system's id; default: the account on this machine")]
+Key = Annotated[Path | None, typer.Option(help="its private key, as hoatoc keygen wrote it")]
+Approver = Annotated[str, typer.Option("--by", help="your client system's id: another than the proposer's")]
+ApproverKey = Annotated[Path, typer.Option("--key", help="its private key, as hoatoc keygen wrote it")]
+Digest = Annotated[str, typer.Option(help="of the proposal that you have read, as proposals shows it")]
+
+_COLUMNS = ("participant_id", "endpoint_id", "purpose", "url", "network", "port", "proposed_by", "sha256")
+
+
+@app.command()
+def propose(
+    id: Id,
+    webhook: Webhook = None,
+    network: Network = None,
+    ca: Authorities = None,
+    client_cert: Certificate = None,
+    pull: Annotated[bool, typer.Option("--pull", help="an inbox that the participant comes to read")] = False,
+    email: Annotated[str | None, typer.Option(help="an address for notices")] = None,
+    instead_of: Annotated[UUID | None, typer.Option(help="the endpoint whose webhook shall become this one")] = None,
+    purpose: Annotated[Purpose, typer.Option()] = Purpose.ORDERS,
+    position: Position = 1,
+    max_in_flight: InFlight = 8,
+    timeout: Timeout = 10,
+    by: By = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register where a participant receives; nothing is sent to a webhook before a different administrator approved it.
+
+    A webhook's secret is printed this once. A pull inbox and a mailbox are in force at once: the hub connects to
+    neither.
+    """
+    if sum((webhook is not None, pull, email is not None)) != 1:
+        raise output.fail("exactly one of --webhook, --pull and --email")
+    if webhook is None:
+        if instead_of is not None:
+            raise output.fail("--instead-of goes with --webhook")
+        _register(id, _unconnected(pull, email, position), by, key, as_json)
+        return
+    definition = {
+        "channel": Channel.WEBHOOK,
+        "url": webhook,
+        "network": network,
+        "ca_pem": context.read(ca) if ca else None,
+        "client_certificate": context.read(client_cert) if client_cert else None,
+        "position": position,
+        "max_in_flight": max_in_flight,
+        "timeout_seconds": timeout,
+    }
+    if instead_of is None:
+        body = context.parse(lambda: NewWebhook.model_validate({**definition, "purpose": purpose}))
+        _register(id, body, by, key, as_json)
+        return
+    changed = context.parse(lambda: NewDefinition.model_validate(definition))
+
+    async def change(hub: Hub) -> ProposalAnswer:
+        return await propose_endpoint.propose(hub, await _who(hub, by, key), id, instead_of, changed)
+
+    output.answer(as_json, context.act(change))
+
+
+@app.command("proposals")
+def proposals_(as_json: AsJson = False) -> None:
+    """List what waits for a second administrator; with --json also the authorities and the certificate."""
+    output.table(as_json, _COLUMNS, context.act(_waiting).items)
+
+
+@app.command()
+def approve(
+    id: Id, endpoint: Endpoint, sha256: Digest, by: Approver, key: ApproverKey, as_json: AsJson = False
+) -> None:
+    """Let pass exactly what a different administrator proposed; from now on the hub sends there."""
+    body = context.parse(lambda: NewDecision(sha256=sha256))
+
+    async def decide(hub: Hub) -> EndpointAnswer:
+        return await approve_endpoint.approve(hub, await _who(hub, by, key), id, endpoint, body.sha256)
+
+    output.answer(as_json, context.act(decide))
+
+
+@app.command()
+def refuse(id: Id, endpoint: Endpoint, sha256: Digest, by: By = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Refuse a proposal, or take back one's own; what is in force stays."""
+    body = context.parse(lambda: NewDecision(sha256=sha256))
+
+    async def decide(hub: Hub) -> ProposalAnswer:
+        return await refuse_endpoint.refuse(hub, await _who(hub, by, key), id, endpoint, body.sha256)
+
+    output.answer(as_json, context.act(decide))
+
+
+@app.command("client-key")
+def client_key(name: Annotated[str, typer.Argument(help="the common name to ask for, as hub.example.vn")]) -> None:
+    """Make a key for mutual TLS, a new file among the hub's keys, and print the request to certify it.
+
+    The participant's authority issues the certificate that --client-cert takes. On more than one node, copy the new
+    file into the folder of the keys of each.
+    """
+    with context.told():
+        output.say(client_keys.make(context.settings().keys_dir, name).removesuffix("\n"))
+
+
+def _register(
+    id: str, body: NewWebhook | NewPullInbox | NewMailbox, by: str | None, key: Path | None, as_json: bool
+) -> None:
+    async def register(hub: Hub) -> dict[str, object]:
+        made = await register_endpoint.register(hub, await _who(hub, by, key), id, body)
+        proposed = {"sha256": made.proposal.sha256} if made.proposal else {}
+        return {**made.endpoint.model_dump(mode="json"), **proposed, "secret": made.secret}
+
+    output.answer(as_json, context.act(register))
+
+
+def _unconnected(pull: bool, email: str | None, position: int) -> NewPullInbox | NewMailbox:
+    if pull:
+        return context.parse(lambda: NewPullInbox(channel=Channel.PULL, position=position))
+    return context.parse(lambda: NewMailbox(channel=Channel.EMAIL, address=email or "", position=position))
+
+
+async def _who(hub: Hub, by: str | None, key: Path | None) -> Principal:
+    """Return who works here: an enrolled administrator who shows his key, or the account on this machine."""
+    if (by is None) != (key is None):
+        raise output.fail("--by goes with --key")
+    if by is None or key is None:
+        return context.person()
+    # The file holds the private half: nobody else can have read it.
+    return await administrators.of_key(hub, by, keyfile.load(key).kid)
+
+
+async def _waiting(hub: Hub) -> ProposalList:
+    async with hub.database.read(db.HUB) as conn:
+        return await proposals.waiting(conn)

@@ -1,0 +1,53 @@
+"""What two persons let pass of an endpoint, as one digest: whatever is sent is sent to exactly that."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.models import Endpoint, table_of
+from workflows.terms import Channel
+
+_ENDPOINTS = table_of(Endpoint)
+# What a proposal may change; the rest of what is digested says whose endpoint it is, and for what.
+CHANGEABLE = (
+    "url",
+    "network",
+    "port",
+    "ca_pem",
+    "client_certificate",
+    "max_in_flight",
+    "timeout_seconds",
+    "position",
+)
+
+
+def digest(row: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hexadecimal, of an endpoint's whole definition.
+
+    It is taken over compact JSON with sorted names and no escapes, so that an administrator can take it himself.
+    """
+    definition = {name: row[name] for name in CHANGEABLE} | {
+        "endpoint_id": str(row["id"]),
+        "participant_id": row["tenant"],
+        "channel": str(row["channel"]),
+        "purpose": str(row["purpose"]),
+    }
+    text = json.dumps(definition, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_in_force(row: Mapping[str, Any]) -> bool:
+    """Tell whether the hub may send to an endpoint: a webhook only as two persons approved it.
+
+    Nothing is sent to an inbox, and mail goes to the operator's own relay: neither leads the hub anywhere.
+    """
+    return row["channel"] is not Channel.WEBHOOK or row["approved_sha256"] == digest(row)
+
+
+def may_be_used() -> sa.ColumnElement[bool]:
+    """Return the condition by which statements leave out endpoints that are suspended, or not approved."""
+    approved = sa.or_(_ENDPOINTS.c.channel != Channel.WEBHOOK, _ENDPOINTS.c.approved_sha256.is_not(None))
+    return sa.and_(_ENDPOINTS.c.active, approved)
