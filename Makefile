@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
 # What make trust must have measured: forged tokens, replays, revocation, four eyes, ends, bounded harm, evidence.
-PROMISES := P8,P9,P10,P12,P13,P14,P18
+PROMISES := P8,P9,P10,P12,P13,P14,P18,P22
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test trust mutants check format openapi migration lock sbom wheelhouse advisories clean

@@ -21,14 +21,11 @@ from service.queries.registry import Registry
 from service.security import signing_keys, tokens
 from service.settings import Settings
 from service.vault import Vault
-from service.web import guards
-from service.web.limits import Limits
+from service.web import addresses, guards
+from service.web.refusals import Refusals
 from service.worker import Worker
 
 _log = log.get(__name__)
-
-# A participant answers a hundred orders in one burst; a police client files one request at a time.
-_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE = 200, 6_000
 
 
 async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
@@ -131,6 +128,7 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
         gc.collect()
         gc.freeze()
         yield
+        await app.state.refusals.flush()
         if worker is not None:
             await worker.stop()
 
@@ -145,13 +143,10 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
         telemetry=None,
     )
     app.state.hub = hub
+    app.state.is_leaving = False
     app.state.worker = worker
-    app.state.limits = {
-        "agency": Limits(),
-        "other": Limits(_ANSWERS_PER_SECOND, _ANSWERS_PER_MINUTE),
-        "stranger": Limits(),
-    }
     include_doors(app)
     console.mount(app)
-    guards.install(app)
+    guards.install(app, addresses.networks(hub.settings.proxies), hub.settings.address_per_second)
+    app.state.refusals = Refusals(hub, app.state)
     return app

@@ -7,9 +7,12 @@ HubError                        the base: code, status, field errors, parameters
 ├── Forbidden           403     a scope or an authority rule says no
 ├── NotFound            404     unknown, or another's: the two answers are byte-identical
 ├── Conflict            409     the thing is in a state that does not allow it
+├── TooSlow             408     the head did not arrive in time
 ├── TooLarge            413     the body is over 64 KiB
+├── UrlTooLong          414     the address is longer than the hub reads
 ├── WrongType           415     the content type is not the one that the route takes
 ├── TooManyRequests     429     over a limit; says when to come back
+├── HeadTooLarge        431     the headers are more than the hub reads
 └── Unavailable         503     the hub cannot do it now; says when to come back
 """
 
@@ -95,6 +98,24 @@ class TooLarge(HubError):
     """The body is larger than the hub reads."""
 
     status = 413
+
+
+class TooSlow(HubError):
+    """The head of a request did not arrive in time."""
+
+    status = 408
+
+
+class UrlTooLong(HubError):
+    """The address is longer than the hub reads."""
+
+    status = 414
+
+
+class HeadTooLarge(HubError):
+    """The headers are more than the hub reads."""
+
+    status = 431
 
 
 class WrongType(HubError):

@@ -49,6 +49,9 @@ HOLES = Gauge("hoatoc_audit_holes", "What should have happened and has not", ("k
 LOOP_RESTARTS = Counter(
     "hoatoc_loop_restarts", "Loops of the worker that died and were started again", ("loop",), registry=REGISTRY
 )
+CONNECTIONS_CUT = Counter(
+    "hoatoc_connections_cut", "Connections that the hub ended or refused by itself, by why", ("why",), registry=REGISTRY
+)
 
 
 def render() -> bytes:

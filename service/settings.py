@@ -2,6 +2,7 @@
 
 import os
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,16 @@ class Settings(BaseSettings):
     own_networks: tuple[str, ...] = Field(
         default=(), description="the hub's own subnets as a JSON list of CIDRs: no endpoint is ever registered in them"
     )
+    proxies: tuple[str, ...] = Field(
+        default=(),
+        description="the proxies in front as a JSON list of CIDRs: they alone are believed for whom they call",
+    )
+    address_per_second: int = Field(
+        default=400, ge=20, le=100_000, description="calls a second of one address, in a minute 30 times as many"
+    )
+    leave_within: float = Field(
+        default=0, ge=0, le=60, description="seconds from SIGTERM, in which the node is not ready, to its last new call"
+    )
     smtp_host: str | None = Field(default=None, description="the relay for notices by e-mail; unset: e-mail is off")
     smtp_port: int = 25
     smtp_user: str | None = None
@@ -50,6 +61,15 @@ class Settings(BaseSettings):
     def _unset(cls, value: str | None) -> str | None:
         """Take an empty variable, as compose files pass it, for one that is not set."""
         return value or None
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no network, and a network that is everybody."""
+        for each in value:
+            if ip_network(each).prefixlen == 0:
+                raise ValueError("everybody is no proxy")
+        return value
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""Installs what the tests need from the system's packages, PostgreSQL and Chromium, or says what is missing."""
+"""Installs what the tests need of the system: PostgreSQL, Chromium and haproxy; or says what is missing."""
 
 import os
 import shutil
@@ -16,6 +16,8 @@ def missing() -> dict[str, str]:
         wanted["postgresql"] = "the tests start their own PostgreSQL server"
     if shutil.which("chromium") is None:
         wanted["chromium"] = "the pages are tested in a real browser"
+    if shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        wanted["haproxy"] = "the proxy in front is tested by starting it"
     return wanted
 
 

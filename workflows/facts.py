@@ -56,6 +56,7 @@ class Fact(StrEnum):
     SIGNATURE_REFUSED = "signature.refused"
     TOKEN_ISSUED = "token.issued"
     TOKEN_REFUSED = "token.refused"
+    REFUSALS_COUNTED = "refusals.counted"
     SIGN_IN_LINK_MADE = "sign_in_link.made"
     SIGN_IN_DONE = "sign_in.done"
     SIGN_IN_REFUSED = "sign_in.refused"

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
+from service.actions import record_refusal
+from service.actions.record_refusal import Keep
 from service.audit import Log
 from service.engine.hub import Hub
 from service.engine.writer import IdentifierSpent
@@ -30,10 +32,10 @@ class Issued:
     scope: str
 
 
-async def issue(hub: Hub, assertion: str) -> Issued:
+async def issue(hub: Hub, assertion: str, keep: Keep = record_refusal.record) -> Issued:
     """Check the assertion, spend its ``jti`` and issue a token, in one transaction.
 
-    Raises ``Unauthenticated`` for every refusal, with the reason kept as a fact and never told.
+    Raises ``Unauthenticated`` for every refusal, with the reason kept by ``keep`` and never told.
     """
     now = clock.utc_now()
     async with hub.database.read(db.HUB) as conn:
@@ -48,7 +50,7 @@ async def issue(hub: Hub, assertion: str) -> Issued:
         async with hub.database.read(db.HUB) as conn:
             client = await clients.find(conn, claim.client_id)
         if client is None:
-            await record_refusal(hub, "client.not_in_force", claim.client_id)
+            await keep(hub, "client.not_in_force", claim.client_id)
             raise errors.Unauthenticated("token.refused")
         granted = scopes.scopes_of(client.roles, client.sector)
         signing = keyring.current(hub.signing, now)
@@ -74,10 +76,10 @@ async def issue(hub: Hub, assertion: str) -> Issued:
         spent = SingleUse(claim.client_id, claim.jti, claim.expires_at + _KEPT)
         await hub.writer.run(unit, [spent], reach=db.Reach.of(client.tenant))
     except TokenRefused as refused:
-        await record_refusal(hub, str(refused.reason))
+        await keep(hub, str(refused.reason))
         raise errors.Unauthenticated("token.refused") from None
     except IdentifierSpent:
-        await record_refusal(hub, "jti.spent", claim.client_id)
+        await keep(hub, "jti.spent", claim.client_id)
         raise errors.Unauthenticated("token.refused") from None
     return Issued(token, expires_at, " ".join(sorted(granted)))
 
@@ -91,18 +93,3 @@ async def _key_of(conn: AsyncConnection, assertion: str) -> VerificationKey | No
     except TokenRefused:
         return None
     return await clients.assertion_key(conn, issuer, kid)
-
-
-async def record_refusal(hub: Hub, reason: str, client_id: str | None = None) -> None:
-    """Keep a refused token or proof as a fact of this node, with its reason and without the token.
-
-    ``client_id`` names whose it was, where the token itself was good: what an unverified one says is nobody's name.
-    """
-    chain = audit.node_chain(hub.settings.node)
-
-    async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [chain])
-        log.record(chain, Fact.TOKEN_REFUSED, hub.actor, hub.actor.tenant, reason=reason, client_id=client_id)
-        await log.flush()
-
-    await hub.writer.run(unit, reach=db.HUB)

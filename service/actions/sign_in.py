@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, errors
+from service.actions import record_refusal
+from service.actions.record_refusal import Keep
 from service.audit import Log
 from service.engine.hub import Hub
 from service.models import ConsoleSession, Participant, SignInLink, table_of
@@ -37,17 +39,17 @@ class _Refused(Exception):
         self.reason = reason
 
 
-async def sign_in(hub: Hub, presented: str) -> SignedIn:
+async def sign_in(hub: Hub, presented: str, keep: Keep = record_refusal.record_sign_in) -> SignedIn:
     """Spend the link that was presented and start a session.
 
     Raises ``Unauthenticated`` (``sign_in.refused``) for a link that is unknown, spent, too old or of a member that is
-    not active: the caller is not told which, a fact on the node's chain is.
+    not active: the caller is not told which, ``keep`` is, which makes it a fact on the node's chain.
     """
     digest = bytes.fromhex(console_session.link_digest(presented))
     try:
         return await hub.writer.run(lambda conn: _spend(conn, digest), reach=db.HUB)
     except _Refused as refused:
-        await _record_refusal(hub, refused.reason)
+        await keep(hub, refused.reason)
         raise errors.Unauthenticated("sign_in.refused") from None
 
 
@@ -92,14 +94,3 @@ async def _link(conn: AsyncConnection, digest: bytes) -> sa.Row[Any] | None:
         .where(_LINKS.c.digest == digest)
     )
     return (await conn.execute(query)).one_or_none()
-
-
-async def _record_refusal(hub: Hub, reason: str) -> None:
-    chain = audit.node_chain(hub.settings.node)
-
-    async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [chain])
-        log.record(chain, Fact.SIGN_IN_REFUSED, hub.actor, hub.actor.tenant, reason=reason)
-        await log.flush()
-
-    await hub.writer.run(unit, reach=db.HUB)

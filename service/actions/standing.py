@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors
-from service.actions import issue_token
+from service.actions import record_refusal
 from service.db import Unit
 from service.engine.hub import OPERATOR, Hub
 from service.models import Participant, table_of
@@ -50,5 +50,5 @@ async def run(hub: Hub, principal: Principal, unit: Unit[T]) -> T:
     try:
         return await hub.writer.run(unit, reach=principal.reach)
     except Fallen:
-        await issue_token.record_refusal(hub, "client.not_in_force", principal.client_id)
+        await record_refusal.record(hub, "client.not_in_force", principal.client_id)
         raise errors.Unauthenticated("token.refused") from None

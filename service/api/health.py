@@ -28,6 +28,8 @@ async def readyz(request: Request, hub: HubDep, response: Response) -> Health:
     worker = request.app.state.worker
     if worker is not None:
         faults += worker.faults()
+    if request.app.state.is_leaving:
+        faults.append("node.stopping")
     if faults:
         response.status_code = 503
     return Health(status="ok" if not faults else "not_ready", faults=faults)

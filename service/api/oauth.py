@@ -1,11 +1,14 @@
 """The token endpoint, its metadata and the hub's public keys."""
 
-from fastapi import APIRouter
+import functools
+
+from fastapi import APIRouter, Request
 
 from service import clock, errors
 from service.actions import issue_token
 from service.schemas.tokens import KeySet, Metadata, TokenAnswer
 from service.security import keyring, scopes
+from service.web import refusals
 from service.web.bodies import read_form
 from service.web.doors import HubDep, RawBody
 
@@ -34,14 +37,15 @@ _FORM = {
 
 
 @router.post("/oauth/token", operation_id="issueToken", openapi_extra=_FORM)
-async def issue(hub: HubDep, raw: RawBody) -> TokenAnswer:
+async def issue(request: Request, hub: HubDep, raw: RawBody) -> TokenAnswer:
     """Exchange a signed assertion (`private_key_jwt`, ES256) for an access token of five minutes at most."""
     form = read_form(raw)
     if form.get("grant_type") != "client_credentials":
         raise errors.MalformedInput("oauth.unsupported_grant_type")
     if form.get("client_assertion_type") != _ASSERTION or "client_assertion" not in form:
         raise errors.MalformedInput("oauth.invalid_request")
-    issued = await issue_token.issue(hub, form["client_assertion"])
+    keep = functools.partial(refusals.token, request)
+    issued = await issue_token.issue(hub, form["client_assertion"], keep)
     seconds = int((issued.expires_at - clock.utc_now()).total_seconds())
     return TokenAnswer(access_token=issued.token, expires_in=max(seconds, 0), scope=issued.scope)
 

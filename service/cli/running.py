@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from service import app as wiring
 from service import demo as scene
@@ -18,12 +20,9 @@ from service.engine.hub import Hub
 from service.selfcheck import start
 from service.selfcheck.check import Check
 from service.settings import Settings
+from service.web import addresses, front
+from service.web.connections import Gate
 
-# PROMISES 8.5; the proxy in front has limits of its own.
-_MOST_AT_ONCE = 1_000
-_LARGEST_HEAD = 16_384
-_KEEP_ALIVE = 5
-_FINISH_WITHIN = 25
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -72,7 +71,24 @@ def _say(found: Sequence[Check]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Stops at the first Ctrl-C or SIGTERM and lets the hub close what it opened, instead of dying by the signal."""
+    """Stops at the first Ctrl-C or SIGTERM and lets the hub close what it opened, instead of dying by the signal.
+
+    It is not ready at once, so that the proxy in front sends nothing more, and goes on answering for ``leave_within``
+    seconds, in which the proxy finds that out; a second signal ends the waiting.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, leave_within: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._leave_within = leave_within
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Leave, or, when told again, stop."""
+        if self._app.state.is_leaving or not self._leave_within:
+            super().handle_exit(sig, frame)
+            return
+        self._app.state.is_leaving = True
+        asyncio.get_running_loop().call_later(self._leave_within, super().handle_exit, sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -91,24 +107,11 @@ async def _serve(chosen: Settings, *, with_worker: bool, found: Sequence[Check])
     try:
         _say(found)
         worker = wiring.make_worker(hub) if with_worker else None
-        config = uvicorn.Config(
-            wiring.create_app(hub, worker),
-            host=chosen.host,
-            port=chosen.port,
-            http="h11",
-            ws="none",
-            lifespan="on",
-            limit_concurrency=_MOST_AT_ONCE,
-            h11_max_incomplete_event_size=_LARGEST_HEAD,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_FINISH_WITHIN,
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_config=None,
-        )
+        app = wiring.create_app(hub, worker)
+        gate = Gate(proxies=addresses.networks(chosen.proxies))
+        config = front.config(app, gate, chosen.host, chosen.port)
         output.remark(f"Hỏa Tốc listens on http://{chosen.host}:{chosen.port}")
-        await _Server(config).serve()
+        await _Server(config, app, chosen.leave_within).serve()
     finally:
         await wiring.close_hub(hub)
 

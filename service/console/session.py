@@ -1,5 +1,7 @@
 """Signing in by a single-use link, and signing out."""
 
+import functools
+
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
@@ -9,6 +11,7 @@ from service.actions.sign_out import sign_out
 from service.console import doors, rendering
 from service.queries import sessions
 from service.security.console_session import SESSION_LIFETIME
+from service.web import refusals
 from service.web.doors import HubDep
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
@@ -29,7 +32,7 @@ async def spend(request: Request, hub: HubDep, token: str) -> Response:
     """Spend the link, set the cookie and go to the requests."""
     doors.same_site(request)
     try:
-        signed_in = await sign_in(hub, token)
+        signed_in = await sign_in(hub, token, functools.partial(refusals.sign_in, request))
     except errors.Unauthenticated:
         return doors.refuse(request, 401, "link_over", here=request.url.path)
     response = RedirectResponse("/", 303)

@@ -23,7 +23,8 @@ ISPs, platforms and registrars, holds them to their deadlines and tells the whol
 * **Money** is a string of digits in minor units with its currency; VND has none, so `"150000000"` is 150.000.000 ₫.
 * **Instants** are RFC 3339 with an offset; the hub answers in UTC.
 * **JSON** is read strictly: unknown members, members named twice, numbers beyond 2^53, control characters and more
-  than 32 levels are refused. A body is at most 64 KiB.
+  than 32 levels are refused. A body is at most 64 KiB, the headers 16 KiB (431), path and query 4 KiB (414). The head
+  is awaited for 10 seconds (408), the body for 20. Calls are counted by system and by address (429).
 * **Answers** may get new members and new codes: ignore what you do not know.
 * **Errors** are problems (RFC 9457) with a stable `code`, in English and Vietnamese. After a 5xx, or without an answer,
   repeat the same call with a fresh proof; a filed request is repeated under the same `Idempotency-Key`.

@@ -11,15 +11,13 @@ from workflows import authority
 class Told:
     """What is told of one operation.
 
-    Any one of ``scopes`` opens it. ``conflicts`` are the codes of its 409, ``rules`` the authority rules of its 403;
-    ``limited`` is one that needs no token and counts callers by address.
+    Any one of ``scopes`` opens it. ``conflicts`` are the codes of its 409, ``rules`` the authority rules of its 403.
     """
 
     scopes: tuple[Scope, ...] = ()
     conflicts: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     advice: str = ""
-    limited: bool = False
 
 
 # The rules are asked about both officers: whoever filed may have lost since what the request needs.
@@ -127,7 +125,7 @@ OPERATIONS: Mapping[str, Told] = {
     "getAppeal": Told(
         scopes=(Scope.APPEALS_READ,), advice="What was said is opened to the agency and to whoever filed it."
     ),
-    "getAppealState": Told(limited=True, advice="A reference that was never given is a 404."),
+    "getAppealState": Told(advice="A reference that was never given is a 404."),
     "answerAppeal": Told(
         scopes=(Scope.REQUESTS_WRITE,),
         conflicts=("appeal.not_open",),

@@ -27,7 +27,7 @@ _ANSWERS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     "413": ("TooLarge", "The body is over 64 KiB (a form: 8 KiB).", {}),
     "415": ("WrongType", "Not the content type of this operation, or a compressed body.", {}),
     "422": ("Invalid", "A field is wrong: `errors` names each by JSON pointer and code; nothing was written.", {}),
-    "429": ("TooMany", "You send too fast; come back after `Retry-After`.", _RETRY_AFTER),
+    "429": ("TooMany", "You, or your address, send too fast; come back after `Retry-After`.", _RETRY_AFTER),
     "503": ("Unavailable", "The hub cannot do it now; come back after `Retry-After`.", _RETRY_AFTER),
 }
 
@@ -56,7 +56,7 @@ def of(operation: Mapping[str, Any], path: str, method: str, told: Told) -> dict
         "413": body,
         "415": body,
         "422": guarded and (body or bool(parameters)),
-        "429": guarded or told.limited,
+        "429": True,
         "503": guarded or path.startswith(("/oauth/token", "/v1/")),
     }
     answers: dict[str, Any] = {}

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import FieldError, HubError, MalformedInput, TooLarge, WrongType
-from service.web import pointer, problems, strict_json
+from service.web import heads, pointer, problems, strict_json
+from service.web.heads import Headers
 
 LARGEST_BODY = 65_536  # bytes
 LARGEST_FORM = 8_192
@@ -17,7 +18,6 @@ BODY_WITHIN = 20.0  # seconds from the first byte asked for to the last one
 MOST_PARAMETERS = 16
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
-_LINE_BREAKS = frozenset("\t\n\r")
 
 
 def read_form(raw: bytes) -> dict[str, str]:
@@ -66,7 +66,7 @@ class BodyGuard:
     """Reads the body, checks it, keeps ``raw_body`` and its parsed value in ``scope["state"]`` and replays it.
 
     A body is refused where none is defined (RFC 9110, 9.3.1: a GET with one is how requests are smuggled past a proxy),
-    and so is an address with control characters or bytes that are no UTF-8.
+    and so is a head beyond its limits.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -77,8 +77,7 @@ class BodyGuard:
             await self.app(scope, receive, send)
             return
         try:
-            _check_address(scope)
-            headers = _headers(scope)
+            headers = heads.check(scope)
             if scope["method"] in _WITHOUT_BODY:
                 _check_absent(headers)
                 replayed = receive
@@ -104,30 +103,13 @@ def _under(prefix: str, path: str) -> bool:
     return path == prefix or path.startswith(f"{prefix}/")
 
 
-def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
-    headers: dict[bytes, list[bytes]] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.lower(), []).append(value)
-    return headers
-
-
-def _check_address(scope: Scope) -> None:
-    path = scope.get("raw_path") or scope["path"].encode()
-    try:
-        text = unquote_to_bytes(path + b"?" + scope.get("query_string", b"")).decode("utf-8")
-    except UnicodeDecodeError:
-        raise MalformedInput("url.malformed") from None
-    if strict_json.has_control(text) or not _LINE_BREAKS.isdisjoint(text):
-        raise MalformedInput("url.malformed")
-
-
-def _check_absent(headers: dict[bytes, list[bytes]]) -> None:
+def _check_absent(headers: Headers) -> None:
     length = headers.get(b"content-length", [b"0"])
     if b"transfer-encoding" in headers or any(value.strip() != b"0" for value in length):
         raise MalformedInput("body.not_expected")
 
 
-def _check_headers(headers: dict[bytes, list[bytes]], rule: Rule) -> None:
+def _check_headers(headers: Headers, rule: Rule) -> None:
     length = headers.get(b"content-length", [])
     if len(length) > 1 or any(not value.isdigit() for value in length):
         raise MalformedInput("body.length", fields=(FieldError("Content-Length", "body.length"),))

@@ -8,7 +8,6 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 
 from service import clock, db, errors
-from service.actions import issue_token
 from service.engine.hub import Hub
 from service.engine.writer import CallWriter, IdentifierSpent
 from service.queries import clients
@@ -17,6 +16,7 @@ from service.security.principals import Principal, ScopeMissing
 from service.security.proofs import Call
 from service.security.refusal import Reason, TokenRefused
 from service.security.tokens import AccessClaims
+from service.web import refusals
 from service.web.limits import Limits
 from workflows.terms import Sector
 
@@ -49,18 +49,18 @@ async def caller(request: Request, writer: CallWriterDep) -> AsyncIterator[Princ
     """
     shared = _shared(request)
     token = await _presented(request, shared)
-    claims = await _token_claims(shared, token)
+    claims = await _token_claims(request, shared, token)
     call = _call(request, shared)
     try:
         proof = proofs.verify(_proof(request), call, access_token=token, jkt=claims.jkt, now=clock.utc_now())
     except TokenRefused as refused:
-        raise await _refusal(shared, refused.reason, claims) from None
+        raise await _refusal(request, shared, refused.reason, claims) from None
     async with shared.database.read(db.HUB) as conn:
         client = await clients.find(conn, claims.client_id, key=claims.jkt)
     if client is None:
-        raise await _refusal(shared, "client.not_in_force", claims)
+        raise await _refusal(request, shared, "client.not_in_force", claims)
     limits: dict[str, Limits] = request.app.state.limits
-    limits["agency" if client.sector is Sector.AGENCY else "other"].take(client.id)
+    limits["agency" if client.sector is Sector.AGENCY else "other"].take(client.tenant)
     writer.owe(proof)
     try:
         try:
@@ -70,7 +70,7 @@ async def caller(request: Request, writer: CallWriterDep) -> AsyncIterator[Princ
             raise
         await _settle(writer, call)
     except IdentifierSpent:
-        raise await _refusal(shared, "jti.spent", claims) from None
+        raise await _refusal(request, shared, "jti.spent", claims) from None
 
 
 async def raw_body(request: Request) -> bytes:
@@ -107,11 +107,11 @@ async def _presented(request: Request, shared: Hub) -> str:
         raise errors.Unauthenticated("token.missing")
     if len(given) > 1 or scheme.lower() != "dpop":
         # Whoever holds one of our tokens without its key presents it like this: that is worth a fact.
-        raise await _refusal(shared, Reason.SCHEME, None)
+        raise await _refusal(request, shared, Reason.SCHEME, None)
     return token
 
 
-async def _token_claims(shared: Hub, token: str) -> AccessClaims:
+async def _token_claims(request: Request, shared: Hub, token: str) -> AccessClaims:
     address = shared.settings.address
     keys = {key.kid: key for key in shared.signing}
     try:
@@ -123,7 +123,7 @@ async def _token_claims(shared: Hub, token: str) -> AccessClaims:
             now=clock.utc_now(),
         )
     except TokenRefused as refused:
-        raise await _refusal(shared, refused.reason, None) from None
+        raise await _refusal(request, shared, refused.reason, None) from None
 
 
 def _call(request: Request, shared: Hub) -> Call:
@@ -151,6 +151,6 @@ async def _settle(writer: CallWriter, call: Call) -> None:
         await writer.settle()
 
 
-async def _refusal(shared: Hub, reason: str, claims: AccessClaims | None) -> errors.Unauthenticated:
-    await issue_token.record_refusal(shared, str(reason), claims.client_id if claims else None)
+async def _refusal(request: Request, shared: Hub, reason: str, claims: AccessClaims | None) -> errors.Unauthenticated:
+    await refusals.token(request, shared, str(reason), claims.client_id if claims else None)
     return errors.Unauthenticated("token.refused")

@@ -1,16 +1,20 @@
 """The guards in front of every route, as pure ASGI middleware, and the order in which they stand."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.web import problems
+from service.web import limits, problems
+from service.web.addresses import AddressGuard, Network
 from service.web.bodies import BodyGuard
+from service.web.crowd import CrowdGuard
 from service.web.request_log import RequestLog
 
 STATIC = "/static/"
 
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     ),
@@ -39,7 +43,7 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message["headers"]))
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 if not scope["path"].startswith(STATIC):
                     headers.setdefault("Cache-Control", "no-store")
@@ -49,11 +53,14 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers)
 
 
-def install(app: FastAPI) -> None:
-    """Put the guards and the problem answers in front of ``app``'s routes.
+def install(app: FastAPI, proxies: Sequence[Network] = (), per_address: int = limits.PER_ADDRESS) -> None:
+    """Put the guards, the budgets and the problem answers in front of ``app``'s routes.
 
-    From outside to inside: headers (every answer gets them, the 500 too), the log, the bodies.
+    From outside to inside: headers (every answer gets them, the 500 too), the log, the crowd, the address, the bodies.
     """
     problems.install(app)
-    for guard in (BodyGuard, RequestLog, SecurityHeaders):  # the last one added stands outermost
+    app.state.limits = limits.shipped(per_address)
+    app.add_middleware(BodyGuard)
+    app.add_middleware(AddressGuard, proxies=proxies)
+    for guard in (CrowdGuard, RequestLog, SecurityHeaders):  # the last one added stands outermost
         app.add_middleware(guard)

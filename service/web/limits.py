@@ -1,4 +1,4 @@
-"""How often one client may knock: two token buckets a client, kept in this process's memory."""
+"""How often one member or address may knock: two token buckets each, kept in this process's memory."""
 
 import math
 import time
@@ -10,6 +10,13 @@ from service.errors import TooManyRequests
 
 PER_SECOND = 20  # both as X-Road starts; the proxy in front holds the same per address
 PER_MINUTE = 600
+# A participant answers a hundred orders in one burst; an agency files one at a time. All systems of one share it.
+_OTHERS_PER_SECOND, _OTHERS_PER_MINUTE = 200, 6_000
+# Before any token is looked at, so for everybody behind one address together: two participants at full speed.
+PER_ADDRESS = 400
+# Refusals that become facts, one each: beyond them they are counted. A flood of bad tokens must not fill the audit.
+_REFUSALS_PER_MINUTE = 30
+_REFUSALS_OF_ALL_PER_MINUTE = 600
 
 
 @dataclass(slots=True)
@@ -57,3 +64,15 @@ class Limits:
             raise TooManyRequests("rate.exceeded", retry_after=math.ceil(wait))
         for bucket in buckets:
             bucket.level -= 1
+
+
+def shipped(per_address: int = PER_ADDRESS) -> dict[str, Limits]:
+    """Return the budgets of one node, by what they are for; nodes share none of them."""
+    return {
+        "agency": Limits(),
+        "other": Limits(_OTHERS_PER_SECOND, _OTHERS_PER_MINUTE),
+        "stranger": Limits(),
+        "address": Limits(per_address, per_address * 30),
+        "refusals": Limits(_REFUSALS_PER_MINUTE, _REFUSALS_PER_MINUTE),
+        "refusals of all": Limits(_REFUSALS_OF_ALL_PER_MINUTE, _REFUSALS_OF_ALL_PER_MINUTE, clients=1),
+    }

@@ -11,15 +11,18 @@ from service.web import pointer
 
 DEEPEST = 32  # PROMISES P22
 MOST_KEYS = 2_000  # members of all objects together
+LONGEST_NUMBER = 32  # digits, signs and exponent of a number that is no integer
 LARGEST_INTEGER = 2**53 - 1  # beyond it a reader that uses doubles sees another number (RFC 8259, section 6)
 
 # Possessive, and the closing quote optional: one pass, however the text was made to be slow.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _BLANK = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NONZERO = re.compile(r"-?[0.]*[1-9]")
 # C0 without tab, line feed and carriage return (a PEM certificate has lines), DEL and C1, and the characters that
-# turn the reading direction: what a person sees must be what the hub stores (Unicode UTS 55, "Trojan Source").
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# turn the reading direction (all of Unicode's Bidi_Control): what a person sees must be what the hub stores (UTS 55,
+# "Trojan Source"). U+2028 and U+2029 break a line for some readers only, U+FEFF is seen by nobody.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 class _Members(list[tuple[str, Any]]):
@@ -130,8 +133,12 @@ def _integer(digits: str) -> int | _Refused:
 
 
 def _float(digits: str) -> float | _Refused:
+    # Nobody needs more; and what becomes zero or infinite is not the number that was written.
+    if len(digits) > LONGEST_NUMBER:
+        return _Refused("json.number_range")
     value = float(digits)
-    return value if math.isfinite(value) else _Refused("json.number_range")
+    lost = not math.isfinite(value) or (value == 0 and _NONZERO.match(digits) is not None)
+    return _Refused("json.number_range") if lost else value
 
 
 def _constant(_name: str) -> _Refused:

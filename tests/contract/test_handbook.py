@@ -1,6 +1,7 @@
 """The handbook is true: its tables are the code's, its links lead somewhere, its example verifies our signatures."""
 
 import itertools
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from service import i18n, metrics
 from service.schemas.evidence import Bundle
 from service.security import scopes
 from service.settings import Settings
+from service.web import problems
 from workflows import appeal, authority, deadlines, policy, preserve, states, takedown
 from workflows.authority_rules import RANK_ORDER, AuthorityRule, WorkingDays
 from workflows.table import written
@@ -368,3 +370,10 @@ def test_the_handbooks_example_takes_what_the_hub_signs_and_nothing_else() -> No
     assert not is_genuine([secret], headers(other), body)
     assert not is_genuine([secret], headers(secret), body + b" ")
     assert not is_genuine([secret], headers(secret, at=now - 301), body)
+
+
+def test_the_proxy_says_its_own_errors_in_the_hubs_words() -> None:
+    text = (BOOK / "proxy" / "haproxy.cfg").read_text("utf-8")
+    told = [json.loads(each) for each in re.findall(r"string '(\{.+\})'", text)]
+    assert {each["status"] for each in told} == {400, 404, 408, 413, 429, 502, 503, 504}
+    assert told == [problems.document(each["status"], each["code"]) for each in told]

@@ -143,3 +143,20 @@ def test_lines_of_a_certificate_pass() -> None:
 @pytest.mark.parametrize("name", ["0912345678", "Nguyễn Văn A", "a/b", "a~b", "x" * 65, "", "‮a"])
 def test_a_name_that_a_caller_made_up_is_not_sent_back(name: str) -> None:
     assert pointer.build(["target", name, 3]) == "/target/*/3"
+
+
+@pytest.mark.parametrize(
+    "letter",
+    ["\u061c", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069", "\u2028", "\u2029", "\ufeff", "\x85"],
+)
+def test_no_character_that_turns_or_hides_text_is_taken(letter: str) -> None:
+    for raw in (f'{{"a": "x{letter}y"}}', f'{{"x{letter}": 1}}', json.dumps({"a": f"x{letter}"})):
+        with pytest.raises(MalformedInput, match=r"json\.control_character"):
+            strict_json.parse(raw.encode())
+
+
+@pytest.mark.parametrize("number", ["1e-999", "-1e-400", "0.0001e-400", "1." + "0" * 40, "1e" + "0" * 40, "1e999"])
+def test_a_number_that_would_become_another_one_is_refused(number: str) -> None:
+    with pytest.raises(MalformedInput, match=r"json\.number_range"):
+        strict_json.parse(number.encode())
+    assert strict_json.parse(b"[0.0, -0.0, 0e5, 1.5e3]") == [0.0, 0.0, 0.0, 1500.0]

@@ -199,10 +199,11 @@ class World:
             rows.append({**base, "id": orders, "purpose": Purpose.ORDERS})
         await db.insert_rows(conn, table(Endpoint), rows)
         await put_in_force(conn, *(row["id"] for row in rows))
+        contact_id = uuid4()
         contact = {
-            "id": uuid4(),
+            "id": contact_id,
             "tenant": name,
-            "name_sealed": b"-",
+            "name_sealed": self.hub.vault.seal("contacts", contact_id, name, "Trực ban mẫu"),
             "endpoint_id": notices,
             "position": 1,
             "active": True,

@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import json
 import os
 import shutil
 import signal
@@ -47,6 +48,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "HOATOC_POLICY": settings.policy,
         "HOATOC_NODE": settings.node,
         "HOATOC_LOG_LEVEL": settings.log_level,
+        "HOATOC_PROXIES": json.dumps(settings.proxies),
+        "HOATOC_ADDRESS_PER_SECOND": str(settings.address_per_second),
+        "HOATOC_LEAVE_WITHIN": str(settings.leave_within),
     }
     return kept | {name: value for name, value in chosen.items() if value}
 

@@ -1,0 +1,331 @@
+"""Two agencies, two banks and a telecom with a matter of every kind each, everybody who may call, and what is whose."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import apis
+import appeal_steps
+import sqlalchemy as sa
+import steps
+import world as worlds
+from apis import Api, System
+from builders import table
+from world import AGENCY, World
+
+from service import db, models
+from service.actions import add_contact, changes
+from service.engine.hub import OPERATOR
+from service.models import (
+    ActionRequest,
+    Appeal,
+    Case,
+    Client,
+    ConsoleSession,
+    Contact,
+    Dispatch,
+    Endpoint,
+    Escalation,
+    Officer,
+    Order,
+    Participant,
+    PublicKey,
+    Target,
+    Task,
+)
+from service.queries import cursors
+from service.schemas.endpoints import ContactMailbox, NewContact
+from service.security import console_session, scopes
+from service.security.principals import Principal
+from workflows.terms import Channel, Role, Sector
+
+OTHER_AGENCY = "ca-tinh-01"
+BANKS = {AGENCY: "vietcombank", OTHER_AGENCY: "techcombank"}
+BINS = {"vietcombank": "970436", "techcombank": "970407"}
+NOT_JOINED = "970405"
+HEADER = "Hoatoc-Signature"
+# What changes without anybody's matter being touched: spent proofs, facts of refused calls, and who is there.
+ALONGSIDE = frozenset({"spent_identifiers", "audit_entries", "audit_heads", "nodes", "console_sessions"})
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who calls: for whom, as what, and through which system; nobody has none."""
+
+    name: str
+    tenant: str
+    sector: Sector | None
+    roles: tuple[Role, ...]
+    system: System | None = None
+    session: str = ""
+
+    @property
+    def is_the_hubs(self) -> bool:
+        """Tell whether this caller watches over all tenants."""
+        return self.sector is Sector.HUB
+
+
+_PEOPLE: tuple[tuple[str, str, Sector, tuple[Role, ...]], ...] = (
+    ("agency-a", AGENCY, Sector.AGENCY, (Role.MAKER, Role.APPROVER)),
+    ("agency-a-reader", AGENCY, Sector.AGENCY, (Role.READER,)),
+    ("agency-a-admin", AGENCY, Sector.AGENCY, (Role.AGENCY_ADMIN,)),
+    ("agency-a-auditor", AGENCY, Sector.AGENCY, (Role.AUDITOR,)),
+    ("agency-b", OTHER_AGENCY, Sector.AGENCY, (Role.MAKER, Role.APPROVER)),
+    ("agency-b-admin", OTHER_AGENCY, Sector.AGENCY, (Role.AGENCY_ADMIN,)),
+    ("bank-a", "vietcombank", Sector.BANK, (Role.PARTICIPANT_OPERATOR,)),
+    ("bank-b", "techcombank", Sector.BANK, (Role.PARTICIPANT_OPERATOR,)),
+    ("telecom", "viettel", Sector.TELECOM, (Role.PARTICIPANT_OPERATOR,)),
+    ("bank-supervisor", "sbv", Sector.SUPERVISOR, (Role.SUPERVISOR, Role.AUDITOR)),
+    ("telecom-supervisor", "vnta", Sector.SUPERVISOR, (Role.SUPERVISOR,)),
+    ("coordinator", OPERATOR, Sector.HUB, (Role.COORDINATOR,)),
+    ("hub-auditor", OPERATOR, Sector.HUB, (Role.AUDITOR,)),
+    ("administrator", OPERATOR, Sector.HUB, (Role.HUB_ADMIN,)),
+)
+NOBODY = Caller("nobody", "", None, ())
+
+
+@dataclass
+class Stage:
+    """The network with its matters; ``owners`` tells by slot and id who may know that id, beside the hub."""
+
+    api: Api
+    worlds: dict[str, World] = field(default_factory=dict)
+    callers: dict[str, Caller] = field(default_factory=dict)
+    owners: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+    # Text that a caller may read only if he is among these tenants; ``OPERATOR`` stands for the hub's own people.
+    secrets: dict[str, frozenset[str]] = field(default_factory=dict)
+    cursors: list[str] = field(default_factory=list)
+
+    @property
+    def world(self) -> World:
+        """The first agency's."""
+        return self.worlds[AGENCY]
+
+    async def fill(self, fast_forward: Any) -> "Stage":
+        """Enrol everybody, let each agency have a matter of every kind, and learn what is whose."""
+        first = self.api.world
+        self.worlds = {AGENCY: first, OTHER_AGENCY: await self._second_agency(first)}
+        await self._pull_inboxes()
+        for agency in self.worlds:
+            await self._matters(agency)
+        await fast_forward(minutes=50)
+        await first.fire()
+        for name, tenant, sector, roles in _PEOPLE:
+            system = await self.api.enroll(System(f"{name}-system"), tenant, *roles)
+            session = await self._seat(name, tenant, roles[0])
+            self.callers[name] = Caller(name, tenant, sector, roles, system, session)
+        self.callers[NOBODY.name] = NOBODY
+        await self._learn()
+        return self
+
+    async def sign_on(self) -> None:
+        """Give every system a fresh token: a walk may last longer than one."""
+        for caller in self.callers.values():
+            if caller.system is not None:
+                await self.api.sign_on(caller.system)
+
+    def principal(self, caller: Caller) -> Principal:
+        """Return a caller as the hub's own code knows it."""
+        assert caller.sector is not None
+        held = frozenset(caller.roles)
+        granted = scopes.scopes_of(held, caller.sector)
+        return Principal(f"{caller.name}-system", caller.tenant, caller.sector, held, granted, None)
+
+    def may_know(self, caller: Caller, slot: str, value: str) -> bool:
+        """Tell whether an id of a slot is the caller's to see."""
+        return caller.is_the_hubs or caller.tenant in self.owners[slot].get(value, frozenset())
+
+    def ids(self, caller: Caller, slot: str, *, own: bool) -> list[str]:
+        """Return the ids of a slot that are the caller's to see, or those that are not."""
+        return [value for value in self.owners[slot] if self.may_know(caller, slot, value) is own]
+
+    def leaks(self, caller: Caller, text: str) -> list[str]:
+        """Return what a text tells that this caller may not know."""
+        group = OPERATOR if caller.is_the_hubs else caller.tenant
+        return [secret for secret, parties in self.secrets.items() if group not in parties and secret in text]
+
+    async def digest(self) -> dict[str, str]:
+        """Return a digest of every table that holds somebody's matters."""
+        found = {}
+        async with self.api.hub.database.read(db.HUB) as conn:
+            for name, rows in sorted(models.metadata.tables.items()):
+                if name not in ALONGSIDE:
+                    query = sa.select(rows).order_by(*rows.primary_key.columns)
+                    seen = hashlib.sha256()
+                    for row in (await conn.execute(query)).all():
+                        seen.update(repr(tuple(row)).encode())
+                    found[name] = seen.hexdigest()
+        return found
+
+    async def _second_agency(self, first: World) -> World:
+        other = World(first.hub)
+        other.police = worlds._principal("pc02-01", OTHER_AGENCY, Sector.AGENCY, Role.MAKER, Role.APPROVER)
+        other.keys, other.endpoints = first.keys, first.endpoints
+        [agency] = await first.rows(Participant, id=AGENCY)
+        officers = await first.rows(Officer, tenant=AGENCY)
+
+        async def unit(conn: Any) -> None:
+            now = await db.now(conn)
+            member = {**agency, "id": OTHER_AGENCY, "province_code": "01", "duty_phone": "+842438222001"}
+            await db.insert_rows(conn, table(Participant), [member])
+            phone = sa.update(table(Participant)).where(table(Participant).c.id == AGENCY)
+            await conn.execute(phone.values(duty_phone="+842838387342"))
+            for officer in officers:
+                name = f"{officer['id']}-b"
+                sealed = first.hub.vault.seal("officers", name, OTHER_AGENCY, "CANARY-OFFICER-NAME")
+                number = f"001-{officer['id']}"
+                row = {**officer, "id": name, "tenant": OTHER_AGENCY, "number": number, "name_sealed": sealed}
+                await db.insert_rows(conn, table(Officer), [row])
+                await db.insert_rows(conn, table(PublicKey), [first.new_key("officer", name, OTHER_AGENCY, now)])
+
+        await first.hub.writer.run(unit)
+        return other
+
+    async def _pull_inboxes(self) -> None:
+        async def unit(conn: Any) -> None:
+            rows = table(Endpoint)
+            pulled = sa.update(rows).where(rows.c.tenant.in_(BANKS.values()), rows.c.purpose == "orders")
+            await conn.execute(pulled.values(channel=Channel.PULL, url=""))
+
+        await self.api.hub.writer.run(unit)
+
+    def body(self, agency: str, number: int, **changes: Any) -> dict[str, Any]:
+        """The body of a freeze at the agency's bank, in a case and about an account that nobody else has."""
+        mark, suffix = ("A", "") if agency == AGENCY else ("B", "-b")
+        bank = changes.pop("bank", BANKS[agency])
+        return worlds.freeze(
+            case_number=f"CASE-{mark}{number}/2026",
+            officer_id=f"maker{suffix}",
+            document={"number": f"DOC-{mark}{number}", "date": "2026-11-20", "sha256": "ab" * 32},
+            target={
+                "kind": "account",
+                "value": f"{ord(mark)}0{number:02}55566677",
+                "institution": BINS.get(bank, bank),
+                "holder_name": f"HOLDER {mark}{number}",
+            },
+            **changes,
+        )
+
+    async def _active(self, agency: str, body: Mapping[str, Any]) -> UUID:
+        filed = await self.worlds[agency].submit(body)
+        if filed.approvals_needed > 1:
+            await self.worlds[agency].approve(filed.id, "approver" if agency == AGENCY else "approver-b")
+        return filed.id
+
+    async def _matters(self, agency: str) -> None:
+        world, other = self.worlds[agency], next(bank for owner, bank in BANKS.items() if owner != agency)
+        held = await self._active(agency, self.body(agency, 1))
+        [order] = await world.orders(held)
+        await world.answer(order, outcome="executed", amount_held=steps.vnd(order["amount"]))
+        statement = f"CANARY-STATEMENT-{agency}"
+        await appeal_steps.file(world, order, statement=statement)
+        # Silence, of the other's bank: it climbs the ladder. One nobody approved, one at a bank that has not joined.
+        await self._active(agency, self.body(agency, 2, bank=other))
+        await world.submit(self.body(agency, 3))
+        await self._active(agency, self.body(agency, 4, bank=NOT_JOINED))
+        second = await self._active(agency, self.body(agency, 5))
+        [order] = await world.orders(second)
+        await world.answer(order, outcome="executed", amount_held=steps.vnd(order["amount"]))
+        appellant = {"name": f"CANARY-APPELLANT-{agency}", "phone": "+84980000021"}
+        await appeal_steps.file_for_a_person(world, order_id=str(order["id"]), appellant=appellant)
+        sender = self.body(agency, 6, action="takedown", legal_basis="decree_147", measure="block")
+        sender["targets"] = [{"kind": "sms_sender", "value": f"MAU-{agency[-2:]}"}]
+        await self._active(agency, {name: sender[name] for name in sender if name not in {"target", "amount"}})
+        line = NewContact(
+            name=f"CANARY-ROSTER-{agency}",
+            reached_by=ContactMailbox(channel=Channel.EMAIL, address=f"canary-{agency}@agency.example"),
+        )
+        await add_contact.add(world.hub, changes.local_administrator("root"), agency, line)
+
+    async def _seat(self, name: str, tenant: str, role: Role) -> str:
+        token, digest = console_session.new_session_token()
+
+        async def unit(conn: Any) -> None:
+            now = await db.now(conn)
+            row = {
+                "digest": bytes.fromhex(digest),
+                "tenant": tenant,
+                "person": f"{name}-person",
+                "role": role,
+                "started_at": now,
+                "seen_at": now,
+                "expires_at": now + apis.DAY,
+            }
+            await db.insert_rows(conn, table(ConsoleSession), [row])
+
+        await self.api.hub.writer.run(unit)
+        return token
+
+    async def _learn(self) -> None:
+        world = self.world
+        members = {row["id"]: row for row in await world.rows(Participant)}
+        watchers = {name: row["supervisor_id"] for name, row in members.items()}
+        orders = await world.rows(Order)
+        parties: dict[Any, set[str]] = {}
+        for order in orders:
+            known = parties.setdefault(order["request_id"], {order["tenant"]})
+            known.add(order["participant_id"])
+        requests = await world.rows(ActionRequest)
+        appeals = await world.rows(Appeal)
+        self.owners = {
+            "request_id": {str(row["id"]): frozenset({row["tenant"]}) for row in requests},
+            "order_id": {str(row["id"]): frozenset({row["tenant"], row["participant_id"]}) for row in orders},
+            "appeal_id": {
+                str(row["id"]): frozenset({row["tenant"], row["participant_id"] or OPERATOR}) for row in appeals
+            },
+            "appeal_reference": {row["reference"]: frozenset(members) | {""} for row in appeals},
+            "task_id": {str(row["id"]): frozenset() for row in await world.rows(Task)},
+            "participant_id": {name: frozenset({name, row["supervisor_id"] or name}) for name, row in members.items()},
+            "endpoint_id": await self._by_tenant(Endpoint, "id"),
+            "contact_id": await self._by_tenant(Contact, "id"),
+            "officer_id": await self._by_tenant(Officer, "id"),
+            "client_id": await self._by_tenant(Client, "id"),
+            "kid": await self._by_tenant(PublicKey, "kid"),
+            "reference": {row["reference"]: frozenset({row["tenant"]}) for row in requests},
+            "case_number": {row["number"]: frozenset({row["tenant"]}) for row in await world.rows(Case)},
+            "escalation_id": {
+                str(row["id"]): frozenset(
+                    {row["tenant"], row["participant_id"] or "", watchers.get(row["participant_id"]) or ""}
+                )
+                for row in await world.rows(Escalation)
+            },
+        }
+        self.cursors = [cursors.write(row["submitted_at"], row["id"]) for row in requests]
+        await self._learn_secrets(requests, orders, parties, watchers)
+
+    async def _by_tenant(self, model: Any, key: str) -> dict[str, frozenset[str]]:
+        return {str(row[key]): frozenset({row["tenant"]}) for row in await self.world.rows(model)}
+
+    async def _learn_secrets(
+        self, requests: Any, orders: Any, parties: Mapping[Any, set[str]], watchers: Mapping[str, str | None]
+    ) -> None:
+        world, vault = self.world, self.api.hub.vault
+        watched: dict[Any, set[str]] = {row["id"]: set() for row in requests}
+        for row in await world.rows(Escalation):
+            watched[row["request_id"]] |= {watchers.get(row["participant_id"]) or ""}
+        for row in requests:
+            known = frozenset({row["tenant"], OPERATOR} | parties.get(row["id"], set()))
+            self.secrets[str(row["id"])] = known | watched[row["id"]]
+            self.secrets[row["reference"]] = known
+            body = json.loads(vault.unseal("requests", row["id"], row["tenant"], row["body_sealed"]))
+            self.secrets[body["case_number"]] = known
+            self.secrets[body["document"]["number"]] = known
+        for row in orders:
+            known = frozenset({row["tenant"], row["participant_id"], OPERATOR})
+            self.secrets[str(row["id"])] = known | {watchers.get(row["participant_id"]) or ""}
+        for row in await world.rows(Target):
+            told = {order["participant_id"] for order in orders if order["target_id"] == row["id"]}
+            known = frozenset({row["tenant"], OPERATOR} | told)
+            for sealed in filter(None, (row["value_sealed"], row["holder_sealed"])):
+                self.secrets[vault.unseal("targets", row["id"], row["tenant"], sealed)] = known
+        for row in await world.rows(Dispatch):
+            self.secrets[row["id"].hex] = frozenset({row["tenant"], row["participant_id"], OPERATOR})
+        for agency, bank in BANKS.items():
+            self.secrets[f"CANARY-STATEMENT-{agency}"] = frozenset({agency, bank})
+            self.secrets[f"CANARY-APPELLANT-{agency}"] = frozenset({agency, OPERATOR})
+            self.secrets[f"CANARY-ROSTER-{agency}"] = frozenset({agency, OPERATOR})
+            self.secrets[f"canary-{agency}@agency.example"] = frozenset()
+        self.secrets["CANARY-OFFICER-NAME"] = frozenset()
