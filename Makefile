@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
-# What make trust must have measured: forged tokens, replays, revocation, four eyes, ends, bounded harm, evidence.
-PROMISES := P8,P9,P10,P12,P13,P14,P18,P22
+# What make trust must have measured; what each promises and where it is proved: the handbook's threats.md.
+PROMISES := P8,P9,P10,P11,P12,P13,P14,P18,P22
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test trust mutants check format openapi migration lock sbom wheelhouse advisories clean

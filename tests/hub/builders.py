@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,20 +81,23 @@ class Anybody(Writer):
         return await super().run(unit, singles, reach=reach)
 
 
-async def as_superuser(hub: Hub, statement: str, *values: Any) -> str:
-    """Run one statement past every policy and grant; on SQLite, which has neither, as anybody."""
+def superuser_url(url: str) -> str:
+    """Return the URL of the same database for the server's superuser."""
+    login = sa.make_url(os.environ["HOATOC_TEST_POSTGRES"]).username
+    return sa.make_url(url).set(username=login).render_as_string(hide_password=False)
+
+
+@contextlib.asynccontextmanager
+async def unbound(hub: Hub) -> AsyncIterator[Database]:
+    """Give a test the hub's database past every policy and grant; on SQLite, which has neither, the hub's own."""
     if hub.database.dialect == "sqlite":
-        numbered = {f"p{position}": value for position, value in enumerate(values, 1)}
-        text = re.sub(r"\$(\d+)", r":p\1", statement)
-        await hub.database.write(lambda conn: conn.execute(sa.text(text), numbered), db.HUB)
-        return ""
-    server = sa.make_url(os.environ["HOATOC_TEST_POSTGRES"])
-    url = hub.database.engine.url.set(drivername="postgresql", username=server.username)
-    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+        yield hub.database
+        return
+    made = Everywhere(superuser_url(hub.settings.url), pool=1)
     try:
-        return str(await connection.execute(statement, *values))
+        yield made
     finally:
-        await connection.close()
+        await made.close()
 
 
 def make_hub(database_url: str | None, folder: Path, node: str = "node-a") -> Hub:

@@ -11,11 +11,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from builders import Builder, as_superuser, make_hub
+from builders import Builder, make_hub, unbound
 from postgres import LOGIN, OWNER
 from rigs import Rig
 
-from service import clock, migrations
+from service import clock, db, migrations
 from service.db import Database
 from service.engine.hub import Hub
 
@@ -134,11 +134,12 @@ def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
         if hub.database.dialect == "postgresql":
             shift = f"interval '{int(moved.total_seconds() * 1_000_000)} microseconds'"
             body = f"SELECT clock_timestamp() + {shift}".replace("'", "''")
-            await as_superuser(
-                hub,
+            moved_clock = sa.text(
                 "CREATE OR REPLACE FUNCTION hub_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
-                f" AS '{body}'",
+                f" AS '{body}'"
             )
+            async with unbound(hub) as database:
+                await database.write(lambda conn: conn.execute(moved_clock), db.HUB)
 
     return forward
 

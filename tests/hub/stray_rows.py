@@ -1,13 +1,13 @@
 """One row of every table for several tenants, made up from the columns' types and written past every constraint."""
 
 import itertools
-import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from builders import superuser_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from service import models
@@ -27,12 +27,6 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "addressed": (OTHER, ME),
     "supervised": (OTHER, SUPERVISED),
 }
-
-
-def superuser_url(url: str) -> str:
-    """Return the URL of the same database for the server's superuser."""
-    login = sa.make_url(os.environ["HOATOC_TEST_POSTGRES"]).username
-    return sa.make_url(url).set(username=login).render_as_string(hide_password=False)
 
 
 def tables() -> list[sa.Table]:

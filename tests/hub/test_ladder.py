@@ -337,7 +337,7 @@ async def test_a_request_that_another_transaction_holds_is_left_for_the_next_cal
     if world.hub.database.dialect == "sqlite":
         return await _fires_after_all(world, order)
     chain = f"request:{order['request_id']}"
-    async with other_node.database.engine.connect() as conn:
+    async with other_node.database.read(db.HUB) as conn:
         await conn.execute(sa.text("SELECT 1 FROM audit_heads WHERE chain = :chain FOR UPDATE"), {"chain": chain})
         assert (await firing.fire_once(world.hub)).fired == 0
     return await _fires_after_all(world, order)

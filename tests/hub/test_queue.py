@@ -253,7 +253,7 @@ async def test_two_claims_at_once_share_the_rows(hub: Hub, build: Builder) -> No
 async def test_a_claim_does_not_wait_for_one_that_has_not_committed(hub: Hub, build: Builder) -> None:
     endpoint = await filled(build, "bank-a", 12)
     lane, queue = {endpoint: Free(8, 4)}, store.of("postgresql")
-    async with hub.database.engine.connect() as undecided, asyncio.timeout(10):
+    async with hub.database.read(db.HUB) as undecided, asyncio.timeout(10):
         first = await queue.claim(undecided, lane, cap=400, node="node-a", lease=ME, within=MINUTE)
         second = await claim(hub, lane, lease=OTHER)
         await undecided.rollback()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import stray_rows
-from builders import make_hub
+from builders import make_hub, superuser_url
 from postgres import LOGIN, OWNER
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -225,7 +225,7 @@ async def test_a_temporary_table_does_not_stand_in_for_what_officers_signed(data
 )
 async def test_what_makes_it_void_is_found(database_url: str, sabotage: str, code: str | None) -> None:
     # In one transaction that never commits: a role is the whole server's.
-    engine = create_async_engine(stray_rows.superuser_url(database_url))
+    engine = create_async_engine(superuser_url(database_url))
     async with engine.connect() as conn:
         await conn.exec_driver_sql(sabotage)
         await conn.exec_driver_sql(f"SET LOCAL SESSION AUTHORIZATION {LOGIN}")
@@ -240,7 +240,7 @@ async def test_production_does_not_start_on_a_login_that_no_policy_binds(
     database_url: str, templates: Any, tmp_path: Path, login: str
 ) -> None:
     urls = {
-        "superuser": stray_rows.superuser_url(database_url),
+        "superuser": superuser_url(database_url),
         "owner": templates.url(sa.make_url(database_url).database, OWNER),
     }
     settings = Settings(data_dir=tmp_path, database_url=urls[login])

@@ -198,6 +198,7 @@ async def test_a_caller_who_was_stopped_after_the_door_changes_nothing(world: Wo
 async def test_a_suspension_waits_for_the_call_that_has_asked_and_another_call_does_not(world: World) -> None:
     who, call = await VERBS["acknowledge_order"](world, "acknowledge_order")
     async with world.hub.database.engine.connect() as conn:
+        await db.extend(conn, db.HUB)
         await standing.check(conn, who)
         if world.hub.database.dialect == "postgresql":
             await call()

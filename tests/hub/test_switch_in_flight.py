@@ -56,6 +56,7 @@ async def queue(world: World, chain: str, first: Coroutine[Any, Any, Any], secon
         return (await asyncio.gather(second, return_exceptions=True))[0]
     tasks: list[asyncio.Task[Any]] = []
     async with world.hub.database.engine.connect() as conn:
+        await db.extend(conn, db.HUB)
         await writer.lock(conn, [chain])
         for call in (first, second):
             tasks.append(asyncio.create_task(call))

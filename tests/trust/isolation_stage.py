@@ -240,6 +240,44 @@ class Stage:
         )
         await add_contact.add(world.hub, changes.local_administrator("root"), agency, line)
 
+    async def reasons_and_neighbours(self, agency: str) -> None:
+        """File what has a reason in words, and one request about accounts at both banks: each gets its own part."""
+        reason = {"reason": f"CANARY-REASON-{agency}"}
+        # Who may hold a whole account is senior, and so is the second one.
+        senior = "approver" if agency == AGENCY else "approver-b"
+        whole = {**self.body(agency, 7), "whole_account": reason, "officer_id": senior}
+        del whole["amount"]
+        second = await self._senior(agency)
+        filed = await self.worlds[agency].submit(whole)
+        await self.worlds[agency].approve(filed.id, second)
+        kept = self.body(agency, 8, action="preserve")
+        here = kept["target"]
+        there = {
+            **here,
+            "institution": "970407",
+            "value": f"{here['value'][:-2]}88",
+            "holder_name": f"NEIGHBOUR {agency}",
+        }
+        kept["targets"] = [{**here, "institution": "970436"}, there]
+        await self._active(agency, {name: value for name, value in kept.items() if name not in {"target", "amount"}})
+        self.secrets[f"CANARY-REASON-{agency}"] = frozenset({agency})
+        await self._learn()
+
+    async def _senior(self, agency: str) -> str:
+        first = "approver" if agency == AGENCY else "approver-b"
+        name = f"senior-{first}"
+        [row] = await self.world.rows(Officer, id=first)
+
+        async def unit(conn: Any) -> None:
+            sealed = self.api.hub.vault.seal("officers", name, agency, "CANARY-OFFICER-NAME")
+            senior = {**row, "id": name, "number": f"00-{name}", "name_sealed": sealed}
+            await db.insert_rows(conn, table(Officer), [senior])
+            key = self.world.new_key("officer", name, agency, await db.now(conn))
+            await db.insert_rows(conn, table(PublicKey), [key])
+
+        await self.api.hub.writer.run(unit)
+        return name
+
     async def _seat(self, name: str, tenant: str, role: Role) -> str:
         token, digest = console_session.new_session_token()
 

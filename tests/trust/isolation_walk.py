@@ -94,9 +94,9 @@ def pages(app: Any) -> list[Route]:
     return found
 
 
-def attempts(stage: Stage, routes: list[Route], draw: random.Random, n: int) -> list[Attempt]:
+def attempts(stage: Stage, routes: list[Route], callers: list[str], draw: random.Random, n: int) -> list[Attempt]:
     """Return ``n`` attempts: first each route and slot by somebody whom the door lets in, then all others, shuffled."""
-    deck = [each for route in routes for caller in stage.callers for each in _of(stage, route, caller, draw)]
+    deck = [each for route in routes for caller in callers for each in _of(stage, route, caller, draw)]
     draw.shuffle(deck)
     first: dict[tuple[str, str | None, str], Attempt] = {}
     for each in deck:

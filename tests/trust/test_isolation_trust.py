@@ -1,8 +1,11 @@
 """P11: nobody sees or changes what is another's, by any route, filter or id; nor would it without the filter."""
 
 import inspect
+import json
 import random
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import isolation_walk
 import pytest
@@ -10,20 +13,34 @@ import sqlalchemy as sa
 import trust_sizes
 from apis import Api
 from builders import table
-from isolation_stage import Stage
+from isolation_stage import AGENCY, BINS, OTHER_AGENCY, Caller, Stage
 from isolation_walk import Walker
 
 from service import db
 from service.engine.hub import OPERATOR
-from service.models import AuditEntry
+from service.models import AuditEntry, Dispatch, Order
 from service.queries import visibility
 
 pytest_plugins = ["api_fixtures"]
 
 FastForward = Callable[..., Awaitable[None]]
-# Each reads or tries one id: with its twin that nobody ever had, the calls are twice as many.
-SIZE = (250, 2_500)
-BARE = (100, 1_000)
+_WHOLE = (
+    *("order_id", "request_id", "reference", "case_number", "action", "sequence", "participant_id", "urgency"),
+    *("legal_basis", "whole_account", "measure", "reason", "starts_at", "ends_at", "lifts_order_id"),
+    *("extends_order_id", "answer_url"),
+)
+# What a participant needs in order to act, and to know that it must: by member of an order's body, with its members.
+NEEDED: Mapping[str, set[str]] = {
+    **{name: set[str]() for name in _WHOLE},
+    "agency": {"id", "name"},
+    "officer": {"rank", "number"},
+    "document": {"number", "date", "sha256"},
+    "target": {"kind", "value", "holder_name", "institution", "platform", "sha256", "perceptual_hash"},
+    "amount": {"value", "currency"},
+    "contact": {"name", "phone", "email"},
+    "deadlines": {"stage", "due_at"},
+}
+# What every function of the visibility module decides; the three others are asked with a principal's own sector.
 CONDITIONS = frozenset(
     {
         *("answerable", "appeals", "escalations", "inbox", "orders", "participants", "requests", "tasks"),
@@ -47,7 +64,7 @@ async def test_nobody_sees_or_changes_what_is_anothers(
     walker = Walker(stage, draw)
     before, facts = await stage.digest(), await _last_fact(stage)
     wrong: list[str] = []
-    tried = isolation_walk.attempts(stage, routes, draw, trust_sizes.size(*SIZE))
+    tried = isolation_walk.attempts(stage, routes, list(stage.callers), draw, trust_sizes.size(gate=250, full=2_500))
     for attempt in tried:
         wrong += await walker.judge(attempt)
     after = await stage.digest()
@@ -77,11 +94,8 @@ async def test_with_the_applications_filter_deleted_there_are_no_foreign_rows(
     walker = Walker(stage, draw)
     before = await stage.digest()
     wrong: list[str] = []
-    tried = [
-        attempt
-        for attempt in isolation_walk.attempts(stage, routes, draw, trust_sizes.size(*BARE) * 3)
-        if not stage.callers[attempt.caller].is_the_hubs
-    ]
+    members = [name for name, caller in stage.callers.items() if not caller.is_the_hubs]
+    tried = isolation_walk.attempts(stage, routes, members, draw, trust_sizes.size(gate=150, full=1_500))
     for attempt in tried:
         wrong += await walker.judge(attempt)
     after = await stage.digest()
@@ -91,8 +105,51 @@ async def test_with_the_applications_filter_deleted_there_are_no_foreign_rows(
     assert len(walker.found_own) >= 5, walker.found_own
 
 
+async def test_a_participant_gets_the_fields_it_needs_and_no_others(stage: Stage) -> None:
+    """Whatever is sent to a member, laid into its inbox or shown to it: its own part, and nobody's reasons or names."""
+    for agency in (AGENCY, OTHER_AGENCY):
+        await stage.reasons_and_neighbours(agency)
+    vault, callers = stage.api.hub.vault, {each.tenant: each for each in stage.callers.values()}
+    sent = Counter[str]()
+    for row in await stage.world.rows(Dispatch):
+        text = vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"])
+        reader = callers.get(row["participant_id"]) or Caller("", row["participant_id"], None, ())
+        assert stage.leaks(reader, text) == [], row["message_type"]
+        if row["kind"] == "order":
+            _has_only_what_is_needed(json.loads(text)["body"])
+            sent[row["participant_id"]] += 1
+    await stage.sign_on()
+    for name in ("bank-a", "bank-b", "telecom"):
+        caller = stage.callers[name]
+        assert caller.system is not None and sent[caller.tenant] > 0
+        inbox = (await stage.api.get("/v1/orders", caller.system, limit=200)).json()["items"]
+        assert bool(inbox) == (name != "telecom")
+        for item in inbox:
+            _has_only_what_is_needed(item["body"])
+        for order in await stage.world.rows(Order, participant_id=caller.tenant):
+            shown = await stage.api.get(f"/v1/orders/{order['id']}", caller.system)
+            assert shown.status_code == 200
+            _has_only_what_is_needed(shown.json()["body"])
+            assert stage.leaks(caller, shown.text) == []
+            others = {"vietcombank", "techcombank"} - {caller.tenant}
+            assert not [other for other in others if other in shown.text or BINS[other] in shown.text]
+    # What was planted is really there, for whoever may read it.
+    assert sum("CANARY" in secret for secret in stage.secrets) >= 9
+
+
+def _has_only_what_is_needed(body: Mapping[str, Any]) -> None:
+    assert set(body) == set(NEEDED)
+    for name, members in NEEDED.items():
+        for part in body[name] if isinstance(body[name], list) else [body[name]]:
+            assert set(part) <= members if isinstance(part, dict) else not members or part is None, name
+
+
 def test_the_test_deletes_every_condition_of_the_filter() -> None:
-    made = {name for name, each in vars(visibility).items() if inspect.isfunction(each) and name[0] != "_"}
+    made = {
+        name
+        for name, each in vars(visibility).items()
+        if inspect.isfunction(each) and each.__module__ == visibility.__name__
+    }
     assert made == CONDITIONS | {"owns", "opens_appeal", "sees_all"}
 
 
