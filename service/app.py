@@ -20,7 +20,8 @@ from service.engine.writer import Writer
 from service.queries.registry import Registry
 from service.security import signing_keys, tokens
 from service.settings import Settings
-from service.vault import Vault
+from service.vault import FileMasters, Masters, roots
+from service.vault.hardware import TokenMasters
 from service.web import addresses, guards
 from service.web.refusals import Refusals
 from service.worker import Worker
@@ -47,10 +48,15 @@ async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
     except BaseException:
         await database.close()
         raise
+    try:
+        vault = await roots.open_vault(database, masters(settings))
+    except BaseException:
+        await database.close()
+        raise
     hub = Hub(
         settings=settings,
         database=database,
-        vault=Vault.at(settings.keys_dir / "vault.key"),
+        vault=vault,
         writer=Writer(database),
         registry=Registry(settings.policy),
         signing=signing_keys.load(settings.keys_dir, clock.utc_now()),
@@ -79,6 +85,15 @@ async def _check_role(settings: Settings, database: Database) -> None:
         raise row_security.Unprotected(found)
     for fault in found:
         _log.warning("isolation.void", code=fault.code, detail=fault.detail)
+
+
+def masters(settings: Settings) -> Masters:
+    """Return the vault's master keys of this node. Raises PermissionError for a file that others may read."""
+    if settings.pkcs11_module is None or settings.pkcs11_token is None or settings.pkcs11_pin_file is None:
+        return FileMasters.at(settings.keys_dir)
+    # Of before the token, until a rotation replaces them.
+    files = FileMasters.at(settings.keys_dir, begin=False)
+    return TokenMasters(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file, files)
 
 
 async def _show_keys(hub: Hub) -> None:

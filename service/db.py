@@ -21,6 +21,8 @@ Unit = Callable[[AsyncConnection], Awaitable[T]]
 # Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
 _TRY_AGAIN = {"40001", "40P01", "57P01", "57P02", "57P03"}
 _ATTEMPTS = 5
+# What an erasure overwrites and everybody could read: keys, and the indexes by which identifiers meet.
+_WIPED = ("subject_keys", "targets", "orders")
 _INSTANT = UTCDateTime()
 # True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
 _REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
@@ -102,6 +104,22 @@ class Database:
             await asyncio.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def wipe(self) -> None:
+        """Take copies of what was just overwritten out of the database's files, as far as the database can do it.
+
+        SQLite empties its write-ahead log; free pages were wiped as they came free (``secure_delete``). PostgreSQL
+        vacuums the tables concerned: a page may show old bytes until it is written again, and archived logs longer.
+        """
+        if self.dialect == "sqlite":
+            async with self._writer.connect() as conn:
+                raw = await conn.get_raw_connection()
+                assert raw.driver_connection is not None
+                await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return
+        async with self._writer.connect() as conn:
+            outside = await conn.execution_options(isolation_level="AUTOCOMMIT")
+            await outside.execute(sa.text(f"VACUUM {', '.join(_WIPED)}"))
+
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.dispose()
@@ -170,7 +188,14 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
     @sa.event.listens_for(engine.sync_engine, "connect")
     def on_connect(dbapi_connection: Any, _record: object) -> None:
         cursor = dbapi_connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        # What is deleted or overwritten leaves no copy in a free page: a destroyed key is gone.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
         # SQLModel's own text form of an instant, so that comparisons in SQL are comparisons of text.

@@ -23,6 +23,7 @@ class Rule(StrEnum):
     ADDRESSED = "addressed"  # that member, and the participant that it is addressed to
     SUPERVISED = "supervised"  # those two, and the participant's supervisor
     MEMBER = "member"  # everybody reads the network's members, each member changes itself alone
+    WRAPPED = "wrapped"  # everybody reads what only the vault unwraps, each member writes its own
     SHARED = "shared"  # everybody reads what the hub's operator keeps for all
     FREE = "free"  # nobody's: it names no tenant, and holds nothing of one
 
@@ -49,6 +50,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "endpoint_states": Rule.TENANT,
         "endpoint_proposals": Rule.TENANT,
         "endpoints": Rule.TENANT,
+        "erasures": Rule.TENANT,
         "escalations": Rule.SUPERVISED,
         "idempotency_keys": Rule.TENANT,
         "nodes": Rule.SHARED,
@@ -58,10 +60,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "policies": Rule.SHARED,
         "public_keys": Rule.TENANT,
         "requests": Rule.TENANT,
+        "root_keys": Rule.SHARED,
         "sign_in_links": Rule.TENANT,
         "spent_identifiers": Rule.FREE,
+        "subject_keys": Rule.WRAPPED,
         "targets": Rule.TENANT,
         "tasks": Rule.TENANT,
+        "tenant_keys": Rule.WRAPPED,
         "time_limits": Rule.SHARED,
         "units": Rule.SHARED,
     }
@@ -77,10 +82,11 @@ _REACHED: Mapping[Rule, tuple[str, ...]] = MappingProxyType(
         Rule.ADDRESSED: (_OWN, _TO_ME),
         Rule.SUPERVISED: (_OWN, _TO_ME, _WATCHED),
         Rule.MEMBER: (f"id = {_ME}",),
+        Rule.WRAPPED: (_OWN,),
         Rule.SHARED: (),
     }
 )
-_READ_BY_ALL = frozenset({Rule.MEMBER, Rule.SHARED})
+_READ_BY_ALL = frozenset({Rule.MEMBER, Rule.WRAPPED, Rule.SHARED})
 
 # Facts are written once; a chain's head moves and never goes.
 _MAY: Mapping[str, str] = MappingProxyType({"audit_entries": APPEND, "audit_heads": MOVE})

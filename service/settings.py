@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -52,11 +52,26 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
     mail_from: str = "hoatoc@localhost"
+    pkcs11_module: Path | None = Field(
+        default=None, description="the token's library, for a vault whose master key never leaves a PKCS#11 token"
+    )
+    pkcs11_token: str | None = Field(default=None, description="the token's label")
+    pkcs11_pin_file: Path | None = Field(default=None, description="a file of mode 0400 with the token's PIN")
     database_pool: int = Field(default=10, ge=2, le=200)
     in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("smtp_host", "database_url", "migration_url", mode="before")
+    @model_validator(mode="after")
+    def _whole_token(self) -> "Settings":
+        named = (self.pkcs11_module, self.pkcs11_token, self.pkcs11_pin_file)
+        if any(named) and not all(named):
+            raise ValueError("a token is named by pkcs11_module, pkcs11_token and pkcs11_pin_file together")
+        return self
+
+    @field_validator(
+        *("smtp_host", "database_url", "migration_url", "pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
+        mode="before",
+    )
     @classmethod
     def _unset(cls, value: str | None) -> str | None:
         """Take an empty variable, as compose files pass it, for one that is not set."""

@@ -18,6 +18,8 @@ def missing() -> dict[str, str]:
         wanted["chromium"] = "the pages are tested in a real browser"
     if shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
         wanted["haproxy"] = "the proxy in front is tested by starting it"
+    if not Path("/usr/lib/softhsm/libsofthsm2.so").exists():
+        wanted["softhsm2"] = "the vault's master key is tested in a PKCS#11 token"
     return wanted
 
 

@@ -51,6 +51,8 @@ class Fact(StrEnum):
     HOLE_FOUND = "hub.hole_found"
     TASK_OPENED = "task.opened"
     TASK_RESOLVED = "task.resolved"
+    REQUEST_ERASED = "request.erased"
+    KEY_ROTATED = "key.rotated"
     EVIDENCE_EXPORTED = "evidence.exported"
     AUTHORITY_REFUSED = "authority.refused"
     SIGNATURE_REFUSED = "signature.refused"

@@ -21,6 +21,7 @@ from service.security import signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
+from service.vault import KeyRow
 from workflows import routing, working_hours
 from workflows.terms import Action, Channel, DispatchState, Outcome
 
@@ -56,13 +57,14 @@ async def acknowledge(
         # Read under the lock: an answer, a lapse, an extension or a withdrawal may have come between.
         order = await _order(conn, principal, order_id)
         about = await dossier.load(conn, requests)
+        key = await dossier.key(conn, hub.vault, about[order["request_id"]])
         given = Answering(
             conn=conn,
             hub=hub,
             log=log,
             actor=principal.actor(),
             body=body,
-            sha256=digest,
+            commitment=hub.vault.commitment(key, digest),
             order=order,
             dossier=about[order["request_id"]],
             original=await _order_of(conn, original["id"]) if original else None,
@@ -85,7 +87,7 @@ async def acknowledge(
             )
         await _pulled(conn, given)
         verdict = await answers.take(given)
-        row = {**_row(hub, principal, given, raw, digest, verdict), "signature": signature}
+        row = {**_row(hub, principal, given, key, raw, digest, verdict), "signature": signature}
         await db.insert_rows(conn, _ACKNOWLEDGEMENTS, [row])
         await log.flush()
         return AcknowledgementAccepted(
@@ -148,7 +150,9 @@ async def _onward(conn: AsyncConnection, hub: Hub, body: AcknowledgementBody, or
     return Onward(placement, await overlaps.find(conn, hub, found, [placement]))
 
 
-def _row(hub: Hub, principal: Principal, given: Answering, raw: bytes, digest: str, verdict: Verdict) -> dict[str, Any]:
+def _row(
+    hub: Hub, principal: Principal, given: Answering, key: KeyRow, raw: bytes, digest: str, verdict: Verdict
+) -> dict[str, Any]:
     acknowledgement_id = clock.new_id()
     tenant, body = given.order["tenant"], given.body
     return {
@@ -160,7 +164,7 @@ def _row(hub: Hub, principal: Principal, given: Answering, raw: bytes, digest: s
         "amount_held": body.amount_held.minor_units if body.amount_held else None,
         "refusal_code": body.refusal_code or verdict.refusal_code,
         "ported_to": given.ported_to,
-        "body_sealed": hub.vault.seal("acknowledgements", acknowledgement_id, tenant, raw.decode()),
+        "body_sealed": hub.vault.seal(key, "acknowledgements", acknowledgement_id, raw.decode()),
         "body_sha256": digest,
         "client_id": principal.client_id,
         "contradicts": verdict.contradicts,

@@ -9,8 +9,10 @@ from service.actions import changes, endpoints, proposals
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import Contact, table_of
+from service.models.subject_key import KeyOwner
 from service.schemas.endpoints import ContactAdded, ContactMailbox, NewContact, NewMailbox, NewWebhook
 from service.security.principals import Principal
+from service.vault import subjects
 from workflows.terms import Purpose
 
 _CONTACTS = table_of(Contact)
@@ -28,13 +30,18 @@ async def add(hub: Hub, principal: Principal, participant_id: str, body: NewCont
     async def work(change: Change) -> ContactAdded:
         owner = await changes.participant(change)
         endpoint = _endpoint(body)
-        prepared = endpoints.prepare(hub, participant_id, owner.sector, endpoint, change.at, within="/reached_by")
-        await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
         contact_id = clock.new_id()
+        key = await subjects.begin(
+            change.conn, hub.vault, participant_id, KeyOwner.CONTACT, str(contact_id), contact_id
+        )
+        prepared = await endpoints.prepare(
+            change.conn, hub, participant_id, owner.sector, endpoint, change.at, within="/reached_by", person=key
+        )
+        await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
         row = {
             "id": contact_id,
             "tenant": participant_id,
-            "name_sealed": hub.vault.seal("contacts", contact_id, participant_id, body.name),
+            "name_sealed": hub.vault.seal(key, "contacts", contact_id, body.name),
             "endpoint_id": prepared.id,
             "from_minute": _minute(body.hours.starts) if body.hours else None,
             "to_minute": _minute(body.hours.ends) if body.hours else None,

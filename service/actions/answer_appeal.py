@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import errors
 from service.actions import appealing, demands, signing, standing
 from service.actions.signing import Owner
-from service.engine import settling
+from service.engine import dossier, settling
 from service.engine.hub import Hub
 from service.models import Appeal, table_of
 from service.schemas.appeals import AppealDetail, AppealReply
@@ -52,11 +52,12 @@ async def answer(
             now=case.log.at,
             origin=passkeys.origin_of(hub.settings.address),
         )
+        key = await dossier.key(conn, hub.vault, case.found)
         answered: dict[str, Any] = {
             "state": state,
             "answered_at": case.log.at,
             "answered_by": person.id,
-            "answer_sealed": hub.vault.seal("appeals", appeal_id, case.found.tenant, raw.decode()),
+            "answer_sealed": hub.vault.seal(key, "appeals", appeal_id, raw.decode()),
             "answer_signature": signature,
         }
         await conn.execute(sa.update(_APPEALS).where(_APPEALS.c.id == appeal_id).values(answered))

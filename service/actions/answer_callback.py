@@ -115,7 +115,7 @@ async def _check(conn: AsyncConnection, hub: Hub, found: Dossier, now: datetime)
     ends_at = found.request["ends_at"]
     if ends_at is not None and ends_at <= now:
         raise errors.Conflict("request.end_has_come")
-    raw = hub.vault.unseal("requests", found.id, found.tenant, found.request["body_sealed"]).encode()
+    raw = hub.vault.unseal(found.keys, "requests", found.id, found.tenant, found.request["body_sealed"]).encode()
     rule = await second_officer.check_again(conn, found, raw, now)
     is_alone = found.request["action"] is Action.FREEZE and found.request["approvals_needed"] == 1
     if not is_alone or rule.review_within is None:
@@ -137,7 +137,9 @@ async def _write(
     earlier = (_CALLBACKS.c.request_id == found.id, _CALLBACKS.c.person == principal.client_id)
     await conn.execute(sa.delete(_CALLBACKS).where(*earlier))
     callback_id = clock.new_id()
-    note = hub.vault.seal("callbacks", callback_id, found.tenant, body.note) if body.note else None
+    note = None
+    if body.note:
+        note = hub.vault.seal(await dossier.key(conn, hub.vault, found), "callbacks", callback_id, body.note)
     row = {
         "id": callback_id,
         "tenant": found.tenant,

@@ -36,8 +36,8 @@ class Answering:
     log: Log
     actor: Actor
     body: AcknowledgementBody
-    # SHA-256 of the answer's bytes as received: each fact that it causes names it, so that neither goes missing alone.
-    sha256: str
+    # To the answer's bytes as received: each fact that it causes names it, so that neither goes missing alone.
+    commitment: str
     order: Row
     dossier: Dossier
     original: Row | None
@@ -122,7 +122,7 @@ def record(answering: Answering, fact: Fact, **data: Any) -> None:
         request_id=order["request_id"],
         order_id=str(order["id"]),
         participant_id=order["participant_id"],
-        answer_sha256=answering.sha256,
+        answer_commitment=answering.commitment,
         **data,
     )
 

@@ -48,7 +48,7 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
         await _check(conn, hub, found, officer_id, signature, Kind.APPROVAL, log.at)
         rules = (await hub.registry.known(conn)).policy
         passed = await holding.judge(conn, log, found, officer_id, rules.bounds)
-        await _write(conn, log, principal, found, officer_id, signature, "approval")
+        await _write(conn, hub, log, principal, found, officer_id, signature, "approval")
         await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
         if passed:
             await holding.hold(conn, hub, log, found, passed)
@@ -80,7 +80,7 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
             raise errors.Conflict("request.not_awaiting_review", state=str(found.request["state"]))
         await _check(conn, hub, found, officer_id, signature, Kind.REVIEW, log.at)
         await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(reviewed_at=log.at))
-        await _write(conn, log, principal, found, officer_id, signature, "review")
+        await _write(conn, hub, log, principal, found, officer_id, signature, "review")
         await settling.meet(conn, log, principal.actor(), [found.id], Stage.REVIEW)
         await log.flush()
 
@@ -120,13 +120,14 @@ async def _check(
     kind: Kind,
     now: datetime,
 ) -> None:
-    raw = hub.vault.unseal("requests", found.id, found.tenant, found.request["body_sealed"]).encode()
+    raw = hub.vault.unseal(found.keys, "requests", found.id, found.tenant, found.request["body_sealed"]).encode()
     address = hub.settings.address
     await second_officer.check(conn, found, officer_id, raw, signature, kind, now, address=address)
 
 
 async def _write(
     conn: AsyncConnection,
+    hub: Hub,
     log: Log,
     principal: Principal,
     found: Dossier,
@@ -134,6 +135,7 @@ async def _write(
     signature: str | None,
     kind: str,
 ) -> None:
+    key = await dossier.key(conn, hub.vault, found)
     row: dict[str, Any] = {
         "id": clock.new_id(),
         "tenant": found.tenant,
@@ -153,7 +155,7 @@ async def _write(
         found.tenant,
         request_id=found.id,
         officer_id=officer_id,
-        body_sha256=found.request["body_sha256"],
+        body_commitment=hub.vault.commitment(key, found.request["body_sha256"]),
     )
 
 

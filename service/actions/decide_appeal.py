@@ -47,7 +47,7 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
         state = appealing.advance(case, body.outcome)
         await _check(conn, hub, case, body, payload)
         passed = await _judge(conn, hub, case, body) if state is AppealState.UPHELD else ()
-        sealed = hub.vault.seal("appeals", appeal_id, case.found.tenant, payload.decode())
+        sealed = hub.vault.seal(await dossier.key(conn, hub.vault, case.found), "appeals", appeal_id, payload.decode())
         decided: dict[str, Any] = {
             "state": state,
             "decided_at": case.log.at,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography import x509
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters import addresses, signing, targets
 from adapters.addresses import NetworkRefused
@@ -25,6 +26,7 @@ from service.schemas.endpoints import (
 from service.security import client_keys
 from service.security.keyring import KeyUnfit
 from service.settings import Settings
+from service.vault import KeyRow, subjects
 from workflows.terms import Purpose, Sector
 
 TABLE = table_of(Endpoint)
@@ -57,7 +59,8 @@ def show(row: Any) -> EndpointAnswer:
     return EndpointAnswer(**{name: row[name] for name in EndpointAnswer.model_fields})
 
 
-def prepare(
+async def prepare(
+    conn: AsyncConnection,
     hub: Hub,
     tenant: str,
     sector: Sector,
@@ -65,13 +68,16 @@ def prepare(
     at: datetime,
     *,
     within: str = "",
+    person: KeyRow | None = None,
 ) -> Prepared:
     """Check an endpoint and make its row; ``within`` is the JSON pointer of the shape it came in.
+
+    ``person`` is the key of the contact whose address it is: a member's own secrets are its house's.
 
     Raises ``InvalidInput`` naming the field. The rule of the addresses is PROMISES 8.4.
     """
     _check_purpose(body.purpose, sector, within)
-    endpoint_id = clock.new_id()
+    endpoint_id, house = clock.new_id(), await subjects.of_house(conn, hub.vault, tenant)
     row: dict[str, Any] = {
         "id": endpoint_id,
         "tenant": tenant,
@@ -88,12 +94,12 @@ def prepare(
         "created_at": at,
     }
     if isinstance(body, NewMailbox):
-        row["address_sealed"] = hub.vault.seal("endpoints", endpoint_id, tenant, body.address)
+        row["address_sealed"] = hub.vault.seal(person or house, "endpoints", endpoint_id, body.address)
     if not isinstance(body, NewWebhook):
         return Prepared(row, None)
     defined = definition(hub.settings, body, within)
     secret = signing.new_secret()
-    row |= {**defined, "secret_sealed": hub.vault.seal("endpoints", endpoint_id, tenant, secret)}
+    row |= {**defined, "secret_sealed": hub.vault.seal(house, "endpoints", endpoint_id, secret)}
     return Prepared(row, secret, defined)
 
 

@@ -7,8 +7,10 @@ from service.actions import changes
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import Officer, table_of
+from service.models.subject_key import KeyOwner
 from service.schemas.registry import NewOfficer, OfficerAnswer
 from service.security.principals import Principal
+from service.vault import subjects
 from workflows.terms import Sector
 
 _OFFICERS = table_of(Officer)
@@ -37,10 +39,11 @@ async def enroll(hub: Hub, principal: Principal, agency_id: str, body: NewOffice
             raise errors.Conflict("officer.taken")
         await db.extend(change.conn, principal.reach)
         powers = sorted(set(body.powers))
+        key = await subjects.of_subject(change.conn, hub.vault, agency_id, KeyOwner.OFFICER, body.id)
         row = {
             "id": body.id,
             "tenant": agency_id,
-            "name_sealed": hub.vault.seal("officers", body.id, agency_id, body.name),
+            "name_sealed": hub.vault.seal(key, "officers", body.id, body.name),
             "rank": str(body.rank),
             "number": body.number,
             "powers": [str(power) for power in powers],

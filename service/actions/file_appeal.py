@@ -16,6 +16,7 @@ from service.queries import appeals, visibility
 from service.schemas.appeals import AppealDetail, NewAppeal
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from service.vault import KeyRow
 from workflows import appeal
 from workflows.terms import AppealState, Fact, Stage, SubjectKind
 
@@ -47,7 +48,7 @@ async def file(hub: Hub, principal: Principal, body: NewAppeal) -> AppealDetail:
         await standing.check(conn, principal)
         found = (await dossier.load(conn, [request_id]))[request_id]
         # Read under the lock: a lift, an end or another appeal may have come between.
-        row = _row(hub, principal, body, found)
+        row = _row(hub, principal, body, found, await dossier.key(conn, hub.vault, found))
         row["order_id"] = await _contested(conn, body, request_id)
         await _refuse_twin(conn, row)
         row["reference"] = await references.draw(conn, _APPEALS.c.reference, PREFIX, LETTERS, log.at)
@@ -125,11 +126,11 @@ async def _refuse_twin(conn: AsyncConnection, row: Row) -> None:
         raise errors.Conflict("appeal.already_open", reference=twin)
 
 
-def _row(hub: Hub, principal: Principal, body: NewAppeal, found: Dossier) -> dict[str, Any]:
+def _row(hub: Hub, principal: Principal, body: NewAppeal, found: Dossier, key: KeyRow) -> dict[str, Any]:
     appeal_id = clock.new_id()
 
     def seal(text: str) -> bytes:
-        return hub.vault.seal("appeals", appeal_id, found.tenant, text)
+        return hub.vault.seal(key, "appeals", appeal_id, text)
 
     return {
         "id": appeal_id,

@@ -25,7 +25,7 @@ async def register(hub: Hub, principal: Principal, participant_id: str, body: Ne
         owner = await changes.participant(change)
         if body.channel is Channel.PULL:
             await _refuse_second_inbox(change, participant_id)
-        prepared = endpoints.prepare(hub, participant_id, owner.sector, body, change.at)
+        prepared = await endpoints.prepare(change.conn, hub, participant_id, owner.sector, body, change.at)
         await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
         proposal = None
         if prepared.definition is not None:

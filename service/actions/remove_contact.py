@@ -10,6 +10,7 @@ from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import Contact, table_of
 from service.security.principals import Principal
+from service.vault import subjects
 
 _CONTACTS = table_of(Contact)
 
@@ -24,6 +25,7 @@ async def remove(hub: Hub, principal: Principal, participant_id: str, contact_id
         endpoint_id = (await change.conn.execute(gone)).scalar_one_or_none()
         if endpoint_id is None:
             raise errors.NotFound
+        await subjects.destroy(change.conn, [contact_id], change.at)
         # The row stays: dispatches of the past point to it. Nobody's address stays with it.
         update = sa.update(endpoints.TABLE).where(endpoints.TABLE.c.id == endpoint_id)
         await change.conn.execute(update.values(active=False, address_sealed=None))

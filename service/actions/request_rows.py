@@ -15,6 +15,7 @@ from service.models import ActionRequest, Case, table_of
 from service.queries.registry import Known
 from service.schemas.requests import FreezeRequest, SubmitRequest, TakedownRequest
 from service.security.principals import Principal
+from service.vault import KeyRow
 from workflows import policy
 from workflows.terms import RequestState
 
@@ -41,6 +42,7 @@ def request(
     now: datetime,
     raw: bytes,
     digest: str,
+    key: KeyRow,
 ) -> dict[str, Any]:
     """Return the row of a request; its case, reference and signature are the caller's to fill in."""
     tenant = principal.tenant
@@ -48,7 +50,7 @@ def request(
     active = granted.approvals_needed == 1
 
     def seal(text: str) -> bytes:
-        return hub.vault.seal("requests", request_id, tenant, text)
+        return hub.vault.seal(key, "requests", request_id, text)
 
     whole = body.whole_account if isinstance(body, FreezeRequest) else None
     amount = body.amount if isinstance(body, FreezeRequest) else None
@@ -86,7 +88,7 @@ def request(
     }
 
 
-def targets(hub: Hub, tenant: str, request_id: UUID, body: SubmitRequest) -> list[dict[str, Any]]:
+def targets(hub: Hub, key: KeyRow, request_id: UUID, body: SubmitRequest) -> list[dict[str, Any]]:
     """Return the rows of the targets that a request names itself, in its order."""
     rows = []
     for position, target in enumerate(demands.targets(body)):
@@ -95,13 +97,13 @@ def targets(hub: Hub, tenant: str, request_id: UUID, body: SubmitRequest) -> lis
         rows.append(
             {
                 "id": target_id,
-                "tenant": tenant,
+                "tenant": key.tenant,
                 "request_id": request_id,
                 "position": position,
                 "kind": target.kind,
-                "value_sealed": hub.vault.seal("targets", target_id, tenant, target.value),
-                "value_index": hub.vault.blind_index(tenant, target.kind, target.value),
-                "holder_sealed": hub.vault.seal("targets", target_id, tenant, holder) if holder else None,
+                "value_sealed": hub.vault.seal(key, "targets", target_id, target.value),
+                "value_index": hub.vault.blind_index(key.tenant, target.kind, target.value),
+                "holder_sealed": hub.vault.seal(key, "targets", target_id, holder) if holder else None,
                 "institution": getattr(target, "institution", None),
                 "platform": getattr(target, "platform", None),
                 "sha256": getattr(target, "sha256", None),

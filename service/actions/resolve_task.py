@@ -16,6 +16,7 @@ from service.queries import tasks, visibility
 from service.schemas.tasks import TaskAnswer, TaskResolution
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from service.vault import KeyRow, subjects
 from workflows.terms import Fact, Stage, TaskKind
 
 _TASKS = table_of(Task)
@@ -36,7 +37,7 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
         chain = audit.request_chain(task.request_id) if task.request_id else audit.tenant_chain(task.tenant)
         log = await Log.open(conn, await db.now(conn), [chain])
         await standing.check(conn, principal)
-        note = hub.vault.seal("tasks", task_id, task.tenant, body.note) if body.note else None
+        note = hub.vault.seal(await _key(conn, hub, task), "tasks", task_id, body.note) if body.note else None
         done = (
             sa.update(_TASKS)
             .where(_TASKS.c.id == task_id, _TASKS.c.resolved_at.is_(None))
@@ -64,6 +65,12 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
         return await tasks.one(conn, hub.vault, task_id)
 
     return await standing.run(hub, principal, unit)
+
+
+async def _key(conn: AsyncConnection, hub: Hub, task: sa.Row[Any]) -> KeyRow:
+    if task.request_id is None:
+        return await subjects.of_house(conn, hub.vault, task.tenant)
+    return await subjects.of_request(conn, hub.vault, task.tenant, task.request_id)
 
 
 async def _task(conn: AsyncConnection, principal: Principal, task_id: UUID) -> sa.Row[Any]:

@@ -13,6 +13,7 @@ from service.engine.hub import Hub
 from service.schemas.endpoints import EndpointSecret
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from service.vault import subjects
 from workflows.terms import Channel
 
 # PROMISES 8.7: a replacement overlaps for at least 24 hours.
@@ -32,8 +33,9 @@ async def rotate(hub: Hub, principal: Principal, participant_id: str, endpoint_i
         if row.channel is not Channel.WEBHOOK:
             raise errors.Conflict("endpoint.signs_nothing")
         secret, until = signing.new_secret(), change.at + OVERLAP
+        key = await subjects.of_house(change.conn, hub.vault, participant_id)
         values = {
-            "secret_sealed": hub.vault.seal("endpoints", endpoint_id, participant_id, secret),
+            "secret_sealed": hub.vault.seal(key, "endpoints", endpoint_id, secret),
             # The same row and tenant: the sealed bytes stay valid in the other column.
             "previous_secret_sealed": row.secret_sealed,
             "previous_secret_until": until,

@@ -14,11 +14,13 @@ from service.audit import Log
 from service.engine import activating, dossier, holding, writer
 from service.engine.hub import Hub
 from service.models import ActionRequest, Target, table_of
+from service.models.subject_key import KeyOwner
 from service.schemas.requests import RequestAccepted, SubmitRequest, Unreachable
 from service.security import signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
+from service.vault import subjects
 from workflows import authority, deadlines
 from workflows.terms import Fact, RequestState, Stage
 
@@ -101,14 +103,15 @@ async def _file(
         now=now,
     )
     request_id = clock.new_id()
-    row = request_rows.request(hub, known, principal, body, demand, request_id, now, raw, digest)
+    sealing = await subjects.begin(conn, hub.vault, principal.tenant, KeyOwner.REQUEST, str(request_id), request_id)
+    row = request_rows.request(hub, known, principal, body, demand, request_id, now, raw, digest, sealing)
     row["signature"] = signature
     row["case_id"] = await request_rows.case(conn, principal.tenant, body.case_number, now)
     # All that the caller named was found among its own; a reference is unlike everybody's, and orders go to others.
     await db.extend(conn, db.HUB)
     row["reference"] = await request_rows.reference(conn, now)
     await db.insert_rows(conn, _REQUESTS, [row])
-    await db.insert_rows(conn, _TARGETS, request_rows.targets(hub, principal.tenant, request_id, body))
+    await db.insert_rows(conn, _TARGETS, request_rows.targets(hub, sealing, request_id, body))
     found = (await dossier.load(conn, [request_id]))[request_id]
     try:
         plan = await activating.prepare(conn, hub, known, found)
@@ -136,7 +139,7 @@ async def _file(
         amount=None if row["amount"] is None else str(row["amount"]),
         targets=len(found.targets),
         ends_at=row["ends_at"],
-        body_sha256=digest,
+        body_commitment=hub.vault.commitment(sealing, digest),
         original_request_id=str(row["original_id"]) if row["original_id"] else None,
     )
     unreachable: dict[str, UUID | None] = {}

@@ -57,11 +57,12 @@ async def withdraw(
             now=log.at,
             origin=passkeys.origin_of(hub.settings.address),
         )
+        key = await dossier.key(conn, hub.vault, found)
         withdrawn: dict[str, Any] = {
             "state": state,
             "closed_at": log.at,
             "withdrawn_by": person.id,
-            "withdrawal_sealed": hub.vault.seal("requests", found.id, found.tenant, raw.decode()),
+            "withdrawal_sealed": hub.vault.seal(key, "requests", found.id, raw.decode()),
             "withdrawal_signature": signature,
         }
         await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(withdrawn))

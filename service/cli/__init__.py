@@ -11,7 +11,9 @@ from service.cli import (
     diagnosis,
     endpoints,
     enrolling,
+    erasing,
     filing,
+    keys,
     participants,
     policies,
     proving,
@@ -36,6 +38,8 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(proving.app, name="evidence")
 app.add_typer(supplying.app, name="advisories")
+app.add_typer(keys.app, name="keys")
+app.add_typer(erasing.app, name="erase")
 for command in (
     running.serve,
     running.worker,

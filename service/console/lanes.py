@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from service import i18n
 from service.console import forms
 from service.queries import board
 from service.queries.board import Background, Raised
+from service.schemas.common import ERASED
 from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail, TargetAnswer
 from workflows.terms import DeadlineState, OrderState, RequestState, Stage
 
@@ -168,10 +170,13 @@ def _view(
     if is_partly:
         icon, tone = "half", "warn"
     clocks = _clocks(order, now, lang)
+    value = forms.target(target.kind, target.value, whole=behind.whole)
+    if target.value == ERASED:
+        value, target = i18n.text("console.request.erased", lang), target.model_copy(update={"holder_name": None})
     return OrderView(
         order=order,
         target=target,
-        value=forms.target(target.kind, target.value, whole=behind.whole),
+        value=value,
         icon=icon,
         tone=tone,
         is_partly=is_partly,

@@ -61,6 +61,8 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.ENDPOINT_UP: ("plug", "good"),
     Fact.TASK_OPENED: ("task", "warn"),
     Fact.TASK_RESOLVED: ("task", "good"),
+    Fact.REQUEST_ERASED: ("cross", "quiet"),
+    Fact.KEY_ROTATED: ("seal", "quiet"),
     Fact.EVIDENCE_EXPORTED: ("file", "info"),
     Fact.AUTHORITY_REFUSED: ("cross", "bad"),
 }

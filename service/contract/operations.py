@@ -69,6 +69,7 @@ OPERATIONS: Mapping[str, Told] = {
     ),
     "getRequestBody": Told(
         scopes=(Scope.REQUESTS_READ,),
+        conflicts=("request.erased",),
         advice=(
             "For the own agency alone; for everybody else, coordinators too, it is unknown. Show it to the approving"
             " officer and sign its RFC 8785 form: whoever signs what somebody else retyped signs something else."
@@ -104,6 +105,7 @@ OPERATIONS: Mapping[str, Told] = {
     "getOrder": Told(scopes=(Scope.ORDERS_READ,), advice="Another's order is as unknown as one that does not exist."),
     "acknowledgeOrder": Told(
         scopes=(Scope.ORDERS_ANSWER,),
+        conflicts=("request.erased",),
         advice=(
             "`received` stops the acknowledge clock for a while; `executed` says what is held now and may be said"
             " again with a larger amount; `refused` needs a `refusal_code`; `not_mine` may name who has it now;"

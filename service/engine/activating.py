@@ -99,7 +99,7 @@ def route(hub: Hub, known: Known, found: Dossier) -> dict[UUID, tuple[str, ...]]
     today = found.request["submitted_at"].astimezone(working_hours.VIETNAM).date()
     routes: dict[UUID, tuple[str, ...]] = {}
     for target_id, target in found.targets.items():
-        value = hub.vault.unseal("targets", target_id, target["tenant"], target["value_sealed"])
+        value = hub.vault.unseal(found.keys, "targets", target_id, target["tenant"], target["value_sealed"])
         wanted = routing.RoutingTarget(target["kind"], value, target["institution"], target["platform"])
         try:
             reached = routing.route(wanted, known.directory, today, found.request["measure"])

@@ -19,6 +19,8 @@ from service.engine.hub import Hub
 from service.engine.lanes import REFRESH_EVERY, Lanes
 from service.engine.node import Node
 from service.engine.store import Claimed, Free
+from service.vault import Erased, Keys, MasterMissing, SealBroken, subjects
+from service.vault.sealing import key_of
 
 _log = log.get(__name__)
 
@@ -83,7 +85,7 @@ class Delivery:
         if room.cap == 0 or not (room.free or room.tripped):
             return 0
 
-        async def unit(conn: AsyncConnection) -> tuple[list[Claimed], set[UUID]]:
+        async def unit(conn: AsyncConnection) -> tuple[list[Claimed], set[UUID], Keys]:
             if self._uncertain:
                 await self._queue.release(conn, lease, tuple(self._under_way))
             pausing = await self._breakers.probes(conn, room.tripped, self._node.live - {lease})
@@ -93,11 +95,11 @@ class Delivery:
             )
             probed = {row.endpoint_id for row in claimed} & probes.keys()
             await self._breakers.hold(conn, probed, lease)
-            return claimed, probed
+            return claimed, probed, await subjects.of(conn, *(row.message_sealed for row in claimed))
 
         was_uncertain, self._uncertain = self._uncertain, True
         try:
-            claimed, probed = await self._hub.database.write(unit, db.HUB)
+            claimed, probed, keys = await self._hub.database.write(unit, db.HUB)
         except IntegrityError:
             # Another node claimed a row of the same order key at this very instant; nothing was leased.
             self._uncertain = was_uncertain
@@ -108,7 +110,7 @@ class Delivery:
             return 0
         self._lanes.take(claimed, probed)
         for row in claimed:
-            self._start(row, lease, was_probe=row.endpoint_id in probed)
+            self._start(row, lease, keys, was_probe=row.endpoint_id in probed)
         return len(claimed)
 
     async def settle_forever(self) -> None:
@@ -149,10 +151,10 @@ class Delivery:
         for task in list(self._under_way.values()):
             task.cancel()
 
-    def _start(self, claimed: Claimed, lease: UUID, *, was_probe: bool) -> None:
+    def _start(self, claimed: Claimed, lease: UUID, keys: Keys, *, was_probe: bool) -> None:
         self._unsettled += 1
         self._idle.clear()
-        sender = asyncio.create_task(self._send(claimed, lease, was_probe))
+        sender = asyncio.create_task(self._send(claimed, lease, keys, was_probe))
         self._under_way[claimed.queue_id] = sender
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -168,12 +170,15 @@ class Delivery:
         if not self._unsettled:
             self._idle.set()
 
-    async def _send(self, claimed: Claimed, lease: UUID, was_probe: bool) -> None:
+    async def _send(self, claimed: Claimed, lease: UUID, keys: Keys, was_probe: bool) -> None:
         began = clock.monotonic()
         error, retryable, retry_after, status, head = None, True, None, None, b""
         try:
             row = self._lanes.endpoint(claimed.endpoint_id)
-            receipt = await sending.send(self._hub, self._adapters, self._transport, claimed, row, self._node.now())
+            both = {**self._lanes.keys, **keys}
+            receipt = await sending.send(
+                self._hub, self._adapters, self._transport, claimed, both, row, self._node.now()
+            )
             status, head = receipt.status, receipt.body_head
         except DeliveryFailed as failure:
             error, retryable, status, head = failure.code, failure.retryable, failure.status, failure.body_head
@@ -182,7 +187,6 @@ class Delivery:
             _log.exception("attempt.broke", dispatch_id=str(claimed.dispatch_id), channel=str(claimed.channel))
             error = "hub.fault"
         text = head.decode("utf-8", "replace")
-        vault = self._hub.vault
         self._ended.put_nowait(
             Result(
                 claimed=claimed,
@@ -193,10 +197,20 @@ class Delivery:
                 retryable=retryable,
                 retry_after=retry_after,
                 status=status,
-                answer_sealed=vault.seal("attempts", claimed.dispatch_id, claimed.tenant, text) if text else None,
+                answer_sealed=self._sealed(claimed, keys, text),
                 was_probe=was_probe,
             )
         )
+
+    def _sealed(self, claimed: Claimed, keys: Keys, text: str) -> bytes | None:
+        key_id = key_of(claimed.message_sealed)
+        # A message that an earlier build sealed has no key that its answer could be erased with.
+        if not text or key_id is None or key_id not in keys:
+            return None
+        try:
+            return self._hub.vault.seal(keys[key_id], "attempts", claimed.dispatch_id, text)
+        except (Erased, MasterMissing, SealBroken):
+            return None
 
     async def _settle_or_split(self, results: Sequence[Result], lease: UUID) -> None:
         """Settle results of one lease together; where one of them breaks the transaction, the others do not notice."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
 from service.models import ActionRequest, Case, Officer, Order, Participant, Target, table_of
+from service.vault import KeyRow, Keys, Vault, subjects
 from workflows import deadlines, policy
 from workflows.policy import Policy
 from workflows.terms import Action, Stage, Urgency
@@ -32,7 +33,8 @@ class Dossier:
     """The rows behind one request.
 
     ``policy`` is the ladder that was in force when the request came; later edits do not touch it. ``hold_case_id`` is
-    the case of the hold that it is about: a lift filed under another case still follows what it lifts.
+    the case of the hold that it is about: a lift filed under another case still follows what it lifts. ``keys`` open
+    the request and its targets, which may be those of the request that it is about.
     """
 
     request: Row
@@ -42,6 +44,7 @@ class Dossier:
     targets: Mapping[UUID, Row]
     policy: Policy
     hold_case_id: UUID
+    keys: Keys
 
     @property
     def id(self) -> UUID:
@@ -88,8 +91,19 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
     officers = await _by_id(conn, _OFFICERS, {row["officer_id"] for row in requests})
     # A lift or an extension has no targets of its own: it is about those of the original.
     owners = {row["original_id"] or row["id"] for row in requests}
-    held = sa.select(_REQUESTS.c.id, _REQUESTS.c.case_id).where(_REQUESTS.c.id.in_(owners))
-    hold_cases = {row.id: row.case_id for row in (await conn.execute(held)).all()}
+    held = (
+        sa.select(_REQUESTS.c.id, _REQUESTS.c.case_id, *subjects.COLUMNS)
+        .select_from(_REQUESTS)
+        .outerjoin(subjects.SUBJECTS, subjects.SUBJECTS.c.id == _REQUESTS.c.id)
+        .outerjoin(subjects.TENANTS, subjects.TENANTS.c.id == subjects.SUBJECTS.c.tenant_key_id)
+        .where(_REQUESTS.c.id.in_(owners | {row["id"] for row in requests}))
+    )
+    hold_cases: dict[UUID, UUID] = {}
+    keys: dict[UUID, KeyRow] = {}
+    for row in (await conn.execute(held)).all():
+        hold_cases[row.id] = row.case_id
+        if (key := subjects.row(row)) is not None:
+            keys[row.id] = key
     targets: dict[UUID, dict[UUID, Row]] = {}
     query = sa.select(_TARGETS).where(_TARGETS.c.request_id.in_(owners)).order_by(_TARGETS.c.position)
     for row in (await conn.execute(query)).all():
@@ -103,9 +117,16 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
             targets.get(row["original_id"] or row["id"], {}),
             _policy(json.dumps(row["policy"])),
             hold_cases[row["original_id"] or row["id"]],
+            {each: keys[each] for each in (row["id"], row["original_id"]) if each in keys},
         )
         for row in requests
     }
+
+
+async def key(conn: AsyncConnection, vault: Vault, found: Dossier) -> KeyRow:
+    """Return the key that seals what is written about a request; one that an earlier build filed gets it now."""
+    known = found.keys.get(found.id)
+    return known or await subjects.of_request(conn, vault, found.tenant, found.id)
 
 
 @functools.lru_cache(maxsize=64)

@@ -155,6 +155,7 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> o
             "text": "\n\n".join(text for _, text in letters),
         },
         request_id=deadline["request_id"],
+        key=item.dossier.keys.get(item.dossier.id) if item.dossier else None,
         urgent=True,
     )
 

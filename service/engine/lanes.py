@@ -13,6 +13,7 @@ from service import db, metrics
 from service.db import Database
 from service.engine.store import Claimed, Free
 from service.models import Endpoint, EndpointState, table_of
+from service.vault import KeyRow, subjects
 from workflows.terms import Channel
 
 _ENDPOINTS = table_of(Endpoint)
@@ -43,6 +44,8 @@ class Lanes:
         self._retries: Counter[UUID] = Counter()
         self._probes: set[UUID] = set()
         self.tripped: set[UUID] = set()
+        # What opens the endpoints, as old as they are.
+        self.keys: dict[UUID, KeyRow] = {}
 
     async def refresh(self) -> None:
         """Read the endpoints and the breakers that are not closed, unless that was done a moment ago."""
@@ -55,6 +58,10 @@ class Lanes:
             rows = (await conn.execute(sa.select(_ENDPOINTS).where(sent_to))).all()
             open_ones = sa.select(_STATES.c.endpoint_id).where(_STATES.c.open_until.is_not(None))
             self.tripped = set((await conn.execute(open_ones)).scalars())
+            sealed = [
+                each for row in rows for each in (row.secret_sealed, row.previous_secret_sealed, row.address_sealed)
+            ]
+            self.keys = dict(await subjects.of(conn, *sealed))
         self._endpoints = {row.id: row for row in rows}
 
     def endpoint(self, endpoint_id: UUID) -> sa.Row[tuple[object, ...]] | None:

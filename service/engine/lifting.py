@@ -183,6 +183,7 @@ def _outgoing(
     target = dossier.targets[order["target_id"]]
     body = messages.order_body(
         hub.vault,
+        dossier.keys,
         request=dossier.request,
         case_number=dossier.case_number,
         agency=dossier.agency,
@@ -211,6 +212,7 @@ def _outgoing(
         body=body,
         signature=order_keys.sign(hub, str(order["id"]), body, at),
         request_id=dossier.id,
+        key=dossier.keys.get(dossier.id),
         order_id=order["id"],
         urgent=True,
         order_key=reach.order_key(dossier.hold_case_id, target["value_index"], endpoint.id),

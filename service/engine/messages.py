@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from service import clock
-from service.vault import Vault
+from service.vault import Keys, Vault
 from workflows.terms import Action, Stage
 
 PREFIX = "vn.hoatoc"
@@ -28,15 +28,15 @@ def instant(at: datetime | None) -> str | None:
     return None if at is None else clock.written(at)
 
 
-def target_body(vault: Vault, target: Mapping[str, Any]) -> dict[str, Any]:
+def target_body(vault: Vault, keys: Keys, target: Mapping[str, Any]) -> dict[str, Any]:
     """Open a target for the participant that is asked to act on it."""
     tenant, row = target["tenant"], target["id"]
     body: dict[str, Any] = {
         "kind": str(target["kind"]),
-        "value": vault.unseal("targets", row, tenant, target["value_sealed"]),
+        "value": vault.unseal(keys, "targets", row, tenant, target["value_sealed"]),
     }
     if target["holder_sealed"]:
-        body["holder_name"] = vault.unseal("targets", row, tenant, target["holder_sealed"])
+        body["holder_name"] = vault.unseal(keys, "targets", row, tenant, target["holder_sealed"])
     for name in ("institution", "platform", "sha256", "perceptual_hash"):
         if target[name]:
             body[name] = target[name]
@@ -45,6 +45,7 @@ def target_body(vault: Vault, target: Mapping[str, Any]) -> dict[str, Any]:
 
 def order_body(
     vault: Vault,
+    keys: Keys,
     *,
     request: Mapping[str, Any],
     case_number: str,
@@ -81,13 +82,15 @@ def order_body(
             "date": request["document_date"].isoformat(),
             "sha256": request["document_sha256"],
         },
-        "target": target_body(vault, target),
+        "target": target_body(vault, keys, target),
         "amount": money(amount, request["currency"]),
         "whole_account": whole_account,
         "measure": str(request["measure"]) if request["measure"] else None,
         "starts_at": instant(request["starts_at"]),
         "ends_at": instant(ends_at),
-        "contact": json.loads(vault.unseal("requests", request["id"], request["tenant"], request["contact_sealed"])),
+        "contact": json.loads(
+            vault.unseal(keys, "requests", request["id"], request["tenant"], request["contact_sealed"])
+        ),
         "lifts_order_id": str(lifts) if lifts else None,
         "extends_order_id": str(extends) if extends else None,
         "reason": reason,

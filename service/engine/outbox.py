@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.models import Dispatch, Endpoint, QueueItem, table_of
-from service.vault import Vault
+from service.vault import KeyRow, Vault, subjects
 from workflows.terms import Channel, DispatchKind, DispatchState
 
 _DISPATCHES = table_of(Dispatch)
@@ -26,7 +26,7 @@ class Outgoing:
     """One thing to send: to which endpoint, about which request or order, with which body.
 
     ``order_key`` keeps what concerns one case, target and endpoint in order; None for what may overtake. ``signature``
-    is the hub's own over the body of an order.
+    is the hub's own over the body of an order. ``key`` is the request's, where it has been read already.
     """
 
     tenant: str
@@ -44,14 +44,16 @@ class Outgoing:
     order_key: int | None = None
     deadline_at: datetime | None = None
     signature: str | None = None
+    key: KeyRow | None = None
 
 
 async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
     """Write the dispatches and their work items; return the dispatches' ids in the order of ``items``."""
     positions = await _inbox_positions(conn, items)
+    keys = [item.key or await _key(conn, vault, item) for item in items]
     dispatches: list[dict[str, Any]] = []
     queue: list[dict[str, Any]] = []
-    for item in items:
+    for item, key in zip(items, keys, strict=True):
         dispatch_id = clock.new_id()
         pulled = item.channel is Channel.PULL
         dispatches.append(
@@ -65,7 +67,7 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
                 "request_id": item.request_id,
                 "order_id": item.order_id,
                 "message_type": item.message_type,
-                "message_sealed": vault.seal("dispatches", dispatch_id, item.tenant, _message(dispatch_id, item, at)),
+                "message_sealed": vault.seal(key, "dispatches", dispatch_id, _message(dispatch_id, item, at)),
                 "state": DispatchState.PENDING,
                 "urgent": item.urgent,
                 "attempts": 0,
@@ -120,6 +122,12 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
     )
     rows = (await conn.execute(taken)).all()
     return {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
+
+
+async def _key(conn: AsyncConnection, vault: Vault, item: Outgoing) -> KeyRow:
+    if item.request_id is None:
+        return await subjects.of_house(conn, vault, item.tenant)
+    return await subjects.of_request(conn, vault, item.tenant, item.request_id)
 
 
 async def _inbox_positions(conn: AsyncConnection, items: Sequence[Outgoing]) -> dict[UUID, list[int]]:

@@ -67,5 +67,5 @@ def record(log: Log, hub: Hub, found: Dossier, holds: Sequence[Row]) -> None:
 
 def _index(hub: Hub, found: Dossier, placement: Placement) -> bytes:
     target = found.targets[placement.target_id]
-    value = hub.vault.unseal("targets", target["id"], target["tenant"], target["value_sealed"])
+    value = hub.vault.unseal(found.keys, "targets", target["id"], target["tenant"], target["value_sealed"])
     return hub.vault.blind_index(placement.participant_id, target["kind"], value)

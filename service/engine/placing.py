@@ -140,7 +140,7 @@ def _limits(
 
 def _order_row(hub: Hub, dossier: Dossier, placement: Placement, order_id: UUID, at: datetime) -> dict[str, Any]:
     target = dossier.targets[placement.target_id]
-    value = hub.vault.unseal("targets", target["id"], target["tenant"], target["value_sealed"])
+    value = hub.vault.unseal(dossier.keys, "targets", target["id"], target["tenant"], target["value_sealed"])
     return {
         "id": order_id,
         "tenant": dossier.tenant,
@@ -202,6 +202,7 @@ def _outgoing(
     action: Action = request["action"]
     body = messages.order_body(
         hub.vault,
+        dossier.keys,
         request=request,
         case_number=dossier.case_number,
         agency=dossier.agency,
@@ -231,6 +232,7 @@ def _outgoing(
         body=body,
         signature=order_keys.sign(hub, str(order_id), body, at),
         request_id=dossier.id,
+        key=dossier.keys.get(dossier.id),
         order_id=order_id,
         urgent=is_urgent(action, request["urgency"]),
         order_key=reach.order_key(dossier.hold_case_id, target["value_index"], endpoint.id),

@@ -14,7 +14,7 @@ from service.engine.hub import Hub
 from service.engine.store import Claimed
 from service.security import client_keys
 from service.security.keyring import KeyUnfit
-from service.vault import SealBroken, Vault
+from service.vault import Erased, Keys, MasterMissing, SealBroken, Vault
 from workflows.terms import Channel, DispatchKind
 
 # An adapter keeps its own time; this is for one that does not, and stays far below a lease.
@@ -31,7 +31,13 @@ class Speakers(Protocol):
 
 
 async def send(
-    hub: Hub, adapters: Speakers, transport: Transport, claimed: Claimed, row: sa.Row[Any] | None, now: datetime
+    hub: Hub,
+    adapters: Speakers,
+    transport: Transport,
+    claimed: Claimed,
+    keys: Keys,
+    row: sa.Row[Any] | None,
+    now: datetime,
 ) -> Receipt:
     """Send one dispatch to the endpoint of ``row``; raise ``DeliveryFailed`` unless the receiver has it."""
     if row is None:
@@ -39,11 +45,11 @@ async def send(
     if not definitions.is_in_force(dict(row._mapping)):
         raise DeliveryFailed("endpoint.not_approved")
     try:
-        message = open_message(hub.vault, claimed)
-        endpoint = open_endpoint(hub, row, now)
+        message = open_message(hub.vault, keys, claimed)
+        endpoint = open_endpoint(hub, keys, row, now)
     except KeyUnfit:
         raise DeliveryFailed("endpoint.client_key") from None
-    except (SealBroken, ValueError, KeyError, TypeError):
+    except (SealBroken, Erased, MasterMissing, ValueError, KeyError, TypeError):
         # The keys of another installation, most likely: nothing is lost as long as nobody gives up.
         raise DeliveryFailed("message.unreadable") from None
     try:
@@ -53,9 +59,9 @@ async def send(
         raise DeliveryFailed("answer.timeout") from None
 
 
-def open_message(vault: Vault, claimed: Claimed) -> Message:
+def open_message(vault: Vault, keys: Keys, claimed: Claimed) -> Message:
     """Return the message as it was when it was placed: the same at every attempt."""
-    stored = json.loads(vault.unseal("dispatches", claimed.dispatch_id, claimed.tenant, claimed.message_sealed))
+    stored = json.loads(vault.unseal(keys, "dispatches", claimed.dispatch_id, claimed.tenant, claimed.message_sealed))
     return Message(
         id=stored["id"],
         type=stored["type"],
@@ -69,14 +75,14 @@ def open_message(vault: Vault, claimed: Claimed) -> Message:
     )
 
 
-def open_endpoint(hub: Hub, row: sa.Row[Any], now: datetime) -> Endpoint:
+def open_endpoint(hub: Hub, keys: Keys, row: sa.Row[Any], now: datetime) -> Endpoint:
     """Return the endpoint with its secrets, newest first; the previous one counts while its overlap lasts.
 
     Raises KeyUnfit where this node lacks the key of its client certificate.
     """
 
     def opened(sealed: bytes) -> str:
-        return hub.vault.unseal("endpoints", row.id, row.tenant, sealed)
+        return hub.vault.unseal(keys, "endpoints", row.id, row.tenant, sealed)
 
     secrets = [opened(row.secret_sealed)] if row.secret_sealed else []
     if row.previous_secret_sealed and row.previous_secret_until and row.previous_secret_until > now:

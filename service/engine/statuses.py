@@ -48,6 +48,7 @@ async def tell(conn: AsyncConnection, hub: Hub, at: datetime, news: Sequence[New
                 sequence=1,
                 body=_body(item, at),
                 request_id=item.dossier.id,
+                key=item.dossier.keys.get(item.dossier.id),
                 order_id=item.order_id,
                 order_key=reach.order_key(item.dossier.id, item.dossier.id.bytes, endpoint.id),
             )

@@ -24,6 +24,7 @@ from service.models.dispatch import Dispatch
 from service.models.endpoint import Endpoint
 from service.models.endpoint_proposal import EndpointProposal
 from service.models.endpoint_state import EndpointState
+from service.models.erasure import Erasure
 from service.models.escalation import Escalation
 from service.models.idempotency_key import IdempotencyKey
 from service.models.node import Node
@@ -33,10 +34,13 @@ from service.models.participant import Participant
 from service.models.policy import Policy
 from service.models.public_key import PublicKey
 from service.models.queue_item import QueueItem
+from service.models.root_key import RootKey
 from service.models.sign_in_link import SignInLink
 from service.models.spent_identifier import SpentIdentifier
+from service.models.subject_key import SubjectKey
 from service.models.target import Target
 from service.models.task import Task
+from service.models.tenant_key import TenantKey
 from service.models.time_limit import TimeLimit
 from service.models.unit import Unit
 
@@ -70,6 +74,7 @@ __all__ = [
     "Endpoint",
     "EndpointProposal",
     "EndpointState",
+    "Erasure",
     "Escalation",
     "IdempotencyKey",
     "Node",
@@ -79,10 +84,13 @@ __all__ = [
     "Policy",
     "PublicKey",
     "QueueItem",
+    "RootKey",
     "SignInLink",
     "SpentIdentifier",
+    "SubjectKey",
     "Target",
     "Task",
+    "TenantKey",
     "TimeLimit",
     "Unit",
     "metadata",

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import ActionRequest, Appeal, table_of
 from service.queries import cursors, visibility
 from service.schemas import appeals as shapes
+from service.schemas.common import ERASED
 from service.security.principals import Principal
-from service.vault import Vault
+from service.vault import Keys, Vault, subjects
 from workflows import appeal
 from workflows.terms import AppealState
 
@@ -51,7 +52,9 @@ async def page(
 async def one(conn: AsyncConnection, vault: Vault, principal: Principal, appeal_id: UUID) -> shapes.AppealDetail | None:
     """Return one appeal whole, or None when it does not exist or is not for the caller."""
     row = (await conn.execute(_visible(principal).where(_APPEALS.c.id == appeal_id))).one_or_none()
-    return None if row is None else _detail(vault, principal, row._mapping)
+    if row is None:
+        return None
+    return _detail(vault, await subjects.by_id(conn, {row.request_id}), principal, row._mapping)
 
 
 async def state(conn: AsyncConnection, reference: str) -> shapes.AppealStateAnswer | None:
@@ -101,29 +104,33 @@ def _summary(row: sa.RowMapping) -> dict[str, Any]:
     }
 
 
-def _detail(vault: Vault, principal: Principal, row: sa.RowMapping) -> shapes.AppealDetail:
+def _detail(vault: Vault, keys: Keys, principal: Principal, row: sa.RowMapping) -> shapes.AppealDetail:
     is_open = visibility.opens_appeal(principal, row["tenant"], row["participant_id"])
     own = visibility.owns(principal, row["tenant"])
 
     def opened(name: str) -> str | None:
         sealed = row[name] if is_open else None
-        return vault.unseal("appeals", row["id"], row["tenant"], sealed) if sealed else None
+        return vault.shown(keys, "appeals", row["id"], row["tenant"], sealed) if sealed else None
 
     appellant, answer, decision = opened("appellant_sealed"), opened("answer_sealed"), opened("decision_sealed")
-    if answer is not None and row["answer_signature"] is not None:
+    if answer not in (None, ERASED) and row["answer_signature"] is not None:
         # What was signed is kept whole; an answer from before officers signed them is the text alone.
         answer = shapes.AppealReply.model_validate_json(answer).text
     return shapes.AppealDetail(
         **_summary(row),
         statement=opened("statement_sealed"),
-        appellant=shapes.Appellant.model_validate_json(appellant) if appellant else None,
+        appellant=shapes.Appellant.model_validate_json(appellant) if appellant not in (None, ERASED) else None,
         answer=answer,
         # An officer is known to others by what his agency says, not by his id (PROMISES R19).
         answered_by=row["answered_by"] if own else None,
-        decision=shapes.AppealDecision.model_validate_json(decision).text if decision else None,
+        decision=_text(decision),
         decided_by=row["decided_by"] if own else None,
         signature=row["signature"] if own else None,
     )
+
+
+def _text(decision: str | None) -> str | None:
+    return decision if decision in (None, ERASED) else shapes.AppealDecision.model_validate_json(decision).text
 
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:

@@ -16,7 +16,7 @@ from service.queries import visibility
 from service.security import signatures
 from service.security.principals import Principal
 from service.security.signatures import Kind
-from service.vault import Vault
+from service.vault import Vault, subjects
 from workflows import authority
 from workflows.terms import RequestState, Sector
 
@@ -77,12 +77,13 @@ class Signer:
 async def paper(
     conn: AsyncConnection, vault: Vault, principal: Principal, request_id: UUID, now: datetime
 ) -> Paper | None:
-    """Return what there is to sign, or None unless it is a request of the caller's own agency."""
+    """Return what there is to sign, or None unless it is a request of the caller's own agency. Raises ``Erased``."""
     query = sa.select(_REQUESTS).where(_REQUESTS.c.id == request_id, visibility.requests(principal))
     row = (await conn.execute(query)).one_or_none()
     if row is None or not visibility.owns(principal, row.tenant):
         return None
-    content = signatures.canonical(vault.unseal("requests", row.id, row.tenant, row.body_sealed).encode())
+    keys = await subjects.of(conn, row.body_sealed)
+    content = signatures.canonical(vault.unseal(keys, "requests", row.id, row.tenant, row.body_sealed).encode())
     spoken = sa.select(_APPROVALS).where(_APPROVALS.c.request_id == request_id)
     said = (await conn.execute(spoken.order_by(_APPROVALS.c.approved_at, _APPROVALS.c.id))).all()
     return Paper(

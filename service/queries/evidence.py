@@ -36,7 +36,7 @@ from service.schemas.evidence import (
     EvidenceWithdrawal,
 )
 from service.security import signatures
-from service.vault import Vault
+from service.vault import Keys, Vault, subjects
 from workflows.terms import DispatchKind
 
 _REQUESTS = table_of(ActionRequest)
@@ -63,14 +63,16 @@ async def gather(conn: AsyncConnection, vault: Vault, request_id: UUID, sealing:
     """Return the members ``requests``, ``officers`` and ``keys`` of a bundle about an existing request.
 
     The request that it lifts or extends comes along. ``sealing`` is the id of the key that the bundle will be sealed
-    with: the keys are those of all signatures and that one. For the hub's own operator: everything is opened.
+    with: the keys are those of all signatures and that one. For the hub's own operator: everything is opened. Raises
+    ``Erased``.
     """
     about = sa.select(_REQUESTS).where(_REQUESTS.c.id == request_id)
     row = (await conn.execute(about)).one()
     rows = [row]
     if row.original_id:
         rows.append((await conn.execute(sa.select(_REQUESTS).where(_REQUESTS.c.id == row.original_id))).one())
-    requests = [await _request(conn, vault, each) for each in rows]
+    keys = await subjects.by_id(conn, [each.id for each in rows])
+    requests = [await _request(conn, vault, keys, each) for each in rows]
     officers = {each.officer_id for each in rows}
     for part in requests:
         officers |= {each.officer_id for each in part.approvals}
@@ -84,7 +86,7 @@ async def gather(conn: AsyncConnection, vault: Vault, request_id: UUID, sealing:
     }
 
 
-async def _request(conn: AsyncConnection, vault: Vault, row: sa.Row[Any]) -> EvidenceRequest:
+async def _request(conn: AsyncConnection, vault: Vault, keys: Keys, row: sa.Row[Any]) -> EvidenceRequest:
     approvals = (
         await conn.execute(
             sa.select(_APPROVALS)
@@ -98,11 +100,12 @@ async def _request(conn: AsyncConnection, vault: Vault, row: sa.Row[Any]) -> Evi
         )
     ).all()
     ids = [order.id for order in orders]
-    messages, answers = await _messages(conn, vault, ids), await _answers(conn, vault, ids)
+    messages, answers = await _messages(conn, vault, keys, ids), await _answers(conn, vault, keys, ids)
     return EvidenceRequest(
         id=str(row.id),
         agency=row.tenant,
-        body=vault.unseal("requests", row.id, row.tenant, row.body_sealed),
+        body=vault.unseal(keys, "requests", row.id, row.tenant, row.body_sealed),
+        salt=vault.salt(keys[row.id]).hex() if row.id in keys else None,
         signature=row.signature,
         approvals=[
             EvidenceApproval(kind=each.kind, officer_id=each.officer_id, signature=each.signature) for each in approvals
@@ -117,14 +120,16 @@ async def _request(conn: AsyncConnection, vault: Vault, row: sa.Row[Any]) -> Evi
             )
             for order in orders
         ],
-        withdrawal=_withdrawal(vault, row),
-        replies=await _replies(conn, vault, row.id),
-        decisions=await _decisions(conn, vault, row.id),
+        withdrawal=_withdrawal(vault, keys, row),
+        replies=await _replies(conn, vault, keys, row.id),
+        decisions=await _decisions(conn, vault, keys, row.id),
         facts=await _facts(conn, row.id),
     )
 
 
-async def _messages(conn: AsyncConnection, vault: Vault, orders: Collection[UUID]) -> dict[UUID, list[EvidenceMessage]]:
+async def _messages(
+    conn: AsyncConnection, vault: Vault, keys: Keys, orders: Collection[UUID]
+) -> dict[UUID, list[EvidenceMessage]]:
     query = (
         sa.select(_DISPATCHES)
         .where(_DISPATCHES.c.order_id.in_(orders), _DISPATCHES.c.kind == DispatchKind.ORDER)
@@ -132,7 +137,7 @@ async def _messages(conn: AsyncConnection, vault: Vault, orders: Collection[UUID
     )
     found: dict[UUID, list[EvidenceMessage]] = {}
     for row in (await conn.execute(query)).all():
-        opened = json.loads(vault.unseal("dispatches", row.id, row.tenant, row.message_sealed))
+        opened = json.loads(vault.unseal(keys, "dispatches", row.id, row.tenant, row.message_sealed))
         message = EvidenceMessage(
             id=opened["id"], type=opened["type"], body=opened["body"], signature=opened.get("signature")
         )
@@ -140,7 +145,9 @@ async def _messages(conn: AsyncConnection, vault: Vault, orders: Collection[UUID
     return found
 
 
-async def _answers(conn: AsyncConnection, vault: Vault, orders: Collection[UUID]) -> dict[UUID, list[EvidenceAnswer]]:
+async def _answers(
+    conn: AsyncConnection, vault: Vault, keys: Keys, orders: Collection[UUID]
+) -> dict[UUID, list[EvidenceAnswer]]:
     query = (
         sa.select(_ACKNOWLEDGEMENTS)
         .where(_ACKNOWLEDGEMENTS.c.order_id.in_(orders))
@@ -150,21 +157,21 @@ async def _answers(conn: AsyncConnection, vault: Vault, orders: Collection[UUID]
     for row in (await conn.execute(query)).all():
         answer = EvidenceAnswer(
             received_at=row.received_at,
-            body=vault.unseal("acknowledgements", row.id, row.tenant, row.body_sealed),
+            body=vault.unseal(keys, "acknowledgements", row.id, row.tenant, row.body_sealed),
             signature=row.signature,
         )
         found.setdefault(row.order_id, []).append(answer)
     return found
 
 
-def _withdrawal(vault: Vault, row: sa.Row[Any]) -> EvidenceWithdrawal | None:
+def _withdrawal(vault: Vault, keys: Keys, row: sa.Row[Any]) -> EvidenceWithdrawal | None:
     if row.withdrawal_sealed is None:
         return None
-    body = vault.unseal("requests", row.id, row.tenant, row.withdrawal_sealed)
+    body = vault.unseal(keys, "requests", row.id, row.tenant, row.withdrawal_sealed)
     return EvidenceWithdrawal(officer_id=row.withdrawn_by, body=body, signature=row.withdrawal_signature)
 
 
-async def _replies(conn: AsyncConnection, vault: Vault, request_id: UUID) -> list[EvidenceReply]:
+async def _replies(conn: AsyncConnection, vault: Vault, keys: Keys, request_id: UUID) -> list[EvidenceReply]:
     query = (
         sa.select(_APPEALS)
         .where(_APPEALS.c.request_id == request_id, _APPEALS.c.answer_sealed.is_not(None))
@@ -174,14 +181,14 @@ async def _replies(conn: AsyncConnection, vault: Vault, request_id: UUID) -> lis
         EvidenceReply(
             appeal_id=str(row.id),
             officer_id=row.answered_by,
-            body=vault.unseal("appeals", row.id, row.tenant, row.answer_sealed),
+            body=vault.unseal(keys, "appeals", row.id, row.tenant, row.answer_sealed),
             signature=row.answer_signature,
         )
         for row in (await conn.execute(query)).all()
     ]
 
 
-async def _decisions(conn: AsyncConnection, vault: Vault, request_id: UUID) -> list[EvidenceDecision]:
+async def _decisions(conn: AsyncConnection, vault: Vault, keys: Keys, request_id: UUID) -> list[EvidenceDecision]:
     query = (
         sa.select(_APPEALS)
         .where(_APPEALS.c.request_id == request_id, _APPEALS.c.decided_at.is_not(None))
@@ -191,7 +198,7 @@ async def _decisions(conn: AsyncConnection, vault: Vault, request_id: UUID) -> l
         EvidenceDecision(
             appeal_id=str(row.id),
             officer_id=row.decided_by,
-            body=vault.unseal("appeals", row.id, row.tenant, row.decision_sealed),
+            body=vault.unseal(keys, "appeals", row.id, row.tenant, row.decision_sealed),
             signature=row.signature,
         )
         for row in (await conn.execute(query)).all()
@@ -218,14 +225,16 @@ async def _facts(conn: AsyncConnection, request_id: UUID) -> list[EvidenceFact]:
 
 async def _officers(conn: AsyncConnection, vault: Vault, ids: Collection[str]) -> list[EvidenceOfficer]:
     query = sa.select(_OFFICERS).where(_OFFICERS.c.id.in_(ids)).order_by(_OFFICERS.c.id)
+    rows = (await conn.execute(query)).all()
+    keys = await subjects.of(conn, *(row.name_sealed for row in rows))
     return [
         EvidenceOfficer(
             id=row.id,
-            name=vault.unseal("officers", row.id, row.tenant, row.name_sealed),
+            name=vault.shown(keys, "officers", row.id, row.tenant, row.name_sealed),
             rank=row.rank,
             number=row.number,
         )
-        for row in (await conn.execute(query)).all()
+        for row in rows
     ]
 
 

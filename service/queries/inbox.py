@@ -13,7 +13,7 @@ from service.queries import visibility
 from service.schemas.common import money
 from service.schemas.orders import AcknowledgementAnswer, InboxItem, InboxPage, ParticipantOrder
 from service.security.principals import Principal
-from service.vault import Vault
+from service.vault import Keys, Vault, subjects
 from workflows.terms import Channel, DispatchKind, DispatchState
 
 _DISPATCHES = table_of(Dispatch)
@@ -35,7 +35,8 @@ async def page(conn: AsyncConnection, vault: Vault, principal: Principal, *, aft
         .limit(limit)
     )
     rows = (await conn.execute(query)).all()
-    items = [_item(vault, row) for row in rows]
+    keys = await subjects.of(conn, *(row.message_sealed for row in rows))
+    items = [_item(vault, keys, row) for row in rows]
     return InboxPage(items=items, next=items[-1].position if items else after)
 
 
@@ -60,23 +61,26 @@ async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order
             .order_by(_ACKNOWLEDGEMENTS.c.received_at, _ACKNOWLEDGEMENTS.c.id)
         )
     ).all()
-    opened = _opened(vault, message)
+    keys = await subjects.of(conn, message.message_sealed)
+    erased = vault.is_erased(keys.get(found.request_id))
+    opened = {"body": {}} if erased else _opened(vault, keys, message)
     return ParticipantOrder(
         id=order_id,
         state=found.state,
         body=opened["body"],
         signature=opened.get("signature"),
         acknowledgements=[_answer(row) for row in answers],
+        erased=erased,
     )
 
 
-def _opened(vault: Vault, row: sa.Row[Any]) -> dict[str, Any]:
-    opened: dict[str, Any] = json.loads(vault.unseal("dispatches", row.id, row.tenant, row.message_sealed))
+def _opened(vault: Vault, keys: Keys, row: sa.Row[Any]) -> dict[str, Any]:
+    opened: dict[str, Any] = json.loads(vault.unseal(keys, "dispatches", row.id, row.tenant, row.message_sealed))
     return opened
 
 
-def _item(vault: Vault, row: sa.Row[Any]) -> InboxItem:
-    message = _opened(vault, row)
+def _item(vault: Vault, keys: Keys, row: sa.Row[Any]) -> InboxItem:
+    message = _opened(vault, keys, row)
     return InboxItem(
         position=row.position,
         id=message["id"],

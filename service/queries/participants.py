@@ -13,7 +13,7 @@ from service.schemas import endpoints
 from service.schemas import registry as shapes
 from service.schemas.common import Answer
 from service.security.principals import Principal
-from service.vault import Vault
+from service.vault import Keys, Vault, subjects
 from workflows import routing
 from workflows.terms import Role, Sector
 
@@ -92,6 +92,8 @@ async def one(
         .where(_CONTACTS.c.tenant == participant_id)
         .order_by(_CONTACTS.c.position, _CONTACTS.c.id)
     )
+    roster = (await conn.execute(contacts)).all()
+    opening = await subjects.of(conn, *(each.name_sealed for each in roster)) if _names_people(principal) else None
     return shapes.ParticipantDetail(
         **row._mapping,
         clients=[
@@ -105,7 +107,7 @@ async def one(
             endpoints.EndpointAnswer(**each)
             for each in await _of(conn, _ENDPOINTS, participant_id, endpoints.EndpointAnswer)
         ],
-        contacts=[_contact(vault, each, named=_names_people(principal)) for each in await conn.execute(contacts)],
+        contacts=[_contact(vault, opening, each) for each in roster],
     )
 
 
@@ -120,14 +122,14 @@ def _names_people(principal: Principal) -> bool:
     return not principal.roles.isdisjoint({Role.HUB_ADMIN, Role.COORDINATOR, Role.AGENCY_ADMIN})
 
 
-def _contact(vault: Vault, row: sa.Row[Any], *, named: bool) -> endpoints.ContactAnswer:
+def _contact(vault: Vault, keys: Keys | None, row: sa.Row[Any]) -> endpoints.ContactAnswer:
     hours = None
     if row.from_minute is not None and row.to_minute is not None:
         hours = endpoints.DutyHours(starts=_time(row.from_minute), ends=_time(row.to_minute))
     return endpoints.ContactAnswer(
         id=row.id,
         endpoint_id=row.endpoint_id,
-        name=vault.unseal("contacts", row.id, row.tenant, row.name_sealed) if named else None,
+        name=None if keys is None else vault.shown(keys, "contacts", row.id, row.tenant, row.name_sealed),
         channel=row.channel,
         hours=hours,
         position=row.position,

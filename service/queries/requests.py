@@ -14,7 +14,7 @@ from service.queries import cursors, visibility
 from service.schemas import requests as shapes
 from service.schemas.common import money
 from service.security.principals import Principal
-from service.vault import Vault
+from service.vault import Keys, Vault, subjects
 from workflows.terms import Action, Outcome, RequestState, TaskKind
 
 _REQUESTS = table_of(ActionRequest)
@@ -76,6 +76,7 @@ async def one(
     if row is None:
         return None
     targets = await _targets(conn, row.original_id or row.id)
+    keys = await subjects.by_id(conn, {request_id, row.original_id or request_id})
     orders = (
         await conn.execute(
             sa.select(_ORDERS).where(_ORDERS.c.request_id == request_id).order_by(_ORDERS.c.placed_at, _ORDERS.c.id)
@@ -105,19 +106,24 @@ async def one(
         review_by=row.review_by,
         held_at=row.held_at,
         held_bounds=row.held_bounds or [],
-        targets=[_target(vault, target) for target in targets.values()],
+        targets=[_target(vault, keys, target) for target in targets.values()],
         order_list=await _orders(conn, orders, targets),
         unreachable=await _unreachable(conn, request_id),
+        erased=vault.is_erased(keys.get(request_id)),
     )
 
 
 async def body(conn: AsyncConnection, vault: Vault, principal: Principal, request_id: UUID) -> bytes | None:
-    """Return the bytes of a request as they were received, for its own agency alone; None for everybody else's."""
+    """Return the bytes of a request as they were received, for its own agency alone; None for everybody else's.
+
+    Raises ``Erased``.
+    """
     query = sa.select(_REQUESTS.c.tenant, _REQUESTS.c.body_sealed).where(_REQUESTS.c.id == request_id)
     row = (await conn.execute(query)).one_or_none()
     if row is None or not visibility.owns(principal, row.tenant):
         return None
-    return vault.unseal("requests", request_id, row.tenant, row.body_sealed).encode()
+    keys = await subjects.of(conn, row.body_sealed)
+    return vault.unseal(keys, "requests", request_id, row.tenant, row.body_sealed).encode()
 
 
 def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
@@ -173,14 +179,14 @@ async def _targets(conn: AsyncConnection, owner: UUID) -> dict[UUID, sa.Row[Any]
     return {row.id: row for row in (await conn.execute(query)).all()}
 
 
-def _target(vault: Vault, row: sa.Row[Any]) -> shapes.TargetAnswer:
+def _target(vault: Vault, keys: Keys, row: sa.Row[Any]) -> shapes.TargetAnswer:
     return shapes.TargetAnswer(
         position=row.position,
         kind=row.kind,
-        value=vault.unseal("targets", row.id, row.tenant, row.value_sealed),
+        value=vault.shown(keys, "targets", row.id, row.tenant, row.value_sealed),
         institution=row.institution,
         platform=row.platform,
-        holder_name=vault.unseal("targets", row.id, row.tenant, row.holder_sealed) if row.holder_sealed else None,
+        holder_name=vault.shown(keys, "targets", row.id, row.tenant, row.holder_sealed) if row.holder_sealed else None,
     )
 
 

@@ -12,7 +12,7 @@ from service.queries import cursors, visibility
 from service.schemas.callbacks import Call
 from service.schemas.tasks import TaskAnswer, TaskPage
 from service.security.principals import Principal
-from service.vault import Vault
+from service.vault import Keys, Vault, subjects
 from workflows.terms import TaskKind
 
 _TASKS = table_of(Task)
@@ -52,18 +52,20 @@ async def page(
     rows = (await conn.execute(query.limit(limit + 1))).all()
     shown = rows[:limit]
     more = cursors.write(shown[-1].due_at, shown[-1].id) if len(rows) > limit else None
-    return TaskPage(items=[_show(vault, row) for row in shown], next=more)
+    keys = await subjects.of(conn, *(row.note_sealed for row in shown))
+    return TaskPage(items=[_show(vault, keys, row) for row in shown], next=more)
 
 
 async def one(conn: AsyncConnection, vault: Vault, task_id: UUID) -> TaskAnswer:
     """Return one task that the caller was found to may see."""
-    return _show(vault, (await conn.execute(_WITH_WHOM.where(_TASKS.c.id == task_id))).one())
+    row = (await conn.execute(_WITH_WHOM.where(_TASKS.c.id == task_id))).one()
+    return _show(vault, await subjects.of(conn, row.note_sealed), row)
 
 
-def _show(vault: Vault, row: sa.Row[Any]) -> TaskAnswer:
+def _show(vault: Vault, keys: Keys, row: sa.Row[Any]) -> TaskAnswer:
     values = row._mapping
     sealed = values["note_sealed"]
-    note = vault.unseal("tasks", row.id, row.tenant, sealed) if sealed else None
+    note = vault.shown(keys, "tasks", row.id, row.tenant, sealed) if sealed else None
     call = None
     if row.participant_id is not None:
         call = Call(participant_id=row.participant_id, name=row.short_name, phone=row.duty_phone)

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+# What stands where something was erased: no account, number, name or address has brackets.
+ERASED = "[erased]"
+
 MAX_AMOUNT = 10**15  # a quadrillion ₫: more than any account holds, and below 2^53
 
 

@@ -124,6 +124,8 @@ class EvidenceRequest(_Part):
     id: _Text
     agency: _Text
     body: _Text
+    # What the facts commit to texts with (HMAC-SHA256 over a text's SHA-256); none of what was filed before facts did.
+    salt: _Text | None = None
     signature: _Jws | None
     approvals: list[EvidenceApproval]
     withdrawal: EvidenceWithdrawal | None

@@ -87,6 +87,7 @@ class ParticipantOrder(Answer):
 
     id: UUID
     state: OrderState
-    body: dict[str, Any]
+    body: dict[str, Any] = Field(description="empty once the request is erased")
     signature: str | None = Field(description="the hub's own, over the RFC 8785 form of `body`")
     acknowledgements: list[AcknowledgementAnswer] = Field(description="what was answered, oldest first")
+    erased: bool = Field(description="the request's key was destroyed: nobody can read the order any more")

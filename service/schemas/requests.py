@@ -246,6 +246,9 @@ class RequestDetail(RequestSummary):
     targets: list[TargetAnswer]
     order_list: list[OrderAnswer]
     unreachable: list[Unreachable]
+    erased: bool = Field(
+        description="its key was destroyed: the targets' values and holders read `[erased]`, and its body is gone"
+    )
 
 
 class RequestPage(Answer):

@@ -97,7 +97,7 @@ def _request(findings: Findings, section: Section) -> None:
         fact=(filed is not None and filed is request.facts[0], True),
         body=(section.demand is not None, True),
         agency=(filed.actor.tenant if filed else None, request.agency),
-        body_sha256=(said.get("body_sha256"), checks.digest(request.body)),
+        body_named=checks.names(request, said, "body", request.body),
         officer_id=(said.get("officer_id"), officer),
         action=(said.get("action"), body.get("action")),
         legal_basis=(said.get("legal_basis"), body.get("legal_basis")),
@@ -141,7 +141,7 @@ def _second_officer(
             another_officer=(approval.officer_id != first_officer, True),
             another_key=(same_key, False),
             officer_id=(said.get("officer_id"), approval.officer_id),
-            body_sha256=(said.get("body_sha256"), checks.digest(request.body)),
+            body_named=checks.names(request, said, "body", request.body),
             in_order=(_comes_first(section, fact), True),
         )
 

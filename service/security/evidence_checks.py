@@ -1,6 +1,7 @@
 """What every check of an evidence bundle stands on: findings by name, the keys, and signatures at their instant."""
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -135,6 +136,24 @@ def member(value: object, name: str) -> Any:
 def digest(text: str) -> str:
     """Return the SHA-256 of a text's bytes in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def names(request: EvidenceRequest, said: Mapping[str, Any], what: str, text: str) -> tuple[Any, str]:
+    """Return what a fact names a text by, and what it must be: a commitment, or of an earlier build the bare digest."""
+    if f"{what}_commitment" in said or request.salt is None:
+        return said.get(f"{what}_commitment", said.get(f"{what}_sha256")), commitment(request, text)
+    return said.get(f"{what}_sha256"), digest(text)
+
+
+def commitment(request: EvidenceRequest, text: str) -> str:
+    """Return the commitment to a text under the request's salt; the bare digest where there is none."""
+    if request.salt is None:
+        return digest(text)
+    try:
+        salt = bytes.fromhex(request.salt)
+    except ValueError:
+        return ""
+    return hmac.new(salt, digest(text).encode(), hashlib.sha256).hexdigest()
 
 
 def members(text: str) -> Mapping[str, Any]:

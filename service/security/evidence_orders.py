@@ -109,7 +109,7 @@ def _order(findings: Findings, section: Section, original: Section, order: Evide
         )
         when = signed.signed_at in instants if signed else True
         _message(findings, section, original, order, message, is_first=number == 0, when=when)
-    _answers(findings, order, told)
+    _answers(findings, section, order, told)
 
 
 def _message(
@@ -163,11 +163,19 @@ def _message(
     findings.expect("order.agrees", order.id, **pairs)
 
 
-def _answers(findings: Findings, order: EvidenceOrder, told: list[tuple[EvidenceFact, Mapping[str, Any]]]) -> None:
-    given = {(checks.digest(answer.body), answer.received_at): answer for answer in order.answers}
-    recorded = {
-        (str(data["answer_sha256"]), checks.instant(fact.at)): data for fact, data in told if data.get("answer_sha256")
-    }
+def _answers(
+    findings: Findings, section: Section, order: EvidenceOrder, told: list[tuple[EvidenceFact, Mapping[str, Any]]]
+) -> None:
+    given = {(checks.commitment(section.request, each.body), each.received_at): each for each in order.answers}
+    recorded: dict[Any, Mapping[str, Any]] = {}
+    for fact, data in told:
+        name, at = data.get("answer_commitment"), checks.instant(fact.at)
+        if data.get("answer_sha256") and not name:
+            # An earlier build's facts name the digest itself.
+            meant = (each for each in order.answers if checks.digest(each.body) == data["answer_sha256"])
+            name = next((checks.commitment(section.request, each.body) for each in meant), str(data["answer_sha256"]))
+        if name:
+            recorded[str(name), at] = data
     findings.expect("answers.recorded", order.id, answers=(sorted(map(str, recorded.keys() - given.keys())), []))
     for key, answer in given.items():
         _answer(findings, order, answer, recorded.get(key))

@@ -52,6 +52,20 @@ def load(folder: Path, now: datetime, series: Series = TOKENS) -> tuple[SigningK
     return following, fresh, *([current] if current.not_after > now else [])
 
 
+def replace_next(folder: Path, now: datetime, series: Series) -> SigningKey:
+    """Put a fresh key in the place of the next one, to sign a day from now; every node is to be started till then.
+
+    Until then the current key signs, and it stays published to its own end (PROMISES 8.7: an overlap of 24 hours).
+    """
+    load(folder, now, series)
+    path, starts = folder / f"{series.name}-next.jwk", now + _AT_REST
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.unlink(missing_ok=True)
+    keyfile.save(SigningKey.generate(not_before=starts, not_after=starts + series.life), made)
+    made.replace(path)
+    return keyfile.load(path)
+
+
 def _kept(path: Path, starts: datetime, series: Series) -> SigningKey:
     if not path.exists():
         made = path.with_name(f".{path.name}.{os.getpid()}")

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, models
 from service.engine.hub import OPERATOR, Hub
+from service.models.subject_key import KeyOwner
+from service.vault import KeyRow, subjects
 from workflows.terms import (
     Action,
     Actor,
@@ -102,7 +104,12 @@ class Teller:
                 models.Officer,
                 id=key,
                 tenant=tenant,
-                name_sealed=self._vault.seal("officers", key, tenant, "Nguyễn Văn Thử"),
+                name_sealed=self._vault.seal(
+                    await subjects.of_subject(self._conn, self._vault, tenant, KeyOwner.OFFICER, key),
+                    "officers",
+                    key,
+                    "Nguyễn Văn Thử",
+                ),
                 rank=rank,
                 number=number,
                 powers=["order", "approve"],
@@ -127,6 +134,7 @@ class Teller:
         request_id, case_id = clock.new_id(), clock.new_id()
         officer = OFFICERS[0][0] if tenant == AGENCY else FOREIGN_OFFICER[0]
         number = f"{reference[-3:]}/2026/CSĐT"
+        sealing = await subjects.of_request(self._conn, self._vault, tenant, request_id)
         await self.insert(models.Case, id=case_id, tenant=tenant, number=number, opened_at=at)
         row = {
             "id": request_id,
@@ -148,32 +156,32 @@ class Teller:
             "document_number": f"{reference[-3:]}/QĐ-PA05",
             "document_date": at.date(),
             "document_sha256": "9f2c41d07be35a68" * 4,
-            "contact_sealed": self._vault.seal("requests", request_id, tenant, "{}"),
+            "contact_sealed": self._vault.seal(sealing, "requests", request_id, "{}"),
             "starts_at": at,
             "ends_at": at + timedelta(hours=72) if action is Action.FREEZE else None,
-            "body_sealed": self._vault.seal("requests", request_id, tenant, "{}"),
+            "body_sealed": self._vault.seal(sealing, "requests", request_id, "{}"),
             "body_sha256": "0" * 64,
             "submitted_at": at,
             "activated_at": at + timedelta(minutes=2) if state is not RequestState.AWAITING_APPROVAL else None,
         }
         await self.insert(models.ActionRequest, **{**row, **values})
-        made = [await self._target(tenant, request_id, place, *target) for place, target in enumerate(targets)]
+        made = [await self._target(sealing, request_id, place, *target) for place, target in enumerate(targets)]
         return request_id, made
 
     async def _target(
-        self, tenant: str, request_id: UUID, position: int, kind: TargetKind, value: str, holder: str | None
+        self, sealing: KeyRow, request_id: UUID, position: int, kind: TargetKind, value: str, holder: str | None
     ) -> UUID:
         key = clock.new_id()
         await self.insert(
             models.Target,
             id=key,
-            tenant=tenant,
+            tenant=sealing.tenant,
             request_id=request_id,
             position=position,
             kind=kind,
-            value_sealed=self._vault.seal("targets", key, tenant, value),
-            value_index=self._vault.blind_index(tenant, kind, value),
-            holder_sealed=self._vault.seal("targets", key, tenant, holder) if holder else None,
+            value_sealed=self._vault.seal(sealing, "targets", key, value),
+            value_index=self._vault.blind_index(sealing.tenant, kind, value),
+            holder_sealed=self._vault.seal(sealing, "targets", key, holder) if holder else None,
             intimate=False,
         )
         return key

@@ -28,10 +28,11 @@ from service.models import (
     Participant,
     Target,
 )
+from service.models.subject_key import KeyOwner
 from service.queries.registry import Registry
 from service.security.keyring import SigningKey
 from service.settings import Settings
-from service.vault import Vault
+from service.vault import KeyRow, Vault, subjects
 from workflows.terms import (
     Action,
     Actor,
@@ -54,6 +55,8 @@ from workflows.terms import (
 T = TypeVar("T")
 AGENCY = "agency-a"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+# The master key of every hub of a test, and the root of its blind indexes.
+MASTER = b"k" * 32
 SECRET = "whsec_" + "c2VjcmV0" * 4
 # What signs the orders of every hub of a test: two nodes share it, as they share a folder.
 ORDER_KEY = SigningKey.generate(not_before=LONG_AGO, not_after=LONG_AGO + timedelta(days=36_500))
@@ -107,7 +110,7 @@ def make_hub(database_url: str | None, folder: Path, node: str = "node-a") -> Hu
     return Hub(
         settings=settings,
         database=database,
-        vault=Vault(b"k" * 32),
+        vault=Vault.of(MASTER),
         writer=Anybody(database),
         registry=Registry(settings.policy),
         signing=(),
@@ -212,6 +215,17 @@ class Builder:
         of = table(model)
         await self._hub.database.write(lambda conn: conn.execute(sa.update(of).where(of.c.id == key).values(**values)))
 
+    async def key(self, tenant: str, kind: KeyOwner, subject: str) -> KeyRow:
+        """Return a subject's key, begun if it has none."""
+        return await self._hub.database.write(
+            lambda conn: subjects.of_subject(conn, self._hub.vault, tenant, kind, subject)
+        )
+
+    async def house(self, tenant: str) -> KeyRow:
+        """Return the key of a member's own secrets."""
+        await self.participant(tenant)
+        return await self.key(tenant, KeyOwner.HOUSE, tenant)
+
     async def participant(self, participant_id: str, sector: Sector = Sector.BANK, status: str = "active") -> str:
         """Make sure that a participant exists."""
         if not await self.rows(Participant, id=participant_id):
@@ -240,19 +254,20 @@ class Builder:
     ) -> UUID:
         """Give a participant an endpoint; a webhook is one that two administrators let pass."""
         endpoint_id = clock.new_id()
+        house = await self.house(participant_id)
         vault = self._hub.vault
         defaults: dict[str, Any] = {
             "url": f"https://{participant_id}.example/orders" if channel is Channel.WEBHOOK else "",
             "network": "203.0.113.0/24",
             "port": 443,
-            "secret_sealed": vault.seal("endpoints", endpoint_id, participant_id, SECRET),
+            "secret_sealed": vault.seal(house, "endpoints", endpoint_id, SECRET),
             "timeout_seconds": 10,
             "position": 1,
             "inbox_position": 0,
             "active": True,
         }
         if channel is Channel.EMAIL:
-            defaults["address_sealed"] = vault.seal("endpoints", endpoint_id, participant_id, "duty@bank.example")
+            defaults["address_sealed"] = vault.seal(house, "endpoints", endpoint_id, "duty@bank.example")
         await self.write(
             Endpoint,
             id=endpoint_id,
@@ -270,11 +285,12 @@ class Builder:
     async def officer(self, agency: str = AGENCY, officer_id: str = "officer-a") -> str:
         """Make sure that an officer exists."""
         if not await self.rows(Officer, id=officer_id):
+            key = await self.key(agency, KeyOwner.OFFICER, officer_id)
             await self.write(
                 Officer,
                 id=officer_id,
                 tenant=agency,
-                name_sealed=self._hub.vault.seal("officers", officer_id, agency, "Nguyễn Văn Thử"),
+                name_sealed=self._hub.vault.seal(key, "officers", officer_id, "Nguyễn Văn Thử"),
                 rank="head",
                 number=f"SH-{officer_id}",
                 powers=[],
@@ -296,6 +312,7 @@ class Builder:
 
         async def unit(conn: AsyncConnection) -> None:
             now = await db.now(conn)
+            key = await subjects.of_request(conn, vault, agency, request_id)
             case = {"id": case_id, "tenant": agency, "number": f"CASE-{case_id.hex[-8:]}", "opened_at": now}
             await db.insert_rows(conn, table(Case), [case])
             row = {
@@ -318,10 +335,10 @@ class Builder:
                 "document_number": "12/QĐ",
                 "document_date": date(2026, 11, 23),
                 "document_sha256": "0" * 64,
-                "contact_sealed": vault.seal("requests", request_id, agency, '{"name":"Trực ban"}'),
+                "contact_sealed": vault.seal(key, "requests", request_id, '{"name":"Trực ban"}'),
                 "starts_at": now,
                 "ends_at": now + timedelta(hours=72) if is_freeze else None,
-                "body_sealed": vault.seal("requests", request_id, agency, "{}"),
+                "body_sealed": vault.seal(key, "requests", request_id, "{}"),
                 "body_sha256": "0" * 64,
                 "submitted_at": now,
                 "activated_at": now,
@@ -344,7 +361,7 @@ class Builder:
                 "request_id": request_id,
                 "position": 0,
                 "kind": TargetKind.ACCOUNT,
-                "value_sealed": vault.seal("targets", target_id, agency, "0000 made up"),
+                "value_sealed": vault.seal(key, "targets", target_id, "0000 made up"),
                 "value_index": vault.blind_index(agency, "account", "0000 made up"),
                 "intimate": False,
             }

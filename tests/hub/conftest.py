@@ -11,13 +11,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from builders import Builder, make_hub, unbound
+from builders import MASTER, Builder, make_hub, unbound
 from postgres import LOGIN, OWNER
 from rigs import Rig
 
 from service import clock, db, migrations
 from service.db import Database
 from service.engine.hub import Hub
+from service.vault import FileMasters, roots
 
 FastForward = Callable[..., Awaitable[None]]
 
@@ -147,4 +148,5 @@ def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
 async def _migrate(url: str) -> None:
     database = Database(url)
     await migrations.upgrade(database)
+    await database.write(lambda conn: roots.write(conn, FileMasters.of(MASTER), MASTER))
     await database.close()

@@ -119,7 +119,7 @@ async def second_officer(world: World) -> None:
 
     async def unit(conn: Any) -> None:
         [row] = (await conn.execute(sa.select(officers).where(officers.c.id == "approver"))).all()
-        name = world.hub.vault.seal("officers", "second", row.tenant, "Cán bộ mẫu")
+        name = await worlds.name_of(conn, world.hub, "second")
         second = {**row._mapping, "id": "second", "number": "079-second", "name_sealed": name}
         await db.insert_rows(conn, officers, [second])
 

@@ -16,6 +16,7 @@ from apis import Api, System
 from builders import insert_endpoint, table
 from joserfc.jwk import ECKey
 from jsonschema import Draft202012Validator, FormatChecker
+from opening import opened
 
 from adapters import webhook
 from adapters.base import Message
@@ -59,7 +60,7 @@ async def stage(example_day: None, api: Api) -> Api:
             {
                 "id": name,
                 "tenant": worlds.AGENCY,
-                "name_sealed": hub.vault.seal("officers", name, worlds.AGENCY, "Cán bộ mẫu"),
+                "name_sealed": await worlds.name_of(conn, hub, name),
                 "rank": rank,
                 "number": name,
                 "powers": powers,
@@ -304,7 +305,7 @@ async def test_what_the_hub_sends_is_what_the_contract_promises(
     await api.world.fire()
     seen: dict[str, set[str]] = {}
     for row in await api.world.rows(Dispatch):
-        event = opened(api, row)
+        event = await event_of(api, row)
         name = event["type"].removeprefix("vn.hoatoc.").partition(".")[0]
         webhook_ = PARTICIPANT["webhooks"][name]["post"]["requestBody"]["content"]
         schema = strict(webhook_["application/cloudevents+json"]["schema"])
@@ -316,8 +317,8 @@ async def test_what_the_hub_sends_is_what_the_contract_promises(
     assert {"order.partly_executed", "order.refused", "order.lapsed"} <= seen["vn.hoatoc.status.order"]
 
 
-def opened(api: Api, row: dict[str, Any]) -> dict[str, Any]:
-    sealed = api.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"])
+async def event_of(api: Api, row: dict[str, Any]) -> dict[str, Any]:
+    sealed = await opened(api.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"])
     message = json.loads(sealed)
     content = webhook.cloud_event(
         Message(

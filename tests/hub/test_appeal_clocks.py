@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from builders import table
+from opening import opened
 from world import AGENCY, World
 
 from service import db
@@ -209,7 +210,7 @@ async def test_the_notice_tells_the_agency_to_act_and_names_nobody(world: World,
     await until(world, filed.filed_at, fast_forward, hours=12, seconds=1)
     letters = {}
     for row in await world.rows(Dispatch, kind="notice"):
-        sealed = world.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"])
+        sealed = await opened(world.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"])
         body = json.loads(sealed)["body"]
         letters[row["participant_id"], body["rung"]] = body
     assert letters.keys() == {(AGENCY, 1), (AGENCY, 2), (OPERATOR, 2), (OPERATOR, 3), (ABOVE, 3)}

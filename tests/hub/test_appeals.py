@@ -14,6 +14,7 @@ import steps
 import world as worlds
 from appeal_steps import APPELLANT, STATEMENT
 from builders import insert_endpoint, table
+from opening import opened
 from world import AGENCY, World
 
 from service import errors
@@ -53,8 +54,8 @@ async def facts_of(world: World, code: str) -> list[dict[str, Any]]:
 async def lifts(world: World) -> list[dict[str, Any]]:
     """The bodies of the lifts that were sent, oldest first."""
     rows = await world.rows(Dispatch, message_type="vn.hoatoc.order.lift")
-    opened = [world.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"]) for row in rows]
-    return [json.loads(each)["body"] for each in opened]
+    texts = [await opened(world.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"]) for row in rows]
+    return [json.loads(each)["body"] for each in texts]
 
 
 async def refused(world: World, appeal_id: Any, body: dict[str, Any], who: Any = None) -> str:
@@ -111,10 +112,10 @@ async def test_what_the_appellant_says_is_sealed_and_in_no_fact_and_in_no_status
     told += json.dumps([dict(each) for each in await world.rows(AuditEntry)], default=str, ensure_ascii=False)
     for dispatch in await world.rows(Dispatch):
         sealed = dispatch["message_sealed"]
-        told += world.hub.vault.unseal("dispatches", dispatch["id"], dispatch["tenant"], sealed)
+        told += await opened(world.hub, "dispatches", dispatch["id"], dispatch["tenant"], sealed)
     assert "appeal.decided" in told
     assert [each for each in secrets if each in told or each.encode() in stored] == []
-    assert world.hub.vault.unseal("appeals", filed.id, AGENCY, row["statement_sealed"]) == STATEMENT
+    assert await opened(world.hub, "appeals", filed.id, AGENCY, row["statement_sealed"]) == STATEMENT
 
 
 async def listen(world: World) -> None:
@@ -144,7 +145,7 @@ async def test_the_agency_hears_of_each_step_of_an_appeal(world: World) -> None:
     await appeal_steps.decide(world, filed)
     heard = []
     for row in await world.rows(Dispatch, kind="status"):
-        message = json.loads(world.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"]))
+        message = json.loads(await opened(world.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"]))
         heard.append((message["type"], message["body"]["fact"], message["body"].get("appeal_id")))
     for fact in ("appeal.filed", "appeal.answered", "appeal.decided"):
         assert ("vn.hoatoc.status.request", fact, str(filed.id)) in heard
@@ -468,7 +469,7 @@ async def test_the_stored_decision_verifies_with_the_public_key_alone(world: Wor
     filed = await appeal_steps.file(world, await steps.held(world))
     await appeal_steps.decide(world, filed)
     row = await appeal_steps.row(world, filed.id)
-    payload = world.hub.vault.unseal("appeals", filed.id, AGENCY, row["decision_sealed"]).encode()
+    payload = (await opened(world.hub, "appeals", filed.id, AGENCY, row["decision_sealed"])).encode()
     public, kid = keyring.public_key(world.keys["approver"].as_dict(private=False))
     read = signatures.read(row["signature"], Kind.DECISION)
     assert (read.kid, read.about) == (kid, str(filed.id))

@@ -13,6 +13,7 @@ import steps
 import world as worlds
 from apis import Api, System
 from builders import insert_endpoint, make_hub, table
+from opening import opened
 from registry_forms import ADMIN
 from rigs import Speaker
 from sqlmodel import SQLModel
@@ -127,7 +128,7 @@ async def test_one_too_many_is_held_with_a_task_and_nothing_is_sent(world: World
     assert (task.call.participant_id, task.call.phone) == (AGENCY, PHONE)
     assert task.data == {"action": "freeze", "bounds": ["officer_count"]}
     [told] = await world.rows(Dispatch, request_id=request["id"], kind=DispatchKind.STATUS)
-    assert "request.held" in world.hub.vault.unseal("dispatches", told["id"], told["tenant"], told["message_sealed"])
+    assert "request.held" in await opened(world.hub, "dispatches", told["id"], told["tenant"], told["message_sealed"])
     # The second officer came in time; the end of the hold still runs.
     assert await steps.pending(world, request["id"]) == [("end", 0, 0)]
 
@@ -163,7 +164,7 @@ async def test_the_second_person_releases_it_and_the_orders_are_placed(world: Wo
     answers = await world.rows(Callback, request_id=request["id"])
     assert {row["called_number"] for row in answers} == {PHONE}
     [noted] = [row for row in answers if row["note_sealed"]]
-    assert "PC02" in world.hub.vault.unseal("callbacks", noted["id"], AGENCY, noted["note_sealed"])
+    assert "PC02" in await opened(world.hub, "callbacks", noted["id"], AGENCY, noted["note_sealed"])
     assert await steps.findings(world) == []
 
 

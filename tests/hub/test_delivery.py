@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from builders import AGENCY, SECRET, Builder, Placed
 from conftest import FastForward
+from opening import opened
 from rigs import Rig, refused
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -56,7 +57,7 @@ async def test_an_attempt_is_kept_with_its_answer_under_seal(hub: Hub, build: Bu
     assert (attempt.attempt, attempt.status, attempt.error, attempt.superseded) == (1, 202, None, False)
     assert attempt.lease_id == rig.node.boot
     sealed = attempt.answer_head_sealed
-    assert hub.vault.unseal("attempts", placed.dispatch_id, AGENCY, sealed) == "đã nhận"
+    assert await opened(hub, "attempts", placed.dispatch_id, AGENCY, sealed) == "đã nhận"
 
 
 async def test_every_attempt_sends_the_same_message(build: Builder, rig: Rig, fast_forward: FastForward) -> None:
@@ -287,7 +288,7 @@ async def test_both_secrets_sign_while_the_old_one_still_counts(
 
 
 async def set_previous_secret(hub: Hub, build: Builder, endpoint: UUID) -> None:
-    from_before = hub.vault.seal("endpoints", endpoint, "bank-a", "whsec_b2xk")
+    from_before = hub.vault.seal(await build.house("bank-a"), "endpoints", endpoint, "whsec_b2xk")
     await build.change(Endpoint, endpoint, previous_secret_sealed=from_before)
 
 

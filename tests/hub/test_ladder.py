@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from builders import make_hub, table
+from opening import opened
 from sqlalchemy.exc import IntegrityError
 from steps import vnd
 from world import World
@@ -131,7 +132,7 @@ async def test_a_notice_says_when_the_stage_was_due_and_names_no_account(world: 
     due_at = execute["due_at"].isoformat().replace("+00:00", "Z")
     said = []
     for row in await world.rows(Dispatch, kind="notice"):
-        said.append(json.loads(world.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"])))
+        said.append(json.loads(await opened(world.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"])))
     late = [message["body"] for message in said if message["body"]["stage"] == "execute"]
     assert {body["due_at"] for body in late} == {due_at}
     assert {body["rung"] for body in late} == {1, 2}

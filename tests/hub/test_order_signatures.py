@@ -16,6 +16,7 @@ import steps
 import world as worlds
 from apis import Api, System
 from builders import table
+from opening import opened
 from rigs import Rig, refused
 from world import World
 
@@ -44,7 +45,7 @@ async def messages(world: World, order_id: UUID) -> list[dict[str, Any]]:
     """What was written for the participant of an order, opened."""
     rows = await world.rows(Dispatch, order_id=order_id, kind=DispatchKind.ORDER)
     return [
-        json.loads(world.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"]))
+        json.loads(await opened(world.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"]))
         for row in rows
     ]
 
@@ -100,7 +101,7 @@ async def test_what_only_informs_is_not_signed(world: World) -> None:
     [*statuses] = await world.rows(Dispatch, kind=DispatchKind.STATUS)
     assert statuses
     for row in statuses:
-        sealed = world.hub.vault.unseal("dispatches", row["id"], row["tenant"], row["message_sealed"])
+        sealed = await opened(world.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"])
         assert json.loads(sealed)["signature"] is None
 
 

@@ -10,6 +10,7 @@ import registry_forms as forms
 import sqlalchemy as sa
 from builders import Builder
 from conftest import FastForward
+from opening import opened
 from registry_forms import ADMIN
 
 from service import audit, clock, db, directory, errors
@@ -200,7 +201,7 @@ async def test_an_officers_name_is_sealed_and_in_no_fact(hub: Hub, build: Builde
     body = forms.officer()
     await enroll_officer.enroll(hub, forms.agency_admin("agency-a"), "agency-a", body)
     row = await build.row(Officer, id=body.id)
-    assert hub.vault.unseal("officers", body.id, "agency-a", row.name_sealed) == body.name
+    assert await opened(hub, "officers", body.id, "agency-a", row.name_sealed) == body.name
     assert body.name.encode() not in row.name_sealed
     assert body.name not in json.dumps(await told(hub, "agency-a"), ensure_ascii=False)
     for taken in (forms.officer(number="SH-2"), forms.officer("officer-m")):
@@ -288,12 +289,12 @@ async def test_a_webhooks_secret_is_shown_once_and_overlaps_for_a_day_when_it_is
     made = await register_endpoint.register(hub, ADMIN, "bank-a", forms.webhook())
     row = await build.row(Endpoint, id=made.endpoint.id)
     assert made.secret is not None
-    assert hub.vault.unseal("endpoints", row.id, "bank-a", row.secret_sealed) == made.secret
+    assert await opened(hub, "endpoints", row.id, "bank-a", row.secret_sealed) == made.secret
     assert (row.network, row.port) == ("203.0.113.0/24", 443)
     new = await rotate_endpoint_secret.rotate(hub, ADMIN, "bank-a", made.endpoint.id)
     row = await build.row(Endpoint, id=made.endpoint.id)
-    assert hub.vault.unseal("endpoints", row.id, "bank-a", row.secret_sealed) == new.secret != made.secret
-    assert hub.vault.unseal("endpoints", row.id, "bank-a", row.previous_secret_sealed) == made.secret
+    assert await opened(hub, "endpoints", row.id, "bank-a", row.secret_sealed) == new.secret != made.secret
+    assert await opened(hub, "endpoints", row.id, "bank-a", row.previous_secret_sealed) == made.secret
     assert new.previous_until == row.previous_secret_until
     assert timedelta(hours=23) < row.previous_secret_until - row.created_at < timedelta(hours=25)
     facts = json.dumps(await told(hub, "bank-a"))

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 from builders import AGENCY, Builder
+from opening import opened
 from registry_forms import ADMIN
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,7 +61,7 @@ async def test_resolving_stops_the_clock_seals_the_note_and_closes_the_request(h
     assert (answer.resolved_by, answer.note) == ("truc-ban", NOTE)
     row = await build.row(Task, id=task_id)
     assert NOTE.encode() not in row.note_sealed
-    assert hub.vault.unseal("tasks", task_id, AGENCY, row.note_sealed) == NOTE
+    assert await opened(hub, "tasks", task_id, AGENCY, row.note_sealed) == NOTE
     (deadline,) = await build.rows(Deadline, subject_id=task_id)
     assert deadline.state is DeadlineState.CANCELLED
     assert (await build.row(ActionRequest, id=request_id)).state is RequestState.CLOSED
@@ -83,7 +84,7 @@ async def test_a_task_is_resolved_once(hub: Hub, build: Builder) -> None:
     with pytest.raises(errors.Conflict, match=r"task\.resolved"):
         await resolve_task.resolve(hub, COORDINATOR, task_id, TaskResolution(note="hai"))
     row = await build.row(Task, id=task_id)
-    assert hub.vault.unseal("tasks", task_id, AGENCY, row.note_sealed) == "một"
+    assert await opened(hub, "tasks", task_id, AGENCY, row.note_sealed) == "một"
 
 
 async def test_tasks_are_the_coordinators(hub: Hub, build: Builder) -> None:

@@ -19,6 +19,7 @@ from builders import table
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from joserfc.jwk import ECKey
+from opening import sealed_for
 from world import World
 
 from service import audit, clock, errors
@@ -446,7 +447,7 @@ async def test_a_body_that_was_exchanged_since_it_was_filed_has_no_first_signatu
     verb = await make(world)
     assert verb.about is not None
     other = verb.raw.replace(b"9990001112223", b"9990001112224")
-    sealed = world.hub.vault.seal("requests", verb.about, worlds.AGENCY, other.decode())
+    sealed = await sealed_for(world.hub, UUID(str(verb.about)), "requests", verb.about, worlds.AGENCY, other.decode())
     requests = table(ActionRequest)
     exchanged = sa.update(requests).where(requests.c.id == verb.about).values(body_sealed=sealed)
     await world.hub.writer.run(lambda conn: conn.execute(exchanged))

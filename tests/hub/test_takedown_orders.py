@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import steps
 import world as worlds
+from opening import opened
 from world import MEMBERS, World
 
 from service import errors
@@ -65,7 +66,7 @@ async def test_a_hundred_domains_go_to_the_isp_in_reach_and_each_other_one_is_a_
 
 async def message(world: World, dispatch: dict[str, Any]) -> dict[str, Any]:
     """The body of a dispatch's message."""
-    text = world.hub.vault.unseal("dispatches", dispatch["id"], dispatch["tenant"], dispatch["message_sealed"])
+    text = await opened(world.hub, "dispatches", dispatch["id"], dispatch["tenant"], dispatch["message_sealed"])
     body: dict[str, Any] = json.loads(text)["body"]
     return body
 

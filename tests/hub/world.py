@@ -11,6 +11,7 @@ import bounding
 import sqlalchemy as sa
 from builders import put_in_force, table
 from joserfc.jwk import ECKey
+from opening import opened
 from pydantic import TypeAdapter
 
 from service import clock, db, directory
@@ -32,12 +33,14 @@ from service.models import (
     PublicKey,
     Task,
 )
+from service.models.subject_key import KeyOwner
 from service.queries import timeline
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
 from service.schemas.requests import RequestAccepted, SubmitRequest
 from service.security import scopes, signatures
 from service.security.principals import Principal
 from service.security.signatures import Kind
+from service.vault import subjects
 from workflows.terms import ActorKind, Channel, Purpose, Role, Sector
 
 AGENCY = "ca-tinh-79"
@@ -113,7 +116,7 @@ class World:
             days = [{"day": day, "kind": "holiday"} for day in directory.holidays()]
             days += [{"day": day, "kind": "workday"} for day in directory.workdays()]
             await db.insert_rows(conn, table(CalendarDay), days)
-            await db.insert_rows(conn, table(Officer), [self._officer(*row, now) for row in _OFFICERS])
+            await db.insert_rows(conn, table(Officer), [await self._officer(conn, *row, now) for row in _OFFICERS])
             signers = [("officer", name, AGENCY) for name, *_ in _OFFICERS]
             signers += [("participant", name, name) for name in MEMBERS]
             await db.insert_rows(conn, table(PublicKey), [self.new_key(*signer, now) for signer in signers])
@@ -161,7 +164,7 @@ class World:
     async def filed_bytes(self, request_id: UUID) -> bytes:
         """Return the bytes of a request as they were received."""
         (row,) = await self.rows(ActionRequest, id=request_id)
-        return self.hub.vault.unseal("requests", request_id, row["tenant"], row["body_sealed"]).encode()
+        return (await opened(self.hub, "requests", request_id, row["tenant"], row["body_sealed"])).encode()
 
     async def approve(self, request_id: UUID, officer: str = "approver") -> None:
         """Approve a request as its second officer, who signs what the first one signed."""
@@ -211,11 +214,11 @@ class World:
         }
         await db.insert_rows(conn, table(Contact), [contact])
 
-    def _officer(self, name: str, rank: str, powers: list[str], now: Any) -> dict[str, Any]:
+    async def _officer(self, conn: Any, name: str, rank: str, powers: list[str], now: Any) -> dict[str, Any]:
         return {
             "id": name,
             "tenant": AGENCY,
-            "name_sealed": self.hub.vault.seal("officers", name, AGENCY, "Cán bộ mẫu"),
+            "name_sealed": await name_of(conn, self.hub, name),
             "rank": rank,
             "number": f"079-{name}",
             "powers": powers,
@@ -315,6 +318,12 @@ def _alias(row: Any) -> dict[str, Any]:
         "valid_from": row.valid_from,
         "valid_to": row.valid_to,
     }
+
+
+async def name_of(conn: Any, hub: Hub, officer: str, tenant: str = AGENCY) -> bytes:
+    """Seal the name of an officer of a test, in a transaction."""
+    key = await subjects.of_subject(conn, hub.vault, tenant, KeyOwner.OFFICER, officer)
+    return hub.vault.seal(key, "officers", officer, "Cán bộ mẫu")
 
 
 def new_key() -> str:

@@ -125,12 +125,15 @@ class Month:
         await world.settle_in()
         officers = table(Officer)
         [one] = await world.rows(Officer, id="approver")
-        seal = world.hub.vault.seal
-        rows = [
-            {**one, "id": name, "number": name, "name_sealed": seal("officers", name, AGENCY, "Cán bộ mẫu")}
-            for name in (*MAKERS, *APPROVERS)
-        ]
-        await world.hub.writer.run(lambda conn: db.insert_rows(conn, officers, rows))
+
+        async def unit(conn: Any) -> None:
+            rows = [
+                {**one, "id": name, "number": name, "name_sealed": await worlds.name_of(conn, world.hub, name)}
+                for name in (*MAKERS, *APPROVERS)
+            ]
+            await db.insert_rows(conn, officers, rows)
+
+        await world.hub.writer.run(unit)
         for name in (*MAKERS, *APPROVERS):
             await world.give_key(name)
         filed = await world.submit(worlds.freeze())

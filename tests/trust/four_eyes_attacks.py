@@ -19,6 +19,7 @@ from builders import table
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from joserfc.jwk import ECKey
+from opening import sealed_for
 from world import World
 
 from service import clock, db, errors
@@ -185,7 +186,7 @@ class Attacks:
 
     async def an_exchanged_body(self, one: UUID, _: UUID) -> None:
         raw = self._changed(await self.world.filed_bytes(one))
-        sealed = self.world.hub.vault.seal("requests", one, worlds.AGENCY, raw.decode())
+        sealed = await sealed_for(self.world.hub, one, "requests", one, worlds.AGENCY, raw.decode())
         async with self.changed(ActionRequest, lambda columns: columns.id == one, body_sealed=sealed):
             await self.attempt(one, "approver", await self.sign(one, "approver"))
 

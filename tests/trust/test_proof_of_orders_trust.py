@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import hashlib
+import hmac
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -193,6 +194,10 @@ async def test_a_hub_that_makes_keys_for_its_officers_is_found_by_the_keys_from_
     assert set(wrong(forged, honest["keys"])) == {"keys.elsewhere"}
 
 
+def committed(request: Bundle, text: str) -> str:
+    return hmac.new(bytes.fromhex(request["salt"]), digest(text).encode(), hashlib.sha256).hexdigest()
+
+
 def lies(twin: Bundle) -> dict[str, tuple[Callable[[Bundle], None], str]]:
     """What a hub might like to have been asked or told, and the check that must say so; ``twin`` is another bundle."""
 
@@ -212,8 +217,13 @@ def lies(twin: Bundle) -> dict[str, tuple[Callable[[Bundle], None], str]]:
 
     def asked_for_more(bundle: Bundle) -> None:
         request(bundle)["body"] = request(bundle)["body"].replace("150000000", "950000000")
-        fact(bundle, "request.submitted", amount="950000000", body_sha256=digest(request(bundle)["body"]))
-        fact(bundle, "request.approved", body_sha256=digest(request(bundle)["body"]))
+        fact(
+            bundle,
+            "request.submitted",
+            amount="950000000",
+            body_commitment=committed(request(bundle), request(bundle)["body"]),
+        )
+        fact(bundle, "request.approved", body_commitment=committed(request(bundle), request(bundle)["body"]))
         ordered_more(bundle)
 
     def ordered_more(bundle: Bundle) -> None:
@@ -247,7 +257,12 @@ def lies(twin: Bundle) -> dict[str, tuple[Callable[[Bundle], None], str]]:
     def answered_otherwise(bundle: Bundle) -> None:
         (answer,) = order(bundle)["answers"]
         answer["body"] = answer["body"].replace("150000000", "149999999")
-        fact(bundle, "order.executed", amount_held="149999999", answer_sha256=digest(answer["body"]))
+        fact(
+            bundle,
+            "order.executed",
+            amount_held="149999999",
+            answer_commitment=committed(request(bundle), answer["body"]),
+        )
 
     def never_answered(bundle: Bundle) -> None:
         order(bundle)["answers"].clear()

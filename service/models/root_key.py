@@ -1,0 +1,17 @@
+"""A key of the whole hub, wrapped by the master key that is in force: the row says which one that is."""
+
+from datetime import datetime
+
+from sqlmodel import Field, SQLModel
+
+
+class RootKey(SQLModel, table=True):
+    """A key of the whole hub, wrapped by the master key that is in force: the row says which one that is."""
+
+    __tablename__ = "root_keys"
+
+    # index: what the blind indexes and the keys of consoles are derived from.
+    name: str = Field(primary_key=True, max_length=16)
+    master: str = Field(max_length=64)
+    wrapped: bytes
+    created_at: datetime
