@@ -35,6 +35,11 @@ def tenant_chain(tenant: str) -> str:
     return f"tenant:{tenant}"
 
 
+def reads_chain(request_id: UUID) -> str:
+    """Name the chain of who read what a request says of a person: its readers never wait for its own facts."""
+    return f"reads:{request_id}"
+
+
 def node_chain(node: str) -> str:
     """Name the chain of what one node refused (tokens), so that a flood of refusals locks nobody else."""
     return f"node:{node}"
@@ -56,13 +61,23 @@ class Log:
         self.at = at
 
     @classmethod
-    async def open(cls, conn: AsyncConnection, at: datetime, chains: Iterable[str], *, wait: bool = True) -> "Log":
+    async def open(
+        cls,
+        conn: AsyncConnection,
+        at: datetime,
+        chains: Iterable[str],
+        *,
+        wait: bool = True,
+        tenants: Mapping[str, str] | None = None,
+    ) -> "Log":
         """Lock the heads of ``chains`` that exist, in sorted order; with ``wait=False`` skip those that are locked.
 
-        ``holds()`` tells which chains this transaction has; a chain that has no head yet is simply new.
+        ``holds()`` tells which chains this transaction has; a chain that has no head yet is simply new. ``tenants``
+        says whose a chain is that does not say it in its name.
         """
         names = sorted(set(chains))
-        await _begin(conn, [name for name in names if not name.startswith("request:")])
+        owners = {name: name.partition(":")[2] for name in names if not name.startswith("request:")}
+        await _begin(conn, {**owners, **(tenants or {})})
         query = sa.select(_HEADS).where(_HEADS.c.chain.in_(names)).order_by(_HEADS.c.chain)
         rows = (await conn.execute(query.with_for_update(skip_locked=not wait))).all() if names else []
         return cls(conn, at, {row.chain: (row.sequence, row.hash) for row in rows})
@@ -141,11 +156,13 @@ class Log:
         self._tenants.clear()
 
 
-async def _begin(conn: AsyncConnection, chains: Iterable[str]) -> None:
+async def _begin(conn: AsyncConnection, owners: Mapping[str, str]) -> None:
     # A request's chain begins with its own rows; a tenant's or node's first fact may be written by two at once, so
     # its head is laid down first, for the row lock to queue them.
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    rows = [{"chain": chain, "tenant": chain.partition(":")[2], "sequence": 0, "hash": GENESIS} for chain in chains]
+    rows = [
+        {"chain": chain, "tenant": tenant, "sequence": 0, "hash": GENESIS} for chain, tenant in sorted(owners.items())
+    ]
     if rows:
         await conn.execute(insert(_HEADS).on_conflict_do_nothing(), rows)
 

@@ -1,5 +1,6 @@
 """The only place that reads the machine's clock and draws identifiers that carry it."""
 
+import hashlib
 import os
 import time
 from datetime import UTC, datetime
@@ -27,6 +28,13 @@ def new_id() -> UUID:
     value |= 0x7 << 76 | ((random >> 68) & 0xFFF) << 64
     value |= 0b10 << 62 | (random & ((1 << 62) - 1))
     return UUID(int=value)
+
+
+def derived_id(*names: object) -> UUID:
+    """Return the UUID (version 8, RFC 9562, 5.8) that the same names always give, also on a restored database."""
+    digest = hashlib.sha256("\x00".join(map(str, names)).encode()).digest()
+    value = int.from_bytes(digest[:16], "big") & ~(0xF << 76 | 0b11 << 62)
+    return UUID(int=value | 0x8 << 76 | 0b10 << 62)
 
 
 def monotonic() -> float:

@@ -12,7 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.base import Transport
 from service import clock, log, metrics
-from service.engine import baselines, firing, housekeeping
+from service.engine import baselines, firing, housekeeping, retaining
 from service.engine.auditor import Auditor
 from service.engine.delivery import POLL, Delivery
 from service.engine.hub import Hub
@@ -59,6 +59,7 @@ class Worker:
         self._scheduler.add_job(self.node.sweep, "interval", seconds=0.5, id="sweep")
         self._scheduler.add_job(self.auditor.look, "interval", seconds=10, id="audit")
         self._scheduler.add_job(housekeeping.tidy, "interval", hours=1, args=[self._hub], id="tidy")
+        self._scheduler.add_job(self._retain, "interval", hours=1, id="retain")
         # A hub that is started anew every half an hour learns all the same.
         first = clock.utc_now() + LEARN_AFTER
         learn = {"hours": 1, "args": [self._hub], "id": "learn", "next_run_time": first}
@@ -83,6 +84,11 @@ class Worker:
     def faults(self) -> list[str]:
         """Return the codes of what keeps this node from being ready; none when it is."""
         return [*self.node.faults(), *self.auditor.holes.codes]
+
+    async def _retain(self) -> None:
+        # Its instants are the database's: a node whose clock is off, or that is fenced, decides nothing.
+        if self.node.may_work():
+            await retaining.retain(self._hub)
 
     async def _tick(self) -> None:
         self.node.tick()

@@ -7,6 +7,11 @@ from workflows.appeal_terms import AppealGround as AppealGround
 from workflows.appeal_terms import AppealReason as AppealReason
 from workflows.appeal_terms import AppealState as AppealState
 from workflows.facts import Fact as Fact
+from workflows.record_terms import Door as Door
+from workflows.record_terms import Fate as Fate
+from workflows.record_terms import HoldReason as HoldReason
+from workflows.record_terms import RecordKind as RecordKind
+from workflows.record_terms import View as View
 
 
 class Action(StrEnum):

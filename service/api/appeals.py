@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path
 
 from service import db, errors
-from service.actions import answer_appeal, decide_appeal, file_appeal
+from service.actions import answer_appeal, decide_appeal, file_appeal, note_reading
 from service.queries import appeals
 from service.schemas.appeals import (
     AppealDecision,
@@ -20,7 +20,7 @@ from service.schemas.appeals import (
 from service.security.scopes import Scope
 from service.web.doors import After, Caller, HubDep, PageSize, RawBody, Signature
 from service.web.strangers import Stranger
-from workflows.terms import AppealState
+from workflows.terms import AppealState, Door, View
 
 router = APIRouter(prefix="/v1", tags=["appeals"])
 
@@ -54,6 +54,9 @@ async def get_appeal(hub: HubDep, principal: Caller, appeal_id: UUID) -> AppealD
         found = await appeals.one(conn, hub.vault, principal, appeal_id)
     if found is None:
         raise errors.NotFound
+    if found.statement is not None:
+        about = {"appeal_id": str(appeal_id)}
+        await note_reading.opened(hub, principal, Door.API, View.APPEAL, [found.request_id], **about)
     return found
 
 

@@ -7,11 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from service import clock, errors
-from service.actions import acknowledge_order, receive_inbox
+from service.actions import acknowledge_order, note_reading, receive_inbox
 from service.queries import inbox
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody, InboxPage, ParticipantOrder
 from service.security.scopes import Scope
 from service.web.doors import Caller, HubDep, PageSize, RawBody, Signature
+from workflows.terms import Door, View
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -50,6 +51,8 @@ async def get_order(hub: HubDep, principal: Caller, order_id: UUID) -> Participa
         found = await inbox.order(conn, hub.vault, principal, order_id)
     if found is None:
         raise errors.NotFound
+    about = {"order_id": str(order_id)}
+    await note_reading.opened(hub, principal, Door.API, View.ORDER, [UUID(found.body["request_id"])], **about)
     return found
 
 

@@ -11,6 +11,7 @@ from service.actions import (
     enroll_client,
     enroll_key,
     enroll_officer,
+    note_reading,
     remove_contact,
     resume,
     revoke_key,
@@ -88,6 +89,8 @@ async def get_participant(
         )
     if found is None:
         raise errors.NotFound
+    if isinstance(found, ParticipantDetail) and any(contact.name is not None for contact in found.contacts):
+        await note_reading.opened_roster(hub, caller, participant_id)
     return found
 
 

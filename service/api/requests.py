@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 
 from service import errors
-from service.actions import approve_request, submit_request, withdraw_request
-from service.queries import requests, timeline
+from service.actions import approve_request, note_reading, submit_request, withdraw_request
+from service.queries import reads, requests, timeline
 from service.schemas.common import Instant
+from service.schemas.reads import ReadPage
 from service.schemas.requests import (
     OfficerSays,
     OfficerSigns,
@@ -20,7 +21,7 @@ from service.schemas.requests import (
 )
 from service.security.scopes import Scope
 from service.web.doors import After, Caller, HubDep, PageSize, RawBody, Signature
-from workflows.terms import Action, RequestState
+from workflows.terms import Action, Door, RequestState, View
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -81,14 +82,19 @@ async def list_requests(
     principal.require(Scope.REQUESTS_READ)
     wanted = requests.Filter(state, action, case_number, reference, submitted_from, submitted_to)
     async with hub.database.read(principal.reach) as conn:
-        return await requests.page(conn, principal, wanted, after=after, limit=limit)
+        found = await requests.page(conn, principal, wanted, after=after, limit=limit)
+    if case_number is not None:
+        await note_reading.searched(hub, principal, Door.API, "case_number", case_number, len(found.items))
+    return found
 
 
 @router.get("/{request_id}", operation_id="getRequest")
 async def get_request(hub: HubDep, principal: Caller, request_id: UUID) -> RequestDetail:
     """Return a request with its targets, orders, deadlines and the participants that cannot be reached."""
     principal.require(Scope.REQUESTS_READ)
-    return await _detail(hub, principal, request_id)
+    found = await _detail(hub, principal, request_id)
+    await note_reading.opened(hub, principal, Door.API, View.REQUEST, found.shows_targets_of())
+    return found
 
 
 @router.get("/{request_id}/timeline", operation_id="getTimeline")
@@ -102,6 +108,19 @@ async def get_timeline(hub: HubDep, principal: Caller, request_id: UUID) -> Time
     return told
 
 
+@router.get("/{request_id}/reads", operation_id="listReads")
+async def list_reads(
+    hub: HubDep, principal: Caller, request_id: UUID, after: After = None, limit: PageSize = 50
+) -> ReadPage:
+    """Return who was shown what the request says of persons, newest first."""
+    principal.require(Scope.REQUESTS_READ)
+    async with hub.database.read(principal.reach) as conn:
+        found = await reads.page(conn, principal, request_id, after=after, limit=limit)
+    if found is None:
+        raise errors.NotFound
+    return found
+
+
 @router.get("/{request_id}/body", operation_id="getRequestBody", response_class=Response, responses=_AS_RECEIVED)
 async def get_request_body(hub: HubDep, principal: Caller, request_id: UUID) -> Response:
     """Return the request's body byte for byte as it was received: what the second officer signs too."""
@@ -110,6 +129,7 @@ async def get_request_body(hub: HubDep, principal: Caller, request_id: UUID) -> 
         received = await requests.body(conn, hub.vault, principal, request_id)
     if received is None:
         raise errors.NotFound
+    await note_reading.opened(hub, principal, Door.API, View.BODY, [request_id])
     return Response(received, media_type="application/json")
 
 

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from service.actions import answer_callback, resolve_task
+from service.actions import answer_callback, note_reading, resolve_task
 from service.queries import tasks
 from service.schemas.callbacks import CallbackAnswer, CallbackAnswered
 from service.schemas.tasks import TaskAnswer, TaskPage, TaskResolution
 from service.security.scopes import Scope
 from service.web.doors import After, Caller, HubDep, PageSize
-from workflows.terms import TaskKind
+from workflows.terms import Door, TaskKind, View
 
 router = APIRouter(prefix="/v1", tags=["tasks"])
 
@@ -33,7 +33,10 @@ async def list_tasks(
     caller.require(Scope.TASKS_READ)
     wanted = tasks.Filter(_RESOLVED[state], kind, participant_id)
     async with hub.database.read(caller.reach) as conn:
-        return await tasks.page(conn, hub.vault, caller, wanted, after=after, limit=limit)
+        found = await tasks.page(conn, hub.vault, caller, wanted, after=after, limit=limit)
+    noted = {task.request_id for task in found.items if task.note is not None and task.request_id is not None}
+    await note_reading.opened(hub, caller, Door.API, View.NOTE, noted)
+    return found
 
 
 @router.post("/tasks/{task_id}/resolutions", operation_id="resolveTask", status_code=201)

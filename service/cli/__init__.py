@@ -5,6 +5,7 @@ import typer
 from service import __version__
 from service.cli import (
     auditing,
+    backing,
     context,
     contracts,
     database,
@@ -17,6 +18,7 @@ from service.cli import (
     participants,
     policies,
     proving,
+    retention,
     running,
     supplying,
     tokens,
@@ -36,6 +38,7 @@ app.add_typer(participants.app, name="participant")
 app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(retention.app, name="retention")
 app.add_typer(proving.app, name="evidence")
 app.add_typer(supplying.app, name="advisories")
 app.add_typer(keys.app, name="keys")
@@ -53,6 +56,8 @@ for command in (
     contracts.openapi,
     diagnosis.doctor,
     supplying.sbom,
+    backing.backup,
+    backing.restore,
 ):
     app.command()(command)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse
 
 from service import errors, i18n
-from service.actions import approve_request
+from service.actions import approve_request, note_reading
 from service.audit import Log
 from service.console import doors, lanes, papers, rendering
 from service.engine import activating, dossier, holding
@@ -27,7 +27,7 @@ from service.security.scopes import Scope
 from service.security.signatures import Kind
 from service.web.doors import HubDep
 from workflows.bounds import Excess
-from workflows.terms import Role, Stage
+from workflows.terms import Door, Role, Stage, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -89,6 +89,7 @@ async def content(hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Respons
         paper = await approvals.paper(conn, hub.vault, seat.principal, request_id, seat.now)
     if paper is None:
         raise errors.NotFound
+    await note_reading.opened(hub, seat.principal, Door.CONSOLE, View.BODY, [request_id])
     headers = {"Content-Disposition": f'attachment; filename="{paper.reference}.json"'}
     return Response(paper.content.encode(), media_type="application/json", headers=headers)
 
@@ -124,6 +125,7 @@ async def _show(
         pressing = await board.pressure(conn, principal, [request_id])
     if behind is None:
         raise errors.NotFound
+    await note_reading.opened(hub, principal, Door.CONSOLE, View.PAPER, detail.shows_targets_of())
     lang = rendering.language(request)
     reading = papers.Reading(lang, officer_names(behind, lang))
     return rendering.page(

@@ -6,16 +6,20 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from service import errors
+from service.actions import note_reading
 from service.console import doors, lanes, rendering, telling
-from service.queries import board, callbacks, requests, timeline
+from service.queries import board, callbacks, reads, requests, timeline
 from service.queries.sessions import Seat
+from service.schemas.reads import ReadPage
 from service.schemas.requests import RequestDetail, TimelineAnswer
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
+from workflows.terms import Door, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 _PAGE = 50
+_READERS = 20
 
 
 @router.get("/")
@@ -55,19 +59,24 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
     async with hub.database.read(principal.reach) as conn:
         detail = await requests.one(conn, hub.vault, principal, request_id)
         told = await timeline.tell(conn, principal, request_id)
-        if detail is None or told is None:
+        readers = await reads.page(conn, principal, request_id, after=None, limit=_READERS)
+        if detail is None or told is None or readers is None:
             raise errors.NotFound
         behind = await board.background(
             conn,
             principal,
             request_id,
             officers={detail.officer_id, *detail.approved_by},
-            participants=_mentioned(detail, told),
+            participants=_mentioned(detail, told, readers),
         )
         if behind is None:
             raise errors.NotFound
         pressing = await board.pressure(conn, principal, [request_id])
         wanted = await callbacks.wanted(conn, principal, request_id)
+        renews = doors.PRESENCE in request.headers
+        is_known = renews and await reads.is_open(conn, principal, request_id, View.PAGE, seat.now)
+    if not is_known:
+        await note_reading.opened(hub, principal, Door.CONSOLE, View.PAGE, detail.shows_targets_of())
     lang = rendering.language(request)
     return rendering.page(
         request,
@@ -79,6 +88,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         overview=lanes.overview(detail),
         entries=telling.entries(told, detail.order_list, behind, lang),
         facts=len(told.facts),
+        readers=readers,
         wanted=wanted,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
@@ -87,10 +97,11 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
     )
 
 
-def _mentioned(detail: RequestDetail, told: TimelineAnswer) -> set[str]:
+def _mentioned(detail: RequestDetail, told: TimelineAnswer, readers: ReadPage) -> set[str]:
     ids = {order.participant_id for order in detail.order_list}
     ids |= {missing.participant_id for missing in detail.unreachable}
     ids |= {fact.actor["tenant"] for fact in told.facts}
+    ids |= {read.actor["tenant"] for read in readers.items}
     return ids | {
         str(fact.data[name]) for fact in told.facts for name in ("participant_id", "ported_to") if name in fact.data
     }

@@ -64,6 +64,10 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.REQUEST_ERASED: ("cross", "quiet"),
     Fact.KEY_ROTATED: ("seal", "quiet"),
     Fact.EVIDENCE_EXPORTED: ("file", "info"),
+    Fact.PERSON_OPENED: ("eye", "quiet"),
+    Fact.PERSON_SEARCHED: ("eye", "quiet"),
+    Fact.LEGAL_HOLD_PLACED: ("lock", "info"),
+    Fact.LEGAL_HOLD_RELEASED: ("unlock", "quiet"),
     Fact.AUTHORITY_REFUSED: ("cross", "bad"),
 }
 _PLAIN = ("dot", "quiet")

@@ -62,10 +62,20 @@ OPERATIONS: Mapping[str, Told] = {
     "listRequests": Told(
         scopes=(Scope.REQUESTS_READ,), advice="Your agency's own; coordinators and auditors of the hub see all."
     ),
-    "getRequest": Told(scopes=(Scope.REQUESTS_READ,)),
+    "getRequest": Told(
+        scopes=(Scope.REQUESTS_READ,),
+        advice="That you opened it is on record (`listReads`): to follow a state, list requests or take the webhook.",
+    ),
     "getTimeline": Told(
         scopes=(Scope.REQUESTS_READ,),
         advice="Each fact carries the hash that chains it to the one before (SHA-256 over RFC 8785 JSON).",
+    ),
+    "listReads": Told(
+        scopes=(Scope.REQUESTS_READ,),
+        advice=(
+            "Each opening of the request, its body, an order, an appeal or the note of a task by anybody, participants"
+            " and the hub's operator too. Delivery to a participant and the answer to one's own act are none."
+        ),
     ),
     "getRequestBody": Told(
         scopes=(Scope.REQUESTS_READ,),

@@ -25,6 +25,7 @@ from service.models import (
     Dispatch,
     Erasure,
     IdempotencyKey,
+    LegalHold,
     Order,
     Target,
     Task,
@@ -46,6 +47,7 @@ _TASKS = table_of(Task)
 _CALLBACKS = table_of(Callback)
 _ATTEMPTS = table_of(Attempt)
 _SPENT_KEYS = table_of(IdempotencyKey)
+_LEGAL_HOLDS = table_of(LegalHold)
 
 _OVER = frozenset({RequestState.CLOSED, RequestState.REFUSED, RequestState.WITHDRAWN, RequestState.LAPSED})
 _ON_THE_WAY = (DispatchState.PENDING, DispatchState.WAITING)
@@ -87,6 +89,9 @@ async def obstacle(conn: AsyncConnection, ids: Sequence[UUID]) -> str | None:
     )
     if not _OVER.issuperset((await conn.execute(states)).scalars()) or (await conn.execute(holds)).first():
         return "erasure.not_ended"
+    held = sa.select(sa.literal(1)).where(_LEGAL_HOLDS.c.request_id.in_(ids), _LEGAL_HOLDS.c.released_at.is_(None))
+    if (await conn.execute(held)).first() is not None:
+        return "erasure.held"
     under_way = (
         sa.select(sa.literal(1)).where(_DISPATCHES.c.request_id.in_(ids), _DISPATCHES.c.state.in_(_ON_THE_WAY)),
         sa.select(sa.literal(1)).where(_TASKS.c.request_id.in_(ids), _TASKS.c.resolved_at.is_(None)),

@@ -136,6 +136,9 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> o
     # An agency that is late itself is told to act, not to press somebody else.
     own = whom is Reach.AGENCY and deadline["subject_kind"] is SubjectKind.APPEAL
     todo = "appeal" if own else str(whom)
+    # Not the row's own number: a database that was restored counts anew.
+    names = ("subject_kind", "subject_id", "stage", "generation")
+    identity = ("notice", *(deadline[name] for name in names), item.rung.number)
     letters = [i18n.notice(item.rung.number, todo, language, **said) for language in i18n.LANGUAGES]
     return outbox.Outgoing(
         tenant=deadline["tenant"],
@@ -144,7 +147,8 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> o
         endpoint_id=endpoint.id,
         channel=endpoint.channel,
         message_type=f"{messages.PREFIX}.notice.escalation",
-        subject=f"ntf_{deadline['id']}",
+        subject=f"ntf_{clock.derived_id(*identity).hex}",
+        identity=identity,
         sequence=1,
         body={
             **said,

@@ -211,6 +211,7 @@ def _outgoing(
         sequence=sequence,
         body=body,
         signature=order_keys.sign(hub, str(order["id"]), body, at),
+        identity=("lift", order["id"], sequence),
         request_id=dossier.id,
         key=dossier.keys.get(dossier.id),
         order_id=order["id"],

@@ -19,6 +19,7 @@ from service.engine import store
 from service.engine.hub import Hub
 from service.models import Node as NodeRow
 from service.models import table_of
+from service.queries import restorations
 
 _NODES = table_of(NodeRow)
 _log = log.get(__name__)
@@ -60,6 +61,7 @@ class Node:
         self.boot = clock.new_id()
         self.live: frozenset[UUID] = frozenset()
         self.offset = 0.0
+        self.is_quarantined = False
         self.when_fenced: list[Callable[[], None]] = []
 
     async def start(self) -> None:
@@ -95,7 +97,8 @@ class Node:
         began, boot = clock.monotonic(), self.boot
         limit = None if self._hub.settings.embedded else within or BEAT_WITHIN
         async with asyncio.timeout(limit):
-            offset, live = await self._database.write(lambda conn: self._be_seen(conn, boot), db.HUB)
+            seen = await self._database.write(lambda conn: self._be_seen(conn, boot), db.HUB)
+            offset, live, self.is_quarantined = seen
         if not self._hub.settings.embedded:
             self.offset = offset
             metrics.CLOCK_OFFSET.set(offset)
@@ -126,7 +129,9 @@ class Node:
     def may_work(self) -> bool:
         """Tell whether this node may claim and fire now."""
         self.check()
-        return self._seen > float("-inf") and not self._stopping and abs(self.offset) <= OFFSET_STOPS
+        if self._seen == float("-inf") or self._stopping or self.is_quarantined:
+            return False
+        return abs(self.offset) <= OFFSET_STOPS
 
     def now(self) -> datetime:
         """Return the database's instant as this machine can best tell it without asking."""
@@ -144,6 +149,8 @@ class Node:
             found.append("node.stopping")
         if self._seen == float("-inf"):
             found.append("node.unseen")
+        if self.is_quarantined:
+            found.append("hub.restored")
         if abs(self.offset) > OFFSET_UNREADY:
             found.append("clock.offset")
         if clock.monotonic() - self._ticked > TICK_WITHIN:
@@ -164,7 +171,7 @@ class Node:
             self._lock.close()
             self._lock = None
 
-    async def _be_seen(self, conn: AsyncConnection, boot: UUID) -> tuple[float, frozenset[UUID]]:
+    async def _be_seen(self, conn: AsyncConnection, boot: UUID) -> tuple[float, frozenset[UUID], bool]:
         before = clock.utc_now()
         now = await db.now(conn)
         after = clock.utc_now()
@@ -174,7 +181,7 @@ class Node:
         live = (await conn.execute(sa.select(_NODES.c.id).where(_NODES.c.seen_at >= now - TTL))).scalars()
         # What is certain: an answer that was slow on its way is no offset of the clock.
         offset = max(before - now, timedelta()) or min(after - now, timedelta())
-        return offset.total_seconds(), frozenset(live)
+        return offset.total_seconds(), frozenset(live), await restorations.is_quarantined(conn)
 
     async def _leave(self, conn: AsyncConnection) -> None:
         await conn.execute(sa.delete(_NODES).where(_NODES.c.id == self.boot))

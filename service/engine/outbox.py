@@ -27,6 +27,8 @@ class Outgoing:
 
     ``order_key`` keeps what concerns one case, target and endpoint in order; None for what may overtake. ``signature``
     is the hub's own over the body of an order. ``key`` is the request's, where it has been read already.
+    ``identity`` names what of its own is sent only once: the same names give the same id, so that a receiver knows
+    again what a restored hub sends once more.
     """
 
     tenant: str
@@ -45,6 +47,7 @@ class Outgoing:
     deadline_at: datetime | None = None
     signature: str | None = None
     key: KeyRow | None = None
+    identity: tuple[object, ...] = ()
 
 
 async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
@@ -54,7 +57,7 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
     dispatches: list[dict[str, Any]] = []
     queue: list[dict[str, Any]] = []
     for item, key in zip(items, keys, strict=True):
-        dispatch_id = clock.new_id()
+        dispatch_id = clock.derived_id(*item.identity, item.endpoint_id) if item.identity else clock.new_id()
         pulled = item.channel is Channel.PULL
         dispatches.append(
             {

@@ -27,6 +27,7 @@ from service.models.endpoint_state import EndpointState
 from service.models.erasure import Erasure
 from service.models.escalation import Escalation
 from service.models.idempotency_key import IdempotencyKey
+from service.models.legal_hold import LegalHold
 from service.models.node import Node
 from service.models.officer import Officer
 from service.models.order import Order
@@ -34,6 +35,8 @@ from service.models.participant import Participant
 from service.models.policy import Policy
 from service.models.public_key import PublicKey
 from service.models.queue_item import QueueItem
+from service.models.restoration import Restoration
+from service.models.retention_rule import RetentionRule
 from service.models.root_key import RootKey
 from service.models.sign_in_link import SignInLink
 from service.models.spent_identifier import SpentIdentifier
@@ -77,6 +80,7 @@ __all__ = [
     "Erasure",
     "Escalation",
     "IdempotencyKey",
+    "LegalHold",
     "Node",
     "Officer",
     "Order",
@@ -84,6 +88,8 @@ __all__ = [
     "Policy",
     "PublicKey",
     "QueueItem",
+    "Restoration",
+    "RetentionRule",
     "RootKey",
     "SignInLink",
     "SpentIdentifier",

@@ -26,3 +26,4 @@ class Attempt(SQLModel, table=True):
     # The lease was lost while the attempt ran: its result was not used.
     superseded: bool = False
     answer_head_sealed: bytes | None = None
+    answer_head_sha256: str | None = Field(default=None, max_length=64)

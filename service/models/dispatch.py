@@ -17,6 +17,10 @@ class Dispatch(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_dispatches_inbox", "endpoint_id", "position", unique=True),
         columns.partial_index("ix_dispatches_pending", "created_at", where="state = 'pending'"),
+        # What the retention table still has to look at.
+        columns.partial_index(
+            "ix_dispatches_whole", "settled_at", where="reduced_at IS NULL AND settled_at IS NOT NULL"
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -39,3 +43,6 @@ class Dispatch(SQLModel, table=True):
     created_at: datetime
     delivered_at: datetime | None = None
     settled_at: datetime | None = None
+    # When its time was over: what endpoints answered went, and of a status or notice its SHA-256 alone stayed.
+    reduced_at: datetime | None = None
+    message_sha256: str | None = Field(default=None, max_length=64)

@@ -250,6 +250,10 @@ class RequestDetail(RequestSummary):
         description="its key was destroyed: the targets' values and holders read `[erased]`, and its body is gone"
     )
 
+    def shows_targets_of(self) -> list[UUID]:
+        """Return the requests whose targets are shown: a lift and an extension show those of their original."""
+        return [self.id] if self.original_request_id is None else [self.id, self.original_request_id]
+
 
 class RequestPage(Answer):
     """A page of requests, newest first; ``next`` goes into ``after``."""

@@ -204,7 +204,7 @@ async def requests_and_orders(play: Stage) -> None:
     for title in ("extend", "lift"):
         await play.file(title, original_request_id=str(order["request_id"]))
     await play.call("getOrder", api.bank, order_id=order["id"])
-    for name in ("getRequest", "getRequestBody", "getTimeline"):
+    for name in ("getRequest", "getRequestBody", "getTimeline", "listReads"):
         await play.call(name, api.police, request_id=order["request_id"])
     assert (await play.call("listRequests", api.police)).json()["items"]
     bidv = await api.enroll(System("bidv-system"), "bidv", Role.PARTICIPANT_OPERATOR)

@@ -1,0 +1,108 @@
+"""Somebody opens or searches what is personal: a fact, committed before the answer leaves; without it, no answer."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import audit, db, errors, log
+from service.audit import Log
+from service.db import Unit
+from service.engine.hub import Hub
+from service.models import ActionRequest, table_of
+from service.security.principals import Principal
+from workflows.terms import Door, Fact, View
+
+_REQUESTS = table_of(ActionRequest)
+_log = log.get(__name__)
+
+
+async def opened(
+    hub: Hub, principal: Principal, door: Door, view: View, requests: Collection[UUID], **about: Any
+) -> None:
+    """Record that the caller was shown what these requests say of persons, each on the chain of its readers.
+
+    ``about`` names what exactly, by its id (an order, an appeal, a task). Raises ``Unavailable`` where the fact cannot
+    be written: what nobody can be told of is not shown (PROMISES R13).
+    """
+    if not requests:
+        return
+
+    async def unit(conn: AsyncConnection) -> None:
+        query = sa.select(_REQUESTS.c.id, _REQUESTS.c.tenant).where(_REQUESTS.c.id.in_(requests))
+        owners = {row.id: row.tenant for row in (await conn.execute(query)).all()}
+        chains = {audit.reads_chain(request_id): tenant for request_id, tenant in owners.items()}
+        facts = await Log.open(conn, await db.now(conn), chains, tenants=chains)
+        facts.at = await db.now(conn)
+        for request_id, tenant in sorted(owners.items()):
+            facts.record(
+                audit.reads_chain(request_id),
+                Fact.PERSON_OPENED,
+                principal.actor(),
+                tenant,
+                request_id=request_id,
+                door=str(door),
+                view=str(view),
+                **about,
+            )
+        await facts.flush()
+
+    await _write(hub, unit)
+
+
+async def opened_roster(hub: Hub, principal: Principal, participant_id: str) -> None:
+    """Record, on its own chain, that the names on a member's duty roster were read. Raises ``Unavailable``."""
+
+    async def unit(conn: AsyncConnection) -> None:
+        chain = audit.tenant_chain(participant_id)
+        facts = await Log.open(conn, await db.now(conn), [chain])
+        facts.at = await db.now(conn)
+        facts.record(
+            chain,
+            Fact.PERSON_OPENED,
+            principal.actor(),
+            participant_id,
+            door=str(Door.API),
+            view=str(View.ROSTER),
+            participant_id=participant_id,
+        )
+        await facts.flush()
+
+    await _write(hub, unit)
+
+
+async def searched(hub: Hub, principal: Principal, door: Door, by: str, value: str, found: int) -> None:
+    """Record on the searcher's own chain by what was searched, how much was found, and the value's blind index.
+
+    The index is keyed for the searcher's tenant: who holds the key and asks "was this looked for?" is answered, nobody
+    else learns it. Raises ``Unavailable``.
+    """
+
+    async def unit(conn: AsyncConnection) -> None:
+        chain = audit.tenant_chain(principal.tenant)
+        facts = await Log.open(conn, await db.now(conn), [chain])
+        facts.at = await db.now(conn)
+        facts.record(
+            chain,
+            Fact.PERSON_SEARCHED,
+            principal.actor(),
+            principal.tenant,
+            door=str(door),
+            by=by,
+            index=hub.vault.blind_index(principal.tenant, by, value).hex(),
+            found=found,
+        )
+        await facts.flush()
+
+    await _write(hub, unit)
+
+
+async def _write(hub: Hub, unit: Unit[None]) -> None:
+    # Not through the call's writer: a read changes nothing, so its proof stays unspent and may be shown again.
+    try:
+        await hub.database.write(unit, db.HUB)
+    except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+        _log.error("reading.unrecorded", exc_info=error)
+        raise errors.Unavailable("reading.unrecorded") from None

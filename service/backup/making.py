@@ -1,0 +1,174 @@
+"""Makes a backup while the hub works: SQLite's online copy, or PostgreSQL's base backup; then proves that it is one."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import __version__, audit, db, migrations
+from service.backup import manifest
+from service.backup.manifest import BackupUnfit, Manifest
+from service.db import Database
+from service.models import AuditHead, table_of
+from service.settings import Settings
+
+COPY = "hoatoc.sqlite3"
+BASE = "base"
+_HEADS = table_of(AuditHead)
+
+
+async def make(settings: Settings, folder: Path, login: str | None = None) -> Manifest:
+    """Copy the database into an empty folder; return the manifest that was written there.
+
+    ``login`` is a PostgreSQL URL with the right of replication; default: the hub's own. Raises ``BackupUnfit`` where
+    the copy is not whole, and ``SchemaMismatch``.
+    """
+    await asyncio.to_thread(manifest.new_folder, folder)
+    database = Database(settings.url)
+    try:
+        await migrations.check(database)
+        async with database.read(db.HUB) as conn:
+            made_at = await db.now(conn)
+            heads, entries, chains = await reading(conn)
+    finally:
+        await database.close()
+    if settings.embedded:
+        path = settings.data_dir.resolve() / COPY
+        await asyncio.to_thread(copy_sqlite, path, folder / COPY)
+        # The copy itself is judged, not what it was copied from.
+        heads, entries, chains = await prove_sqlite(folder / COPY)
+        files = {COPY: await asyncio.to_thread(manifest.sha256, folder / COPY)}
+    else:
+        await asyncio.to_thread(_base_backup, login or settings.url, folder / BASE)
+        listed = f"{BASE}/backup_manifest"
+        files = {listed: await asyncio.to_thread(manifest.sha256, folder / listed)}
+    schema = str(migrations.head())
+    made = _manifest(made_at, settings, schema, files, entries, chains, heads)
+    await asyncio.to_thread(manifest.write, folder, made)
+    return made
+
+
+def _manifest(
+    made_at: datetime,
+    settings: Settings,
+    schema: str,
+    files: dict[str, str],
+    entries: int,
+    chains: int,
+    heads: str,
+) -> Manifest:
+    kind = "sqlite" if settings.embedded else "postgresql"
+    return Manifest(made_at, kind, schema, __version__, files, entries, chains, heads)
+
+
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a database that others write to, as of one instant, and bring the copy to disk; mode 0600."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    reading_from = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+    try:
+        writing = sqlite3.connect(target)
+        try:
+            # In one step: it reads one snapshot of the write-ahead log, and no writer waits for it.
+            reading_from.backup(writing, pages=-1)
+        finally:
+            writing.close()
+    finally:
+        reading_from.close()
+    _one_file(target)
+
+
+async def prove_sqlite(path: Path) -> tuple[str, int, int]:
+    """Check a copy's pages and recompute its audit; return heads, entries and chains. Raises ``BackupUnfit``.
+
+    The copy is opened as the hub opens it: give it a copy of its own, never the backup itself.
+    """
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.DatabaseError:
+        said = ["no database"]
+    finally:
+        connection.close()
+    if said != ["ok"]:
+        raise BackupUnfit(f"{path.name} is damaged")
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    try:
+        async with database.read(db.HUB) as conn:
+            found = await proved(conn)
+    finally:
+        await database.close()
+    await asyncio.to_thread(_one_file, path)
+    return found
+
+
+def _one_file(path: Path) -> None:
+    # Whoever opens it for the hub turns the write-ahead log on; a backup is one file and nothing beside it.
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        connection.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+async def proved(conn: AsyncConnection) -> tuple[str, int, int]:
+    """Recompute the audit; return heads, entries and chains. Raises ``BackupUnfit`` for a chain that does not hold."""
+    verdict = await audit.verify(conn)
+    if verdict.findings:
+        first = verdict.findings[0]
+        raise BackupUnfit(f"the audit does not hold: {first.kind} {first.chain} {first.sequence}")
+    heads, _, _ = await reading(conn)
+    return heads, verdict.entries, verdict.chains
+
+
+async def reading(conn: AsyncConnection) -> tuple[str, int, int]:
+    """Return the digest of all chains' heads, how many facts they have and how many chains there are."""
+    digest, entries, chains = hashlib.sha256(), 0, 0
+    rows = await conn.stream(sa.select(_HEADS).order_by(_HEADS.c.chain))
+    async for row in rows:
+        digest.update(f"{row.chain} {row.sequence} {row.hash.hex()}\n".encode())
+        entries += row.sequence
+        chains += bool(row.sequence)
+    return digest.hexdigest(), entries, chains
+
+
+def _base_backup(url: str, target: Path) -> None:
+    login = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    # The password goes by the environment: a list of processes shows arguments to everybody.
+    parsed = sa.make_url(login)
+    plain = parsed.set(password=None).render_as_string()
+    env = {**os.environ, **({"PGPASSWORD": str(parsed.password)} if parsed.password else {})}
+    program(
+        "pg_basebackup",
+        *("--pgdata", str(target), "--wal-method", "stream", "--checkpoint", "fast"),
+        *("--manifest-checksums", "SHA256", "--dbname", plain),
+        env=env,
+    )
+    program("pg_verifybackup", str(target))
+
+
+def program(name: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+    """Run one of PostgreSQL's own programs. Raises ``BackupUnfit`` where it is missing or fails."""
+    found = shutil.which(name) or _newest(name)
+    if found is None:
+        raise BackupUnfit(f"{name} is not installed: it comes with PostgreSQL's server")
+    done = subprocess.run([found, *arguments], env=env, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise BackupUnfit(f"{name} failed: {last}")
+
+
+def _newest(name: str) -> str | None:
+    # Debian keeps the server's programs out of the search path, one folder a version.
+    folders = Path("/usr/lib/postgresql").glob("*/bin")
+    found = sorted((path for path in folders if (path / name).exists()), key=lambda path: int(path.parent.name))
+    return str(found[-1] / name) if found else None

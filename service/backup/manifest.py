@@ -1,0 +1,108 @@
+"""The manifest of a backup: what was copied, when, at which schema, with the digest of each file and of the audit."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from service import clock
+
+NAME = "manifest.json"
+FORMAT = 1
+_CHUNK = 1 << 20
+
+
+class BackupUnfit(Exception):
+    """A backup cannot be taken or used; the message says why, and names files and codes only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What one backup holds.
+
+    ``made_at`` is the database's own instant before the copy began: whatever was committed until then is in it.
+    ``files`` are SHA-256 digests by name; ``heads`` is the digest of the audit's chains and their last facts.
+    """
+
+    made_at: datetime
+    database: str
+    schema: str
+    hub_version: str
+    files: dict[str, str]
+    entries: int
+    chains: int
+    heads: str
+
+    def text(self) -> str:
+        """Return the manifest as it is written."""
+        return json.dumps({"format": FORMAT, **asdict(self), "made_at": clock.written(self.made_at)}, indent=1) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the manifest's text, by which a restoration names its backup."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest last, whole and on disk: a folder without one is no backup."""
+    path = folder / NAME
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(manifest.text())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def read(folder: Path) -> Manifest:
+    """Read a backup's manifest and compare every file with it. Raises ``BackupUnfit``."""
+    path = folder / NAME
+    if not path.is_file():
+        raise BackupUnfit(f"{folder} holds no finished backup: {NAME} is missing")
+    try:
+        said: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if said.pop("format") != FORMAT:
+            raise BackupUnfit(f"{path} is of a format that this build does not read")
+        found = Manifest(**{**said, "made_at": datetime.fromisoformat(said["made_at"])})
+    except (ValueError, KeyError, TypeError):
+        raise BackupUnfit(f"{path} is no manifest") from None
+    there = {str(file.relative_to(folder)) for file in _files(folder)} - {NAME}
+    for name, digest in found.files.items():
+        if name not in there:
+            raise BackupUnfit(f"{name} is missing from the backup")
+        if sha256(folder / name) != digest:
+            raise BackupUnfit(f"{name} is not the file that was backed up")
+    return found
+
+
+def sha256(path: Path) -> str:
+    """Return the digest of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def new_folder(folder: Path) -> None:
+    """Make the folder of a backup, for its owner alone. Raises ``BackupUnfit`` for one that holds anything."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if any(folder.iterdir()):
+        raise BackupUnfit(f"{folder} is not empty: a backup never overwrites anything")
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,174 @@
+"""P25: identifiers of persons never sing where nobody should hear them: logs, numbers, errors, mail, facts, dumps."""
+
+import asyncio
+import base64
+import importlib.util
+import io
+import json
+import logging
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import opening
+import pytest
+import sqlalchemy as sa
+import trust_sizes
+from apis import Api
+from canary_cast import Bird, Ears, hatch, spellings
+from canary_flight import Flight, money
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import log
+from service.engine.hub import Hub
+from service.models import AuditEntry, Dispatch, IdempotencyKey, Task
+
+pytest_plugins = ["api_fixtures"]
+
+# Sixteen identifiers a bird: 64 and 32 at the gate, 512 and 256 at full size.
+BIRDS = {"sqlite": (4, 32), "postgresql": (2, 16)}
+CHATTY = ("aiosqlite", "asyncio", "httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.error")
+NOT_FOR_PERSONS = {"notice", "status"}
+
+
+@contextmanager
+def everything_logged() -> Iterator[io.StringIO]:
+    """Catch each line as production writes it, at a level that nobody runs: statements, drivers, the event loop."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    lines = io.StringIO()
+    log.configure("debug")
+    (handler,) = root.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(lines)
+    # The statements are logged with their parameters, as by an engine whose echo somebody left on.
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        log.configure("error")
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+async def broken_commits(flight: Flight, monkeypatch: pytest.MonkeyPatch, bird: Bird) -> None:
+    """Let the database fail with the very values in its message."""
+
+    async def broken(self: AsyncConnection) -> None:
+        raise sa.exc.IntegrityError("INSERT", {"value": bird.account}, Exception(f"{bird.holder} {bird.phone}"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AsyncConnection, "commit", broken)
+        for body in money(bird):
+            flight.note(await flight.api.file(body))
+
+
+def read_all(folder: Path) -> bytes:
+    """Return the bytes of all files below a folder."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def dumped(hub: Hub, folder: Path) -> dict[str, bytes]:
+    """Return the database as a thief would have it: as statements, and for SQLite the bytes of its files."""
+    if hub.database.dialect == "postgresql":
+        url = hub.settings.url.replace("+asyncpg", "")
+        done = subprocess.run(["pg_dump", "--inserts", url], capture_output=True, check=True, timeout=120)
+        return {"pg_dump": done.stdout}
+    raw = {path.name: path.read_bytes() for path in folder.glob("hoatoc.sqlite3*")}
+    connection = sqlite3.connect(folder / "hoatoc.sqlite3")
+    statements = "\n".join(connection.iterdump()).encode()
+    connection.close()
+    return {".dump": statements, **raw}
+
+
+async def notices(api: Api) -> dict[str, str]:
+    """Return what is sent to people and to agencies, opened."""
+    rows = [row for row in await api.world.rows(Dispatch) if str(row["kind"]) in NOT_FOR_PERSONS]
+    told: dict[str, str] = {}
+    for row in rows:
+        message = await opening.opened(api.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"])
+        told[f"{row['kind']} {row['id']}"] = message + str(row)
+    return told
+
+
+async def test_no_canary_sings_outside_of_what_is_sealed(
+    api: Api,
+    fast_forward: Callable[..., Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+    tmp_path: Path,
+) -> None:
+    hub, draw = api.hub, random.Random(trust_sizes.seed())
+    birds = hatch(draw, trust_sizes.size(*BIRDS[hub.database.dialect]))
+    ears, flight = Ears(birds), Flight(api, draw)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    await flight.start()
+    with everything_logged() as lines:
+        for bird in birds:
+            await flight.sign_on()
+            await flight.fly(bird)
+        await broken_commits(flight, monkeypatch, birds[0])
+        await fast_forward(minutes=11)
+        await api.world.fire()
+        await fast_forward(hours=20)
+        while await api.world.fire():
+            pass
+        await flight.sign_on()
+        await flight.note_on_tasks(birds)
+        told = [await api.http.get(path) for path in ("/metrics", "/healthz", "/readyz", "/jwks.json")]
+    letters = await notices(api)
+    assert any(name.startswith("notice") for name in letters) and await api.world.rows(Task)
+    places = {
+        "log": lines.getvalue(),
+        "numbers and health": "".join(answer.text for answer in told),
+        "answers that refuse": "".join(answer.text for answer in flight.refusals),
+        "headers": "".join(flight.headers),
+        "addresses": "".join(flight.addresses),
+        "notices": "".join(letters.values()),
+        "facts": "".join(row["data"] for row in await api.world.rows(AuditEntry)),
+        "kept answers": json.dumps([row["answer"] for row in await api.world.rows(IdempotencyKey)]),
+        "temporary files": await asyncio.to_thread(read_all, temporary),
+        **await asyncio.to_thread(dumped, hub, tmp_path),
+    }
+    sung = [line for where, haystack in places.items() for line in ears.hear(where, haystack)]
+    what = "T-CANARY identifiers"
+    more = {"database": hub.database.dialect, "refusals": len(flight.refusals), "places": len(places)}
+    record_property(*trust_sizes.figure("P25", what, n=ears.canaries, violations=len(sung), **more))
+    assert sung == []
+    # The run was loud: everything was listened to while something was said.
+    assert len(flight.refusals) > 40 * len(birds) and places["log"].count("\n") > 1_000
+    assert all(places[where] for where in ("facts", "notices", "kept answers", "numbers and health"))
+
+
+@pytest.mark.parametrize("spelling", sorted(spellings("Nguyễn Chích Yến Qzkwtplm")))
+def test_the_ears_hear_a_canary_in_every_spelling(spelling: bytes) -> None:
+    bird = hatch(random.Random(7), 1)[0]
+    named = Bird(**{**dict(bird.identifiers()), "holder": "Nguyễn Chích Yến Qzkwtplm"})
+    ears = Ears([named])
+    assert ears.hear("log", b'{"event": "x' + spelling + b'y"}')
+    assert ears.hear("log", b'{"event": "nothing of anybody"}') == []
+
+
+@pytest.mark.parametrize("offset", range(3))
+def test_the_ears_hear_a_canary_inside_of_a_longer_text_in_base64(offset: int) -> None:
+    bird = hatch(random.Random(8), 1)[0]
+    encoded = base64.b64encode(b"x" * offset + bird.holder.encode() + b"tail")
+    assert Ears([bird]).hear("token", encoded)
+
+
+def test_there_is_no_tracing_that_could_carry_anything() -> None:
+    # A trace exporter would be a place of its own to listen at: whoever adds one extends this module.
+    assert importlib.util.find_spec("opentelemetry") is None
+    assert not [name for name in sys.modules if name.startswith(("opentelemetry", "ddtrace", "sentry_sdk"))]
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in os.environ

@@ -1,0 +1,46 @@
+"""The vocabulary of records about persons: who reads them, through which door, and what becomes of them in time."""
+
+from enum import StrEnum
+
+
+class Door(StrEnum):
+    """Through which door somebody came: a system at the API, a person at the console."""
+
+    API = "api"
+    CONSOLE = "console"
+
+
+class View(StrEnum):
+    """What a reader of personal data was shown."""
+
+    REQUEST = "request"
+    BODY = "body"
+    PAGE = "page"
+    PAPER = "paper"
+    ORDER = "order"
+    APPEAL = "appeal"
+    NOTE = "note"
+    ROSTER = "roster"
+
+
+class RecordKind(StrEnum):
+    """What the retention table has a rule for."""
+
+    REFUSED_REQUEST = "refused_request"
+    ENDED_MEASURE = "ended_measure"
+    DELIVERY_BODY = "delivery_body"
+
+
+class Fate(StrEnum):
+    """What becomes of a record whose time is over: its subject's key is destroyed, or a digest alone stays."""
+
+    ERASE = "erase"
+    HASH_ONLY = "hash_only"
+
+
+class HoldReason(StrEnum):
+    """Why a record is kept beyond its time."""
+
+    COURT = "court"
+    INSPECTION = "inspection"
+    DATA_SUBJECT = "data_subject"
