@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
 # What make trust must have measured; what each promises and where it is proved: the handbook's threats.md.
-PROMISES := P8,P9,P10,P11,P12,P13,P14,P18,P22
+PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test trust mutants check format openapi migration lock sbom wheelhouse advisories clean

@@ -1,8 +1,8 @@
 """What an operator may set: environment variables with the prefix HOATOC_, or a file named by HOATOC_ENV_FILE."""
 
+import ipaddress
 import os
 import socket
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -79,11 +79,19 @@ class Settings(BaseSettings):
 
     @field_validator("proxies")
     @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse what is no network, and a network that is everybody."""
         for each in value:
-            if ip_network(each).prefixlen == 0:
+            if ipaddress.ip_network(each).prefixlen == 0:
                 raise ValueError("everybody is no proxy")
+        return value
+
+    @field_validator("own_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no network at the start: a slip here would open the hub's own to whoever registers it."""
+        for network in value:
+            ipaddress.ip_network(network)
         return value
 
     @property

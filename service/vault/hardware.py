@@ -14,6 +14,7 @@ from pkcs11.exceptions import (
     EncryptedDataLenRange,
     GeneralError,
     PKCS11Error,
+    UserAlreadyLoggedIn,
 )
 
 from service import errors
@@ -53,7 +54,7 @@ class TokenMasters:
         pin = read_secret(pin_file, _LONGEST_PIN).decode().strip()
         self._token = token
         try:
-            self._session: Any = pkcs11.lib(str(module)).get_token(token_label=token).open(user_pin=pin, rw=True)
+            self._session = _open(pkcs11.lib(str(module)).get_token(token_label=token), pin)
         except (PKCS11Error, RuntimeError):
             raise TokenGone from None
         if not self._labels():
@@ -121,6 +122,14 @@ class TokenMasters:
             except PKCS11Error:
                 raise TokenGone from None
         return sorted((label for label in labels if label.startswith(PREFIX)), key=_number)
+
+
+def _open(token: Any, pin: str) -> Any:
+    try:
+        return token.open(user_pin=pin, rw=True)
+    except UserAlreadyLoggedIn:
+        # Whoever logs in does it for the whole process.
+        return token.open(rw=True)
 
 
 def _number(label: str) -> int:

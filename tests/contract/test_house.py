@@ -24,6 +24,7 @@ SABOTAGE = {
     "sandbox-is-another-house": ("service/worker.py", "import adapters.sandbox.ledger"),
     "jose-owner": ("service/audit.py", "import jose"),
     "httpx-owner": ("adapters/signing.py", "import httpx"),
+    "pkcs11-owner": ("service/audit.py", "import pkcs11"),
     "apscheduler-owner": ("service/app.py", "import apscheduler"),
     "no-circles": ("workflows/terms.py", "import workflows.states"),
 }

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from builders import Builder
 from conftest import FastForward
 from opening import opened
+from pydantic import ValidationError
 from registry_forms import ADMIN
 
 from service import audit, clock, db, directory, errors
@@ -52,6 +53,7 @@ from service.schemas.endpoints import NewPullInbox
 from service.schemas.policies import DayKind, NewCalendarDay, NewPolicy, NewTimeLimit
 from service.schemas.registry import NewAlias, NewParticipant, SuspendedKind
 from service.security.principals import Principal, ScopeMissing, of_person
+from service.settings import Settings
 from workflows.terms import Channel, Fact, Purpose, Role, Sector, Stage
 
 
@@ -338,6 +340,13 @@ async def test_an_endpoint_outside_the_rules_of_addresses_is_not_registered(
         await register_endpoint.register(hub, ADMIN, "bank-a", forms.webhook(**values))
     assert fields(refused) == [(field, code)]
     assert not await build.rows(Endpoint)
+
+
+def test_the_hubs_own_networks_are_read_at_the_start_and_a_slip_is_named() -> None:
+    assert Settings(own_networks=("10.1.0.0/16",)).own_networks == ("10.1.0.0/16",)
+    for slip in ("10.1.0.1/16", "10.1/16", "database.example"):
+        with pytest.raises(ValidationError, match="own_networks"):
+            Settings(own_networks=(slip,))
 
 
 async def test_only_the_demo_profile_registers_loopback(hub: Hub, build: Builder) -> None:

@@ -231,15 +231,20 @@ def _write(path: Path, content: bytes) -> Path:
 def test_good_keys_are_good_and_one_that_ends_is_named(folder: Path) -> None:
     _key(folder, "token-current.jwk")
     _write(folder / "vault.key", os.urandom(32))
+    # A token's PIN, which may lie beside them, is no random bytes.
+    _write(folder / "token.pin", b"271828")
     assert _states(keys.look(folder, NOW)) == {}
     _key(folder, "order-current.jwk", days=5)
     assert _states(keys.look(folder, NOW)) == {"keys.order": "ends"}
     assert _states(keys.look(folder, NOW + timedelta(days=6)))["keys.order"] == "ended"
 
 
+@pytest.mark.parametrize("name", ["vault.key", "vault-2-ab12.key"])
 @pytest.mark.parametrize("content", [b"k" * 32, bytes(32), bytes(range(8)) * 4, b"changeme" * 4])
-def test_a_master_key_that_is_a_pattern_stops_the_start(settle: Settle, folder: Path, content: bytes) -> None:
-    _write(folder / "vault.key", content)
+def test_a_master_key_that_is_a_pattern_stops_the_start(
+    settle: Settle, folder: Path, content: bytes, name: str
+) -> None:
+    _write(folder / name, content)
     assert _stops(settle()) == {"keys.known.pattern"}
 
 

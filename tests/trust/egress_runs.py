@@ -7,13 +7,18 @@ from pathlib import Path
 
 import canaries
 import pytest
+import registry_forms
 import spellings
 import wire_servers
 from canaries import GOOD, NAME, Site
+from pydantic import ValidationError
 from spellings import ELSEWHERE, REACHED
 from wire_servers import Authority, says
 
 from adapters.transport import Transport
+from service import errors
+from service.actions import endpoints
+from service.settings import Settings
 
 # No vector may keep the kept connection of the one before.
 _FRESH = "endpoint-{}"
@@ -172,6 +177,48 @@ async def private(site: Site, folder: Path) -> Tally:
                 site.port = own
     site.mapped = set()
     return tally
+
+
+def registrations() -> Tally:
+    """Each spelling of an address as an administrator would propose it: the registry takes the registered one alone."""
+    tally = Tally()
+    settings = Settings(own_networks=("10.20.99.0/24",))
+    for group, by_outcome in spellings.URLS.items():
+        for expected, vectors in by_outcome.items():
+            for vector in vectors:
+                url = vector.replace("{port}", "8443").replace("{other}", "9443")
+                # On the registry's side a name is a name: what it resolves to is the transport's to check.
+                named = expected != spellings.MALFORMED and expected != spellings.NOT_TLS and f"//{GOOD}" not in url
+                host = url.partition("//")[2].partition("/")[0].partition(":")[0]
+                good = named and not host.replace(".", "").isdigit() and "[" not in url and "localhost" not in host
+                tally.note((group, url), "taken" if good else "refused", _register(settings, url, "203.0.113.0/24"))
+    for network, within, outside in spellings.PRIVATE:
+        for address in within:
+            url = f"https://[{address}]/" if ":" in address else f"https://{address}/"
+            tally.note((network, url), "taken", _register(settings, url, network))
+        for address in outside:
+            url = f"https://[{address}]/" if ":" in address else f"https://{address}/"
+            tally.note((network, url), "refused", _register(settings, url, network))
+    for network in (
+        "10.20.0.0/16",
+        "10.20.99.0/25",
+        "0.0.0.0/0",
+        "127.0.0.0/24",
+        "::/0",
+        "169.254.0.0/16",
+        "10.0.0.0/8",
+    ):
+        tally.note(network, "refused", _register(settings, "https://bank.example/", network))
+    return tally
+
+
+def _register(settings: Settings, url: str, network: str) -> str:
+    try:
+        body = registry_forms.definition(url=url, network=network)
+        endpoints.definition(settings, body)
+    except (ValidationError, errors.InvalidInput):
+        return "refused"
+    return "taken"
 
 
 async def variations(site: Site, draw: random.Random, count: int) -> Tally:

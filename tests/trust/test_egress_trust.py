@@ -98,3 +98,10 @@ async def test_spellings_made_by_chance_lead_nowhere_either(site: Site, record_p
     draw = random.Random(trust_sizes.seed())
     tally = await runs.variations(site, draw, trust_sizes.size(gate=300, full=5_000))
     judge(record_property, site, "spellings made by chance", tally)
+
+
+def test_what_is_not_registrable_is_refused_at_the_registry_too(record_property: Record) -> None:
+    tally = runs.registrations()
+    figure = trust_sizes.figure("P16", "T-SSRF at the registry", n=tally.tried, violations=len(tally.wrong))
+    record_property(*figure)
+    assert not tally.wrong, "\n".join(tally.wrong[:40])

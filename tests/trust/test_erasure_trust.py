@@ -26,6 +26,7 @@ from workflows.terms import DispatchState
 
 WHY = Decided("15/QD-XOA", "asker", datetime(2026, 11, 29, tzinfo=UTC), "confirmer")
 PER_TAKEDOWN = 8
+IDENTIFIERS = {"sqlite": (60, 520), "postgresql": (56, 510)}
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def test_of_an_erased_subject_nothing_is_found_again(
     world: World, fast_forward: FastForward, record_property: Any
 ) -> None:
     hub, draw = world.hub, random.Random(trust_sizes.seed())
-    size = trust_sizes.size({"sqlite": 60, "postgresql": 56}[hub.database.dialect], 520)
+    size = trust_sizes.size(*IDENTIFIERS[hub.database.dialect])
     erased, kept = await filed(world, draw, size), await filed(world, draw, PER_TAKEDOWN * 2)
     await fast_forward(days=100)
     await world.fire()
