@@ -8,11 +8,16 @@ from adapters.addresses import Address
 
 # Lower case, ASCII, no user, no fragment, no backslash, no blank, no escape in the host, a port without sign or leading
 # zero: registry and transport read an address with this pattern alone, so that no two readers differ about its host.
-_PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
 _URL = re.compile(
-    rf"https://(?P<host>\[[0-9a-f:]+\]|[a-z0-9.-]+)(?::(?P<port>[1-9][0-9]{{0,4}}))?"
-    rf"(?P<path>/{_PATH}(?:\?(?:{_PATH}|\?)*)?)?",
-    re.ASCII,
+    r"""
+    https://(?P<host>\[[0-9a-f:]+\]|[a-z0-9.-]+)
+    (?::(?P<port>[1-9][0-9]{0,4}))?
+    (?P<path>
+        /(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*
+        (?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?
+    )?
+    """,
+    re.ASCII | re.VERBOSE,
 )
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 # Resolvers read a last label of this form as a number, and the whole as an address (octal, hexadecimal, short forms).

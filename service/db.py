@@ -22,8 +22,10 @@ Unit = Callable[[AsyncConnection], Awaitable[T]]
 _TRY_AGAIN = {"40001", "40P01", "57P01", "57P02", "57P03"}
 _ATTEMPTS = 5
 # What an erasure overwrites and everybody could read: keys, and the indexes by which identifiers meet.
-_WIPED = ("subject_keys", "targets", "orders")
+_WIPE = "VACUUM subject_keys, targets, orders"
 _INSTANT = UTCDateTime()
+# No echo of a statement and no error shows the values that somebody sent, in whatever field they put them.
+HIDES_PARAMETERS = True
 # True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
 _REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
 
@@ -56,10 +58,9 @@ class Database:
         self.dialect = sa.make_url(url).get_backend_name()
         if self.dialect == "sqlite":
             # One writer, so that a hash chain is never read by two transactions that both extend it.
-            self._writer = create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"isolation_level": None})
-            self._reader = create_async_engine(
-                url, pool_size=pool, max_overflow=0, connect_args={"isolation_level": None}
-            )
+            options = {"connect_args": {"isolation_level": None}, "hide_parameters": HIDES_PARAMETERS}
+            self._writer = create_async_engine(url, pool_size=1, max_overflow=0, **options)
+            self._reader = create_async_engine(url, pool_size=pool, max_overflow=0, **options)
             _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE")
             _prepare_sqlite(self._reader, begin="BEGIN")
         else:
@@ -69,6 +70,7 @@ class Database:
                 max_overflow=0,
                 pool_pre_ping=True,
                 pool_timeout=10,
+                hide_parameters=HIDES_PARAMETERS,
                 connect_args={"timeout": 3, "server_settings": {"application_name": "hoatoc", "timezone": "UTC"}},
             )
             self._reader = self._writer
@@ -104,11 +106,12 @@ class Database:
             await asyncio.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def wipe(self) -> None:
+    async def wipe(self, owner_url: str) -> None:
         """Take copies of what was just overwritten out of the database's files, as far as the database can do it.
 
         SQLite empties its write-ahead log; free pages were wiped as they came free (``secure_delete``). PostgreSQL
         vacuums the tables concerned: a page may show old bytes until it is written again, and archived logs longer.
+        Only the owner of tables vacuums them: a node that has no more than the hub's login leaves it to autovacuum.
         """
         if self.dialect == "sqlite":
             async with self._writer.connect() as conn:
@@ -116,9 +119,12 @@ class Database:
                 assert raw.driver_connection is not None
                 await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return
-        async with self._writer.connect() as conn:
-            outside = await conn.execution_options(isolation_level="AUTOCOMMIT")
-            await outside.execute(sa.text(f"VACUUM {', '.join(_WIPED)}"))
+        owner = create_async_engine(owner_url, isolation_level="AUTOCOMMIT", pool_size=1)
+        try:
+            async with owner.connect() as conn:
+                await conn.exec_driver_sql(_WIPE)
+        finally:
+            await owner.dispose()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -54,8 +54,13 @@ def unprivileged() -> tuple[list[str], pwd.struct_passwd | None]:
 
 
 @contextlib.contextmanager
-def running(*, fsync: bool = True) -> Iterator[str]:
-    """Start a server on a free port of the loopback; yield its URL; stop it and remove its files."""
+def running(
+    *, fsync: bool = True, more: Mapping[str, str] | None = None, laid_down: Path | None = None
+) -> Iterator[str]:
+    """Start a server on a free port of the loopback; yield its URL; stop it and remove its files.
+
+    ``more`` are further settings; ``laid_down`` is a data directory that exists: it is moved into the server's folder.
+    """
     programs = binaries()
     prefix, user = unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="hoatoc-postgres-"))
@@ -63,7 +68,12 @@ def running(*, fsync: bool = True) -> Iterator[str]:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
         data, port = folder / "data", _free_port()
-        _initialise([*prefix, str(programs / "initdb")], data)
+        if laid_down is None:
+            _initialise([*prefix, str(programs / "initdb")], data)
+        else:
+            shutil.move(laid_down, data)
+            for path in (data, *data.rglob("*")) if user is not None else ():
+                os.chown(path, user.pw_uid, user.pw_gid)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": port,
@@ -71,6 +81,7 @@ def running(*, fsync: bool = True) -> Iterator[str]:
             "fsync": "on" if fsync else "off",
             "max_connections": 200,
             "timezone": "UTC",
+            **(more or {}),
         }
         options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
         with (folder / "log").open("wb") as log:

@@ -6,6 +6,8 @@ from enum import StrEnum
 from workflows.appeal_terms import AppealGround as AppealGround
 from workflows.appeal_terms import AppealReason as AppealReason
 from workflows.appeal_terms import AppealState as AppealState
+from workflows.endpoint_terms import ProposalState as ProposalState
+from workflows.endpoint_terms import Purpose as Purpose
 from workflows.facts import Fact as Fact
 from workflows.record_terms import Door as Door
 from workflows.record_terms import Fate as Fate
@@ -215,23 +217,6 @@ class Channel(StrEnum):
     WEBHOOK = "webhook"
     PULL = "pull"
     EMAIL = "email"
-
-
-class ProposalState(StrEnum):
-    """What became of a proposal; a new one for the same endpoint supersedes the one that is still open."""
-
-    PROPOSED = "proposed"
-    APPROVED = "approved"
-    REFUSED = "refused"
-    SUPERSEDED = "superseded"
-
-
-class Purpose(StrEnum):
-    """What an endpoint receives."""
-
-    ORDERS = "orders"
-    STATUS = "status"
-    NOTICES = "notices"
 
 
 class Reach(StrEnum):

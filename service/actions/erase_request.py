@@ -70,7 +70,7 @@ async def confirm(hub: Hub, principal: Principal, name: str) -> int:
         return count
 
     count = await standing.run(hub, principal, unit)
-    await hub.database.wipe()
+    await hub.database.wipe(hub.settings.owner_url)
     await erasures.keep(hub)
     return count
 

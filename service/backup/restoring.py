@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -179,7 +179,8 @@ def lay_down(folder: Path, into: Path, *, archive: Path | None, until: datetime 
         said["restore_command"] = f'cp "{archive}/%f" "%p"'
         (into / "recovery.signal").touch(mode=0o600)
     if until is not None:
-        said |= {"recovery_target_time": clock.written(until), "recovery_target_action": "promote"}
+        # PostgreSQL's own form of an instant: it does not read a "Z" here.
+        said |= {"recovery_target_time": str(until.astimezone(UTC)), "recovery_target_action": "promote"}
     with (into / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
         for name, value in said.items():
             file.write(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n")

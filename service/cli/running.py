@@ -88,7 +88,10 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._app.state.is_leaving = True
-        asyncio.get_running_loop().call_later(self._leave_within, super().handle_exit, sig, frame)
+        asyncio.get_running_loop().call_later(self._leave_within, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

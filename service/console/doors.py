@@ -55,7 +55,10 @@ class PageRoute(APIRoute):
             except (errors.NotFound, RequestValidationError):
                 return refuse(request, 404, "not_found")
             except errors.HubError as error:
-                return refuse(request, error.status, "error", detail=_detail(request, error))
+                page = refuse(request, error.status, "error", detail=_detail(request, error))
+                if error.retry_after:
+                    page.headers["Retry-After"] = str(error.retry_after)
+                return page
 
         return handler
 

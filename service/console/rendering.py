@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import jinja2
 from fastapi import Request
@@ -19,6 +20,8 @@ LANGUAGE_COOKIE = "hoatoc_lang"
 # A language's own name is never translated: who cannot read the page must still find it.
 LANGUAGE_NAMES = {"vi": "Tiếng Việt", "en": "English"}
 
+_REFUSED = 400
+_PAGING = frozenset({"after", "limit"})
 _YEAR = int(timedelta(days=365).total_seconds())
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -68,6 +71,10 @@ def page(
     ``here`` is the address that the language links keep; default: the page's own.
     """
     lang = language(request)
+    path = request.url.path
+    if status >= _REFUSED and not _names_ids_alone(request):
+        # No answer repeats what was sent: somebody may have put a person's number into the address.
+        here, path = "/", "/"
     seat = getattr(request.state, "seat", None)
     body = _ENVIRONMENT.get_template(template).render(
         lang=lang,
@@ -77,7 +84,7 @@ def page(
         vietnamese=lambda group, code: _term("vi", group, str(code)),
         left=lambda due_at, now: forms.left(due_at, now, lang),
         language_links={each: _address(request, here, each) for each in i18n.LANGUAGES},
-        path=request.url.path,
+        path=path,
         **{"seat": seat, "csrf_token": getattr(request.state, "csrf_token", None), **context},
     )
     response = HTMLResponse(body, status, {"Content-Language": lang})
@@ -93,6 +100,14 @@ def page(
     return response
 
 
+def _names_ids_alone(request: Request) -> bool:
+    """Tell whether the parts of the address that vary are ids of the hub's own making, such as a request's."""
+    try:
+        return all(UUID(str(value)) for value in request.path_params.values())
+    except ValueError:
+        return False
+
+
 def _translator(lang: str) -> Callable[..., str]:
     return lambda key, **params: i18n.text(f"console.{key}", lang, **params)
 
@@ -103,5 +118,5 @@ def _term(lang: str, group: str, code: str) -> str:
 
 
 def _address(request: Request, here: str | None, lang: str) -> str:
-    kept = [] if here else [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    kept = [] if here else [(name, value) for name, value in request.query_params.multi_items() if name in _PAGING]
     return f"{here or request.url.path}?{urlencode([*kept, ('lang', lang)])}"

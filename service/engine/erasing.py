@@ -147,7 +147,7 @@ async def run(hub: Hub, request_id: UUID, actor: Actor, why: Decided) -> int:
     """Erase a request and what belongs to it in a transaction of its own; for the schedule of the retention table.
 
     Returns how many keys were destroyed: 0 for what is unknown, erased already, or still has an ``obstacle``.
-    ``hub.database.wipe()`` afterwards takes the last copies out of the database's files.
+    ``hub.database.wipe`` afterwards takes the last copies out of the database's files.
     """
 
     async def unit(conn: AsyncConnection) -> int:

@@ -98,7 +98,7 @@ async def reapply(hub: Hub, entries: Iterable[Entry]) -> Reapplied:
     for entry in entries:
         done[await _again(hub, entry)].append(entry.request_id)
     if done["erased"]:
-        await hub.database.wipe()
+        await hub.database.wipe(hub.settings.owner_url)
     await keep(hub)
     return Reapplied(**{name: tuple(ids) for name, ids in done.items()})
 

@@ -64,7 +64,7 @@ async def retain(hub: Hub) -> Retained:
         if done < BATCH:
             break
     if erased:
-        await hub.database.wipe()
+        await hub.database.wipe(hub.settings.owner_url)
         await erasures.keep(hub)
     if erased or reduced:
         _log.info("retention.ran", erased=erased, reduced=reduced, node=hub.settings.node)

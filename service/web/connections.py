@@ -55,7 +55,7 @@ class Gate:
         self.by_address: Counter[str] = Counter()
         self._waiting: dict[Waiting, None] = {}  # in the order in which they began to wait
 
-    def enter(self, connection: Waiting, address: str) -> HubError | None:
+    def enter(self, address: str) -> HubError | None:
         """Count a connection in, or return why it may not come in. A trusted proxy counts its own clients."""
         counted = addresses.counted_as(address)
         if self.by_address[counted] >= self.most_per_address and not addresses.is_in(address, self.proxies):

@@ -72,7 +72,7 @@ class Front(H11Protocol):
         """Let the connection in, or tell it why not."""
         self._socket = transport
         super().connection_made(_Closing(transport, self))  # type: ignore[arg-type]
-        refused = self.gate.enter(self, self._address)
+        refused = self.gate.enter(self._address)
         if refused is not None:
             self._say(refused)
             self._is_over = True
@@ -217,7 +217,7 @@ class Front(H11Protocol):
         status = HTTPStatus(answer.status_code)
         lines = [
             f"HTTP/1.1 {status.value} {status.phrase}".encode(),
-            *(b": ".join(pair) for pair in answer.raw_headers),
+            *(b": ".join(pair) for pair in (*self.server_state.default_headers, *answer.raw_headers)),
         ]
         self._socket.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
 

@@ -181,6 +181,10 @@ def test_every_conflict_that_an_action_behind_a_door_raises_is_promised() -> Non
         "erasure.asked",
         "erasure.not_asked",
         "erasure.same_person",
+        "legal_hold.held",
+        "legal_hold.not_held",
+        "retention.approved",
+        "retention.same_person",
     }
     assert raised - promised == by_hand
     # The vault says so itself, wherever something that was erased is asked for.

@@ -14,6 +14,7 @@ from service import app as application
 from service import db
 from service.engine.hub import Hub
 from service.security.keyring import SigningKey
+from service.settings import Settings
 from service.web import addresses
 from service.web.crowd import CrowdGuard
 from service.web.limits import Limits
@@ -48,6 +49,12 @@ def test_a_forwarded_address_is_believed_as_far_as_trusted_proxies_wrote_it(
 
 def test_by_default_nobody_is_believed() -> None:
     assert addresses.origin("127.0.0.1", [b"198.51.100.1"], ()) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("written", ["0.0.0.0/0", "::/0", "10.1.0.5/24", "localhost"])
+def test_everybody_is_no_proxy_and_neither_is_what_is_no_network(written: str) -> None:
+    with pytest.raises(ValueError, match="proxies"):
+        Settings(proxies=(written,))
 
 
 def test_a_subscriber_who_moves_inside_his_network_stays_one() -> None:
@@ -127,8 +134,9 @@ async def test_many_addresses_together_do_not_fill_the_audit_either(api: Api) ->
 
 async def test_bad_sign_in_links_are_counted_in_the_same_budget(api: Api) -> None:
     api.app.state.limits["refusals"] = Limits(2, 2)
-    answers = [(await api.http.post("/sign-in/made-up")).status_code for _ in range(4)]
-    assert answers == [401, 401, 429, 429]
+    answers = [await api.http.post("/sign-in/made-up") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+    assert answers[3].headers["content-type"].startswith("text/html") and int(answers[3].headers["retry-after"]) >= 1
     assert len(await api.facts("sign_in.refused")) == 2
 
 

@@ -187,8 +187,8 @@ async def test_a_claim_whose_commit_got_lost_is_made_good(
     await rig.node.beat()
     real = hub.database.write
 
-    async def committed_but_not_told(unit: db.Unit[object]) -> object:
-        await real(unit)
+    async def committed_but_not_told(unit: db.Unit[object], reach: db.Reach) -> object:
+        await real(unit, reach)
         raise ConnectionResetError
 
     monkeypatch.setattr(hub.database, "write", committed_but_not_told)

@@ -204,7 +204,7 @@ async def test_a_start_registers_its_keys_once_there_is_somebody_to_own_them(
     settings = Settings(data_dir=tmp_path, database_url=database_url)
 
     async def registered() -> list[tuple[str, str]]:
-        async with hub.database.read() as conn:
+        async with hub.database.read(db.HUB) as conn:
             keys = table(PublicKey)
             rows = await conn.execute(sa.select(keys.c.kid, keys.c.owner_kind).order_by(keys.c.not_before))
             return [tuple(row) for row in rows.all()]

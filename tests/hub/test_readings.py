@@ -217,3 +217,15 @@ async def test_a_reading_is_recorded_beside_the_requests_own_facts_and_waits_for
             assert (await api.get(f"/v1/requests/{request['id']}", api.police)).status_code == 200
     rows = await api.world.rows(AuditEntry, chain=f"reads:{request['id']}")
     assert [row["sequence"] for row in rows] == list(range(1, len(rows) + 1)) and len(rows) >= 2
+
+
+async def test_a_page_that_refuses_does_not_repeat_the_address(api: Api) -> None:
+    reader = await at_the_console(api, Role.READER, worlds.AGENCY, "reader")
+    number = "9990001112223"
+    for path in (f"/requests/{number}", f"/appeals/{number}", f"/sign-in/{number}", f"/{number}"):
+        refused = await reader.get(path)
+        assert refused.status_code in (401, 404, 422) and number not in refused.text, path
+    # What is an id of the hub's own stays, so that the language changes in place.
+    unknown = f"/requests/{uuid4()}"
+    assert f'href="{unknown}?lang=en"' in (await reader.get(unknown)).text
+    assert number not in (await reader.get("/", params={"x": number})).text

@@ -218,6 +218,10 @@ async def test_slow_and_too_large_never_reach_a_node(tmp_path: Path) -> None:
         assert b" 408 " in await reader.readline()
         await reader.read()
         writer.close()
+        reader, writer = await proxy.raw()
+        writer.write(b"POST /v1/requests HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
+        assert b" 408 " in await reader.readline()
+        writer.close()
         async with proxy.client() as http:
             large = await http.post("/v1/requests", content=b" " * 65_537)
             assert (large.status_code, large.json()["code"]) == (413, "body.too_large")

@@ -53,7 +53,7 @@ async def test_of_an_erased_subject_nothing_is_found_again(
     texts = [text for texts in erased.values() for text in texts]
     for request_id in erased:
         assert await erasing.run(hub, request_id, hub.actor, WHY) > 0, request_id
-    await hub.database.wipe()
+    await hub.database.wipe(hub.settings.owner_url)
     after = await steal(hub.database)
     raider = Raider(after)
     # Today's dump, an older copy of all fields, and of an embedded database every byte on the disk.

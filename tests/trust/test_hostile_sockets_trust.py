@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import random
 import re
 from collections import Counter
@@ -14,7 +13,7 @@ import pytest
 import trust_sizes
 from front_servers import POST, Line, Served
 from journey_processes import Process
-from test_fuzz_trust import PROBLEM
+from test_fuzz_trust import read_problem
 
 from service import clock
 from service.web.connections import Gate
@@ -83,7 +82,7 @@ def judged(raw: bytes, statuses: Counter[int]) -> list[str]:
             if b"application/problem+json" not in head:
                 wrong.append(f"{status} is no problem: {head[:200]!r}")
             else:
-                wrong += [f"{status}: {error.message}" for error in PROBLEM.iter_errors(json.loads(body))]
+                wrong += [f"{status}: {fault}" for fault in read_problem(body)[1:]]
     return wrong
 
 
@@ -99,7 +98,7 @@ async def test_raw_bytes_and_slow_clients_at_a_real_process(
     tmp_path: Path, record_property: Callable[..., None]
 ) -> None:
     draw = random.Random(trust_sizes.seed())
-    packets = trust_sizes.size(gate=1_000, full=10_000)
+    packets = trust_sizes.size(gate=1_000, full=12_000)
     slow = trust_sizes.size(gate=200, full=1_000)
     settings = journey_network.settings_of(tmp_path, None, policy="vn-default", address_per_second=100_000)
     await journey_network.enroll(settings, {})

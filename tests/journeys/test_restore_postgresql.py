@@ -1,0 +1,133 @@
+"""PostgreSQL on real servers: base backup and archived log, recovery to an instant elsewhere, quarantine, release."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import postgres
+import pytest
+import sqlalchemy as sa
+import world as worlds
+from world import World
+
+from service import app, db, migrations
+from service.actions import changes
+from service.backup import making, restoring
+from service.backup.manifest import BackupUnfit
+from service.db import Database
+from service.engine.hub import Hub
+from service.engine.node import Node
+from service.models import ActionRequest
+from service.settings import Settings
+
+MINH = changes.local_administrator("minh")
+
+
+@pytest.fixture
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder into which the server's own user may write."""
+    folder = Path("/tmp") / f"hoatoc-archive-{tmp_path_factory.mktemp('archive').name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def settings(folder: Path, url: str) -> Settings:
+    return Settings(data_dir=folder, database_url=f"{url}/hoatoc", node="node-a")
+
+
+async def opened(chosen: Settings) -> Hub:
+    database = Database(chosen.url)
+    await migrations.upgrade(database)
+    await database.close()
+    return await app.open_hub(chosen)
+
+
+async def create(url: str) -> None:
+    server = Database(f"{url}/postgres")
+    async with server.engine.connect() as conn:
+        outside = await conn.execution_options(isolation_level="AUTOCOMMIT")
+        await outside.execute(sa.text("CREATE DATABASE hoatoc"))
+    await server.close()
+
+
+async def archived(hub: Hub, folder: Path) -> None:
+    """Let the log so far be archived; a test that waits in vain fails."""
+    async with hub.database.read() as conn:
+        name = (await conn.execute(sa.text("SELECT pg_walfile_name(pg_switch_wal())"))).scalar_one()
+    async with asyncio.timeout(60):
+        while not (folder / name).exists():
+            async with hub.database.read() as conn:
+                await conn.execute(sa.text("SELECT pg_stat_get_archiver()"))
+
+
+async def test_a_base_backup_and_the_archive_bring_back_an_instant_and_wait(tmp_path: Path, archive: Path) -> None:
+    more = {"archive_mode": "on", "archive_command": f"cp %p {archive}/%f", "wal_level": "replica"}
+    backup, laid = tmp_path / "backup", tmp_path / "laid"
+    with postgres.running(fsync=False, more=more) as url:
+        await create(url)
+        chosen = settings(tmp_path / "hub", url)
+        hub = await opened(chosen)
+        world = World(hub)
+        await world.settle_in()
+        first = (await world.active(worlds.freeze())).id
+        made = await making.make(chosen, backup)
+        second = (await world.active(worlds.freeze())).id
+        async with hub.database.read() as conn:
+            until = await db.now(conn)
+        third = (await world.active(worlds.freeze())).id
+        await archived(hub, archive)
+        await app.close_hub(hub)
+    with pytest.raises(BackupUnfit, match="not empty"):
+        restoring.lay_down(backup, backup, archive=archive, until=until)
+    assert restoring.lay_down(backup, laid, archive=archive, until=until) == made
+    with postgres.running(fsync=False, laid_down=laid) as url:
+        chosen = settings(tmp_path / "hub", url)
+        await promoted(chosen)
+        # Whoever starts a hub on it before anything else waits too: the server itself says what it is.
+        hub = await app.open_hub(chosen)
+        node = Node(hub)
+        await node.start()
+        assert "hub.restored" in node.faults() and not node.may_work()
+        done = await restoring.restore(chosen, backup, MINH, [])
+        assert done.backup_at == made.made_at and done.entries > made.entries
+        ids = {row["id"] for row in await World(hub).rows(ActionRequest)}
+        assert {first, second} <= ids and third not in ids
+        await node.beat()
+        assert not node.may_work()
+        with pytest.raises(BackupUnfit, match="release"):
+            await restoring.restore(chosen, backup, MINH, [])
+        await restoring.release(hub, MINH)
+        await node.beat()
+        assert node.may_work() and "hub.restored" not in node.faults()
+        await node.stop()
+        await app.close_hub(hub)
+
+
+async def promoted(chosen: Settings) -> None:
+    """Wait until the recovery has come to its end."""
+    database = Database(chosen.url)
+    async with asyncio.timeout(60):
+        while True:
+            async with database.read() as conn:
+                if not (await conn.execute(sa.text("SELECT pg_is_in_recovery()"))).scalar_one():
+                    break
+    await database.close()
+
+
+async def test_a_server_that_was_not_laid_down_from_the_backup_is_not_taken_for_it(tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    with postgres.running(fsync=False) as url:
+        await create(url)
+        chosen = settings(tmp_path / "hub", url)
+        hub = await opened(chosen)
+        await making.make(chosen, backup)
+        await app.close_hub(hub)
+        with pytest.raises(BackupUnfit, match="not laid down"):
+            await restoring.restore(chosen, backup, MINH, [])
+    (backup / "base" / "PG_VERSION").write_text("0")
+    with pytest.raises(BackupUnfit, match="pg_verifybackup"):
+        restoring.lay_down(backup, tmp_path / "laid", archive=None, until=None)
