@@ -10,9 +10,6 @@ from workflows.endpoint_terms import ProposalState as ProposalState
 from workflows.endpoint_terms import Purpose as Purpose
 from workflows.facts import Fact as Fact
 from workflows.record_terms import Door as Door
-from workflows.record_terms import Fate as Fate
-from workflows.record_terms import HoldReason as HoldReason
-from workflows.record_terms import RecordKind as RecordKind
 from workflows.record_terms import View as View
 
 

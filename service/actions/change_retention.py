@@ -13,8 +13,9 @@ from service.engine.hub import OPERATOR, Hub
 from service.models import RetentionRule, table_of
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from workflows.record_terms import RecordKind
 from workflows.retention import Term
-from workflows.terms import Fact, RecordKind
+from workflows.terms import Fact
 
 _RULES = table_of(RetentionRule)
 _CHAIN = audit.tenant_chain(OPERATOR)

@@ -14,7 +14,8 @@ from service.models import ActionRequest, LegalHold, table_of
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.vault import Erased
-from workflows.terms import Fact, HoldReason
+from workflows.record_terms import HoldReason
+from workflows.terms import Fact
 
 _HOLDS = table_of(LegalHold)
 _REQUESTS = table_of(ActionRequest)

@@ -12,7 +12,7 @@ from service.cli.output import AsJson
 from service.engine import retaining
 from service.engine.hub import Hub
 from service.queries import retention
-from workflows.terms import HoldReason, RecordKind
+from workflows.record_terms import HoldReason, RecordKind
 
 app = typer.Typer(help="How long records about persons are kept.", no_args_is_help=True)
 

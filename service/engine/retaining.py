@@ -18,8 +18,9 @@ from service.models import ActionRequest, Attempt, Dispatch, LegalHold, SubjectK
 from service.queries import retention as table
 from service.vault import Erased, subjects
 from workflows import retention
+from workflows.record_terms import RecordKind
 from workflows.retention import Term
-from workflows.terms import DispatchKind, Fact, RecordKind, RequestState
+from workflows.terms import DispatchKind, Fact, RequestState
 
 _REQUESTS = table_of(ActionRequest)
 _DISPATCHES = table_of(Dispatch)

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlmodel import Field, SQLModel
 
 from service.models import columns
-from workflows.terms import HoldReason
+from workflows.record_terms import HoldReason
 
 
 class LegalHold(SQLModel, table=True):

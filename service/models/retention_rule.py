@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from service.models import columns
-from workflows.terms import RecordKind
+from workflows.record_terms import RecordKind
 
 
 class RetentionRule(SQLModel, table=True):

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import ActionRequest, LegalHold, RetentionRule, table_of
 from workflows import retention
+from workflows.record_terms import HoldReason
 from workflows.retention import Rule, Term
-from workflows.terms import HoldReason
 
 _RULES = table_of(RetentionRule)
 _HOLDS = table_of(LegalHold)

@@ -13,7 +13,7 @@ import pytest
 
 from service import i18n
 from service.i18n import formats
-from workflows import authority, terms
+from workflows import authority, record_terms, terms
 
 ROOT = Path(__file__).parents[2]
 RAISED = {
@@ -34,7 +34,7 @@ RAISED = {
 IN_STRICT_JSON = {"_refuse", "_Refused"}
 ENUMS = [
     found
-    for module in (terms, authority)
+    for module in (terms, authority, record_terms)
     for found in vars(module).values()
     if isinstance(found, type) and issubclass(found, enum.StrEnum) and found not in (enum.StrEnum, terms.Fact)
 ]

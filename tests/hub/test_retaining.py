@@ -23,7 +23,8 @@ from service.engine.hub import Hub
 from service.models import ActionRequest, Attempt, AuditEntry, Dispatch, SubjectKey
 from service.vault import Erased
 from workflows import retention
-from workflows.terms import DispatchKind, HoldReason, RecordKind, RequestState
+from workflows.record_terms import HoldReason, RecordKind
+from workflows.terms import DispatchKind, RequestState
 
 FastForward = Callable[..., Awaitable[None]]
 MINH, HOA = changes.local_administrator("minh"), changes.local_administrator("hoa")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflows import retention
+from workflows.record_terms import Fate, RecordKind
 from workflows.retention import Term
-from workflows.terms import Fate, RecordKind
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 INSTANTS = st.timedeltas(timedelta(), timedelta(days=25_000)).map(lambda age: EPOCH + age)

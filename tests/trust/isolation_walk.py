@@ -98,10 +98,11 @@ def attempts(stage: Stage, routes: list[Route], callers: list[str], draw: random
     """Return ``n`` attempts: first each route and slot by somebody whom the door lets in, then all others, shuffled."""
     deck = [each for route in routes for caller in callers for each in _of(stage, route, caller, draw)]
     draw.shuffle(deck)
-    first: dict[tuple[str, str | None, str], Attempt] = {}
+    first: dict[tuple[str, str | None, str, str], Attempt] = {}
     for each in deck:
         if _is_let_in(stage, each):
-            first.setdefault((each.route.name, each.slot, each.kind), each)
+            # Each list is read whole by each who may read it: what is a stranger's there differs.
+            first.setdefault((each.route.name, each.slot, each.kind, each.caller if each.kind == "list" else ""), each)
     rest = [each for each in deck if each not in first.values()]
     return list(itertools.islice(itertools.chain(first.values(), rest, itertools.cycle(deck)), max(n, len(first))))
 
@@ -125,6 +126,8 @@ def _of(stage: Stage, route: Route, caller: str, draw: random.Random) -> Iterato
             yield Attempt(route, caller, slot, "own")
     if not route.slots:
         yield Attempt(route, caller, None, "plain")
+    if "limit" in route.query:
+        yield Attempt(route, caller, None, "list", (("limit", "200"),))
     for name, schema in route.query.items():
         for value in _query_values(stage, who, name, schema, draw):
             yield Attempt(route, caller, None, "filter", ((name, value),))
@@ -237,7 +240,7 @@ class Walker:
         wrong = [f"{attempt}: tells {secret}" for secret in self._stage.leaks(who, text)]
         if answer.status_code >= 500 and attempt.route.name != "getReadiness":
             wrong.append(f"{attempt}: answered {answer.status_code}")
-        if attempt.kind == "filter" and answer.status_code == 200:
+        if attempt.kind in {"filter", "list"} and answer.status_code == 200:
             wrong += self._strangers(attempt, who, answer.json())
         return wrong
 

@@ -32,7 +32,7 @@ from service.models import AuditEntry, Dispatch, IdempotencyKey, Task
 pytest_plugins = ["api_fixtures"]
 
 # Identifiers; a bird has sixteen of them.
-SIZES = {"sqlite": (64, 512), "postgresql": (32, 256)}
+SIZES = {"sqlite": (64, 512), "postgresql": (16, 256)}
 A_BIRD = 16
 # Not httpx: here it is the callers', who are told by their own log what they called.
 CHATTY = ("asyncio", "uvicorn", "uvicorn.access", "uvicorn.error", "sqlalchemy.engine", "sqlalchemy.pool")
