@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -94,7 +95,10 @@ def running(
             )
         try:
             _wait_for(server, port, folder / "log")
-            asyncio.run(_make_roles(port))
+            if laid_down is None:
+                # On a thread of its own: whoever starts a server may have a loop that runs.
+                with ThreadPoolExecutor(1) as aside:
+                    aside.submit(asyncio.run, _make_roles(port)).result()
             yield f"postgresql+asyncpg://{USER}@127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGINT)

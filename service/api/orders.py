@@ -51,8 +51,10 @@ async def get_order(hub: HubDep, principal: Caller, order_id: UUID) -> Participa
         found = await inbox.order(conn, hub.vault, principal, order_id)
     if found is None:
         raise errors.NotFound
-    about = {"order_id": str(order_id)}
-    await note_reading.opened(hub, principal, Door.API, View.ORDER, [UUID(found.body["request_id"])], **about)
+    # Of an erased one nothing is left to be read.
+    if not found.erased:
+        about = {"order_id": str(order_id)}
+        await note_reading.opened(hub, principal, Door.API, View.ORDER, [UUID(found.body["request_id"])], **about)
     return found
 
 

@@ -20,7 +20,7 @@ LANGUAGE_COOKIE = "hoatoc_lang"
 # A language's own name is never translated: who cannot read the page must still find it.
 LANGUAGE_NAMES = {"vi": "Tiếng Việt", "en": "English"}
 
-_REFUSED = 400
+_REFUSED, _UNKNOWN = 400, 404
 _PAGING = frozenset({"after", "limit"})
 _YEAR = int(timedelta(days=365).total_seconds())
 _ENVIRONMENT = jinja2.Environment(
@@ -72,9 +72,10 @@ def page(
     """
     lang = language(request)
     path = request.url.path
-    if status >= _REFUSED and not _names_ids_alone(request):
-        # No answer repeats what was sent: somebody may have put a person's number into the address.
-        here, path = "/", "/"
+    if status == _UNKNOWN or (status >= _REFUSED and not _names_ids_alone(request)):
+        # No answer repeats what was sent: somebody may have put a person's number into the address. What is unknown
+        # looks the same whatever it was called.
+        here, path = "/", ""
     seat = getattr(request.state, "seat", None)
     body = _ENVIRONMENT.get_template(template).render(
         lang=lang,

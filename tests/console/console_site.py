@@ -12,6 +12,7 @@ import console_story
 import console_teller
 import sqlalchemy as sa
 import uvicorn
+from builders import widened
 from console_story import Told
 from playwright.sync_api import Page
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -93,7 +94,7 @@ class Site:
             port = sock.getsockname()[1]
             self.address = f"http://{self.host}:{port}"
             settings = Settings(data_dir=self._folder, port=port, issuer=self.address, node="node-a")
-            self.hub = await app.open_hub(settings, migrate=True)
+            self.hub = widened(await app.open_hub(settings, migrate=True))
             await self.fill()
             config = uvicorn.Config(app.create_app(self.hub), log_level="warning", access_log=False)
             self._server = uvicorn.Server(config)

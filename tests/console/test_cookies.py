@@ -5,6 +5,7 @@ from pathlib import Path
 import console_story
 import httpx
 import pytest
+from builders import widened
 
 from service import app, clock
 from service.actions import changes, make_sign_in_link
@@ -17,7 +18,7 @@ from workflows.terms import Role
 
 async def test_behind_tls_the_cookie_is_bound_to_the_host_and_to_tls(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, issuer="https://hub.example", node="node-b")
-    hub = await app.open_hub(settings, migrate=True)
+    hub = widened(await app.open_hub(settings, migrate=True))
     try:
         await console_story.seed(hub, clock.utc_now())
         body = NewSignInLink(participant_id=OPERATOR, person="tran-lan-thu", role=Role.COORDINATOR)

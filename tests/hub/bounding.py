@@ -46,7 +46,7 @@ async def shipped_with_room(conn: AsyncConnection, name: str) -> None:
 
 
 async def _replace(hub: Hub, bounds: str) -> None:
-    async with hub.database.read() as conn:
+    async with hub.database.read(db.HUB) as conn:
         newest = await policies.newest(conn, hub.settings.policy)
     assert newest is not None
     ladders = newest.text.partition("\n[[bounds]]")[0]

@@ -84,6 +84,20 @@ class Anybody(Writer):
         return await super().run(unit, singles, reach=reach)
 
 
+def widened(hub: Hub) -> Hub:
+    """Let what a test itself asks of a hub that the application opened reach all rows, as with ``make_hub``."""
+    hub.database.__class__, hub.writer.__class__ = Everywhere, Anybody
+    return hub
+
+
+def keep_master(folder: Path) -> None:
+    """Lay the master key of the tests' databases where a hub that is opened on this data folder looks for it."""
+    keys = folder / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    (keys / "vault.key").write_bytes(MASTER)
+    (keys / "vault.key").chmod(0o400)
+
+
 def superuser_url(url: str) -> str:
     """Return the URL of the same database for the server's superuser."""
     login = sa.make_url(os.environ["HOATOC_TEST_POSTGRES"]).username

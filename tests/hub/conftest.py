@@ -148,5 +148,5 @@ def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
 async def _migrate(url: str) -> None:
     database = Database(url)
     await migrations.upgrade(database)
-    await database.write(lambda conn: roots.write(conn, FileMasters.of(MASTER), MASTER))
+    await database.write(lambda conn: roots.write(conn, FileMasters.of(MASTER), MASTER), db.HUB)
     await database.close()

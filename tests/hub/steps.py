@@ -45,18 +45,18 @@ async def delivered(world: World, order: Mapping[str, Any]) -> None:
         moved = sa.update(orders).where(orders.c.id == order["id"])
         await conn.execute(moved.values(state=OrderState.DELIVERED, delivered_at=at, changed_at=at))
 
-    await world.hub.writer.run(unit)
+    await world.hub.writer.run(unit, reach=db.HUB)
 
 
 async def now(world: World) -> datetime:
     """The database's instant."""
-    async with world.hub.database.read() as conn:
+    async with world.hub.database.read(db.HUB) as conn:
         return await db.now(conn)
 
 
 async def findings(world: World) -> list[tuple[int, str]]:
     """What ``audit verify`` finds: sequence and kind."""
-    async with world.hub.database.read() as conn:
+    async with world.hub.database.read(db.HUB) as conn:
         verdict = await audit.verify(conn)
     return [(finding.sequence, finding.kind) for finding in verdict.findings]
 
@@ -123,7 +123,7 @@ async def second_officer(world: World) -> None:
         second = {**row._mapping, "id": "second", "number": "079-second", "name_sealed": name}
         await db.insert_rows(conn, officers, [second])
 
-    await world.hub.writer.run(unit)
+    await world.hub.writer.run(unit, reach=db.HUB)
     await world.give_key("second")
 
 

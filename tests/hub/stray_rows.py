@@ -18,6 +18,9 @@ _COUNTER = itertools.count(1)
 _OTHERWISE: Mapping[str, Mapping[str, Any]] = {
     "requests": {"action": "takedown", "document_sha256": "0" * 64},
     "orders": {"action": "takedown"},
+    "subject_keys": {"wrapped": b"wrapped", "tenant_key_id": UUID(int=1)},
+    # Of those in force a tenant has one.
+    "tenant_keys": {"retired_at": AT},
 }
 # Who reaches what: mine, another's, another's but addressed to me, another's about whom I supervise.
 ME, OTHER, SUPERVISED, STRANGER = "me", "other", "watched-bank", "strange-bank"

@@ -15,7 +15,7 @@ import rigs
 import sqlalchemy as sa
 import steps
 import world as worlds
-from builders import table
+from builders import table, widened
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -63,7 +63,7 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[World]:
     """An embedded hub with keys of its own, as ``hoatoc serve`` opens it."""
-    hub = await app.open_hub(at(tmp_path, "a"), migrate=True)
+    hub = widened(await app.open_hub(at(tmp_path, "a"), migrate=True))
     made = World(hub)
     await made.settle_in()
     yield made
@@ -162,7 +162,7 @@ async def test_after_a_restore_nothing_leaves_before_the_release(site: World, tm
     moving.forward(minutes=11)
     done = await restoring.restore(target, folder, MINH, [])
     assert done.overdue >= 1 and done.to_send == 1
-    hub = await app.open_hub(target)
+    hub = widened(await app.open_hub(target))
     restored, speaker = World(hub), rigs.Speaker()
     worker = Worker(hub, speaker, Transport())
     await worker.start()
@@ -197,7 +197,7 @@ async def test_what_the_world_repeats_after_a_restore_is_nothing_new_to_who_know
     await site.fire()
     told |= await delivered(site.hub)
     await restoring.restore(target, folder, MINH, [])
-    hub = await app.open_hub(target)
+    hub = widened(await app.open_hub(target))
     await restoring.release(hub, MINH)
     again = await delivered(hub)
     await World(hub).fire()
@@ -216,7 +216,7 @@ async def test_a_cursor_of_after_the_backup_never_passes_by_what_comes_after_the
     await making.make(site.hub.settings, folder)
     target = elsewhere(tmp_path)
     await restoring.restore(target, folder, MINH, [])
-    hub = await app.open_hub(target)
+    hub = widened(await app.open_hub(target))
     positions = [row["inbox_position"] for row in await World(hub).rows(Endpoint)]
     # More than any inbox had at any time before: a millisecond of an inbox's life a message.
     assert min(positions) > datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000
@@ -236,7 +236,7 @@ async def test_what_was_erased_after_the_backup_is_erased_again(site: World, tmp
     target = elsewhere(tmp_path)
     done = await restoring.restore(target, folder, MINH, ledger)
     assert done.erasures.erased == (filed.id,)
-    hub = await app.open_hub(target)
+    hub = widened(await app.open_hub(target))
     [row] = await World(hub).rows(ActionRequest, id=filed.id)
     with pytest.raises(Erased):
         await opening.opened(hub, "requests", filed.id, row["tenant"], row["body_sealed"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import world as worlds
-from builders import MASTER, Builder, make_hub
+from builders import MASTER, Builder, make_hub, widened
 from opening import opened, sealed_for
 from pkcs11 import Attribute
 from pkcs11.exceptions import AttributeSensitive, SessionHandleInvalid
@@ -126,7 +126,7 @@ async def test_a_hub_with_a_token_starts_and_has_no_key_file(
     first = make_hub(database_url, tmp_path)
     await first.database.write(lambda conn: conn.execute(RootKey.__table__.delete()))  # type: ignore[attr-defined]
     await first.database.close()
-    opened_hub = await app.open_hub(settings)
+    opened_hub = widened(await app.open_hub(settings))
     try:
         build = Builder(opened_hub)
         assert (await build.row(RootKey)).master.startswith("hoatoc-vault-")

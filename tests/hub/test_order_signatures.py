@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from apis import Api, System
-from builders import table
+from builders import keep_master, table, widened
 from opening import opened
 from rigs import Rig, refused
 from world import World
@@ -202,6 +202,7 @@ async def test_a_start_registers_its_keys_once_there_is_somebody_to_own_them(
     database_url: str | None, tmp_path: Path
 ) -> None:
     settings = Settings(data_dir=tmp_path, database_url=database_url)
+    keep_master(tmp_path)
 
     async def registered() -> list[tuple[str, str]]:
         async with hub.database.read(db.HUB) as conn:
@@ -209,7 +210,7 @@ async def test_a_start_registers_its_keys_once_there_is_somebody_to_own_them(
             rows = await conn.execute(sa.select(keys.c.kid, keys.c.owner_kind).order_by(keys.c.not_before))
             return [tuple(row) for row in rows.all()]
 
-    hub = await application.open_hub(settings)
+    hub = widened(await application.open_hub(settings))
     try:
         assert await registered() == []
         await load_directory.load(hub, changes.local_administrator("root"))
@@ -219,7 +220,7 @@ async def test_a_start_registers_its_keys_once_there_is_somebody_to_own_them(
         await application.close_hub(hub)
     for name in ("order-current.jwk", "order-next.jwk"):
         (settings.keys_dir / name).unlink()
-    hub = await application.open_hub(settings)
+    hub = widened(await application.open_hub(settings))
     try:
         assert {kid for kid, _ in await registered()} == {kid for kid, _ in first} | {key.kid for key in hub.order_keys}
     finally:

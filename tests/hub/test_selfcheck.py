@@ -314,7 +314,7 @@ async def test_every_address_that_is_sent_to_is_named_and_an_unbound_one_fails(h
     await build.endpoint("bank-a", url="https://127.0.0.1/x", network="127.0.0.0/8", position=2)
     await build.endpoint("bank-a", url="https://old.bank-a.example/x", active=False, position=3)
     await build.participant("bank-b")
-    await build.endpoint("bank-b", network=None)
+    await build.endpoint("bank-b", network=None, approved=False)
     async with hub.database.read(db.HUB) as conn:
         found = await database.destinations(conn)
     assert [(check.says, check.params["participant"]) for check in found] == [

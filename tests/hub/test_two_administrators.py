@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 import registry_forms as forms
 import sqlalchemy as sa
-from builders import LONG_AGO, Builder
+from builders import LONG_AGO, Builder, unbound
 from conftest import FastForward
+from opening import opened
 from registry_forms import ADMIN
 from rigs import Rig
 from sqlalchemy.exc import DBAPIError
@@ -149,7 +150,7 @@ async def test_an_approval_is_of_exactly_what_was_read(hub: Hub, build: Builder,
         {"max_in_flight": 7},
         {"position": 2},
     ],
-    ids=str,
+    ids="-".join,
 )
 async def test_a_change_waits_too_and_what_is_in_force_stays_until_then(
     hub: Hub, build: Builder, bank: str, change: dict[str, Any]
@@ -166,7 +167,7 @@ async def test_a_change_waits_too_and_what_is_in_force_stays_until_then(
     row = await build.row(Endpoint)
     assert row.approved_sha256 == after.sha256
     assert {name: row._mapping[name] for name in change} == change
-    assert hub.vault.unseal("endpoints", row.id, bank, row.secret_sealed).startswith("whsec_")
+    assert (await opened(hub, "endpoints", row.id, bank, row.secret_sealed)).startswith("whsec_")
 
 
 async def test_a_refused_proposal_is_gone_and_one_administrator_suffices(hub: Hub, build: Builder, bank: str) -> None:
@@ -289,7 +290,8 @@ async def test_an_endpoint_that_was_changed_behind_their_backs_is_not_sent_to(
 async def drop_guard(hub: Hub) -> None:
     on = " ON endpoints" if hub.database.dialect == "postgresql" else ""
     statement = sa.text(f"DROP TRIGGER endpoints_approved_by_two_on_update{on}")
-    await hub.database.write(lambda conn: conn.execute(statement))
+    async with unbound(hub) as owner:
+        await owner.write(lambda conn: conn.execute(statement))
 
 
 @pytest.mark.parametrize(

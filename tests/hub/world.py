@@ -203,10 +203,11 @@ class World:
         await db.insert_rows(conn, table(Endpoint), rows)
         await put_in_force(conn, *(row["id"] for row in rows))
         contact_id = uuid4()
+        key = await subjects.begin(conn, self.hub.vault, name, KeyOwner.CONTACT, str(contact_id))
         contact = {
             "id": contact_id,
             "tenant": name,
-            "name_sealed": self.hub.vault.seal("contacts", contact_id, name, "Trực ban mẫu"),
+            "name_sealed": self.hub.vault.seal(key, "contacts", contact_id, "Trực ban mẫu"),
             "endpoint_id": notices,
             "position": 1,
             "active": True,

@@ -170,7 +170,9 @@ def lines(head: str) -> dict[str, list[str]]:
 async def test_what_only_the_proxy_may_say_is_taken_from_nobody(tmp_path: Path) -> None:
     async with asyncio.timeout(60), before_stub(tmp_path) as (proxy, stub):
         async with proxy.client() as http:
-            assert (await http.get("/v1/requests", headers={**SPOOFED, "DPoP": "kept"})).status_code == 200
+            answer = await http.get("/v1/requests", headers={**SPOOFED, "DPoP": "kept"})
+            assert answer.status_code == 200
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
         own = proxy.clients.issue("agency.example")
         async with proxy.client(own) as http:
             assert (await http.get("/v1/requests", headers=SPOOFED)).status_code == 200

@@ -9,6 +9,7 @@ import postgres
 import pytest
 import sqlalchemy as sa
 import world as worlds
+from builders import widened
 from world import World
 
 from service import app, db, migrations
@@ -36,14 +37,16 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def settings(folder: Path, url: str) -> Settings:
-    return Settings(data_dir=folder, database_url=f"{url}/hoatoc", node="node-a")
+    owner = f"{url}/hoatoc"
+    login = sa.make_url(owner).set(username=postgres.LOGIN).render_as_string(hide_password=False)
+    return Settings(data_dir=folder, database_url=login, migration_url=owner, node="node-a")
 
 
 async def opened(chosen: Settings) -> Hub:
-    database = Database(chosen.url)
+    database = Database(chosen.owner_url)
     await migrations.upgrade(database)
     await database.close()
-    return await app.open_hub(chosen)
+    return widened(await app.open_hub(chosen))
 
 
 async def create(url: str) -> None:
@@ -56,8 +59,10 @@ async def create(url: str) -> None:
 
 async def archived(hub: Hub, folder: Path) -> None:
     """Let the log so far be archived; a test that waits in vain fails."""
-    async with hub.database.read() as conn:
+    owner = Database(hub.settings.owner_url)
+    async with owner.read(db.NOBODY) as conn:
         name = (await conn.execute(sa.text("SELECT pg_walfile_name(pg_switch_wal())"))).scalar_one()
+    await owner.close()
     async with asyncio.timeout(60):
         while not (folder / name).exists():
             async with hub.database.read() as conn:
@@ -74,7 +79,7 @@ async def test_a_base_backup_and_the_archive_bring_back_an_instant_and_wait(tmp_
         world = World(hub)
         await world.settle_in()
         first = (await world.active(worlds.freeze())).id
-        made = await making.make(chosen, backup)
+        made = await making.make(chosen, backup, chosen.owner_url)
         second = (await world.active(worlds.freeze())).id
         async with hub.database.read() as conn:
             until = await db.now(conn)
@@ -88,7 +93,7 @@ async def test_a_base_backup_and_the_archive_bring_back_an_instant_and_wait(tmp_
         chosen = settings(tmp_path / "hub", url)
         await promoted(chosen)
         # Whoever starts a hub on it before anything else waits too: the server itself says what it is.
-        hub = await app.open_hub(chosen)
+        hub = widened(await app.open_hub(chosen))
         node = Node(hub)
         await node.start()
         assert "hub.restored" in node.faults() and not node.may_work()
@@ -112,7 +117,7 @@ async def promoted(chosen: Settings) -> None:
     database = Database(chosen.url)
     async with asyncio.timeout(60):
         while True:
-            async with database.read() as conn:
+            async with database.read(db.NOBODY) as conn:
                 if not (await conn.execute(sa.text("SELECT pg_is_in_recovery()"))).scalar_one():
                     break
     await database.close()
@@ -124,7 +129,7 @@ async def test_a_server_that_was_not_laid_down_from_the_backup_is_not_taken_for_
         await create(url)
         chosen = settings(tmp_path / "hub", url)
         hub = await opened(chosen)
-        await making.make(chosen, backup)
+        await making.make(chosen, backup, chosen.owner_url)
         await app.close_hub(hub)
         with pytest.raises(BackupUnfit, match="not laid down"):
             await restoring.restore(chosen, backup, MINH, [])

@@ -14,6 +14,7 @@ from typing import Any
 import journey_network
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope
+from builders import widened
 from journey_network import AGENCY, BANKS, Police
 from journey_processes import Process, until
 
@@ -50,7 +51,7 @@ class Mailman:
 @contextlib.asynccontextmanager
 async def hub_of(settings: Settings) -> AsyncIterator[None]:
     """The application with its worker, in this process, behind a real socket."""
-    hub = await wiring.open_hub(settings)
+    hub = widened(await wiring.open_hub(settings))
     app = wiring.create_app(hub, wiring.make_worker(hub))
     server = EmbeddedServer(app, settings.port)
     try:

@@ -14,11 +14,12 @@ import steps
 import world as worlds
 from apis import Api, System
 from builders import table
+from opening import opened
 from world import AGENCY, World
 
 from service import db, models
 from service.actions import add_contact, changes
-from service.engine.hub import OPERATOR
+from service.engine.hub import OPERATOR, Hub
 from service.models import (
     ActionRequest,
     Appeal,
@@ -36,10 +37,12 @@ from service.models import (
     Target,
     Task,
 )
+from service.models.subject_key import KeyOwner
 from service.queries import cursors
 from service.schemas.endpoints import ContactMailbox, NewContact
 from service.security import console_session, scopes
 from service.security.principals import Principal
+from service.vault import subjects
 from workflows.terms import Channel, Role, Sector
 
 OTHER_AGENCY = "ca-tinh-01"
@@ -175,7 +178,7 @@ class Stage:
             await conn.execute(phone.values(duty_phone="+842838387342"))
             for officer in officers:
                 name = f"{officer['id']}-b"
-                sealed = first.hub.vault.seal("officers", name, OTHER_AGENCY, "CANARY-OFFICER-NAME")
+                sealed = await _name_of(conn, first.hub, OTHER_AGENCY, name)
                 number = f"001-{officer['id']}"
                 row = {**officer, "id": name, "tenant": OTHER_AGENCY, "number": number, "name_sealed": sealed}
                 await db.insert_rows(conn, table(Officer), [row])
@@ -269,7 +272,7 @@ class Stage:
         [row] = await self.world.rows(Officer, id=first)
 
         async def unit(conn: Any) -> None:
-            sealed = self.api.hub.vault.seal("officers", name, agency, "CANARY-OFFICER-NAME")
+            sealed = await _name_of(conn, self.api.hub, agency, name)
             senior = {**row, "id": name, "number": f"00-{name}", "name_sealed": sealed}
             await db.insert_rows(conn, table(Officer), [senior])
             key = self.world.new_key("officer", name, agency, await db.now(conn))
@@ -340,7 +343,7 @@ class Stage:
     async def _learn_secrets(
         self, requests: Any, orders: Any, parties: Mapping[Any, set[str]], watchers: Mapping[str, str | None]
     ) -> None:
-        world, vault = self.world, self.api.hub.vault
+        world, hub = self.world, self.api.hub
         watched: dict[Any, set[str]] = {row["id"]: set() for row in requests}
         for row in await world.rows(Escalation):
             watched[row["request_id"]] |= {watchers.get(row["participant_id"]) or ""}
@@ -348,7 +351,7 @@ class Stage:
             known = frozenset({row["tenant"], OPERATOR} | parties.get(row["id"], set()))
             self.secrets[str(row["id"])] = known | watched[row["id"]]
             self.secrets[row["reference"]] = known
-            body = json.loads(vault.unseal("requests", row["id"], row["tenant"], row["body_sealed"]))
+            body = json.loads(await opened(hub, "requests", row["id"], row["tenant"], row["body_sealed"]))
             self.secrets[body["case_number"]] = known
             self.secrets[body["document"]["number"]] = known
         for row in orders:
@@ -358,7 +361,7 @@ class Stage:
             told = {order["participant_id"] for order in orders if order["target_id"] == row["id"]}
             known = frozenset({row["tenant"], OPERATOR} | told)
             for sealed in filter(None, (row["value_sealed"], row["holder_sealed"])):
-                self.secrets[vault.unseal("targets", row["id"], row["tenant"], sealed)] = known
+                self.secrets[await opened(hub, "targets", row["id"], row["tenant"], sealed)] = known
         for row in await world.rows(Dispatch):
             self.secrets[row["id"].hex] = frozenset({row["tenant"], row["participant_id"], OPERATOR})
         for agency, bank in BANKS.items():
@@ -367,3 +370,8 @@ class Stage:
             self.secrets[f"CANARY-ROSTER-{agency}"] = frozenset({agency, OPERATOR})
             self.secrets[f"canary-{agency}@agency.example"] = frozenset()
         self.secrets["CANARY-OFFICER-NAME"] = frozenset()
+
+
+async def _name_of(conn: Any, hub: Hub, tenant: str, officer: str) -> bytes:
+    key = await subjects.of_subject(conn, hub.vault, tenant, KeyOwner.OFFICER, officer)
+    return hub.vault.seal(key, "officers", officer, "CANARY-OFFICER-NAME")

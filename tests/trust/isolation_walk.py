@@ -124,8 +124,10 @@ def _of(stage: Stage, route: Route, caller: str, draw: random.Random) -> Iterato
         yield Attempt(route, caller, slot, "foreign" if stage.ids(who, slot, own=False) else "missing")
         if stage.ids(who, slot, own=True) and route.name in _HARMLESS:
             yield Attempt(route, caller, slot, "own")
-    if not route.slots:
-        yield Attempt(route, caller, None, "plain")
+    if route.slots:
+        # What hangs on an id is asked for by its id: whose it is decides, not how a page of it is turned.
+        return
+    yield Attempt(route, caller, None, "plain")
     if "limit" in route.query:
         yield Attempt(route, caller, None, "list", (("limit", "200"),))
     for name, schema in route.query.items():
@@ -407,6 +409,12 @@ def _jwk() -> dict[str, str]:
 _OFFICER = {"number": "SH-1", "name": "Nguyen Van Thu", "rank": "dai_uy", "powers": ["order"]}
 _MAILBOX = {"name": "Tran Thi Thu", "reached_by": {"channel": "email", "address": "truc.ban@bank.example"}}
 
+_WEBHOOK = {
+    "url": "https://orders.bank.example/hoatoc",
+    "network": "203.0.113.0/24",
+    "ca_pem": registry_forms.CA_PEM,
+}
+
 BODIES: Mapping[str, Body] = {
     "issueToken": lambda _stage, _who, _values: ({"grant_type": "client_credentials"}, {}),
     "submitRequest": _lift,
@@ -435,14 +443,10 @@ BODIES: Mapping[str, Body] = {
     "enrollClient": _plain(lambda _: {"id": "new-system", "roles": ["reader"], "key": _jwk()}),
     "enrollKey": _plain(lambda values: {"officer_id": values["officer_id"], "key": _jwk()}),
     "enrollOfficer": _plain(lambda _: {"id": f"new-{uuid4().hex[:8]}", **_OFFICER}),
-    "registerEndpoint": _plain(
-        lambda _: {
-            "channel": "webhook",
-            "purpose": "orders",
-            "url": "https://orders.bank.example/hoatoc",
-            "network": "203.0.113.0/24",
-        }
-    ),
+    "registerEndpoint": _plain(lambda _: {"channel": "webhook", "purpose": "orders", **_WEBHOOK}),
+    "proposeEndpoint": _plain(lambda _: {"channel": "webhook", **_WEBHOOK}),
+    "approveEndpoint": _plain(lambda _: {"sha256": "0" * 64}),
+    "refuseEndpoint": _plain(lambda _: {"sha256": "0" * 64}),
     "rotateEndpointSecret": _plain(lambda _: {}),
     "addContact": _plain(lambda _: _MAILBOX),
     "setDutyPhone": _plain(lambda _: {"phone": "+842838387342"}),
