@@ -212,8 +212,14 @@ class Channel(StrEnum):
     """How an endpoint is reached."""
 
     WEBHOOK = "webhook"
+    ISO20022 = "iso20022"
+    ETSI = "etsi"
     PULL = "pull"
     EMAIL = "email"
+
+
+# Where the hub calls an address of the participant's, which two persons have to let pass first.
+CALLED = frozenset({Channel.WEBHOOK, Channel.ISO20022, Channel.ETSI})
 
 
 class Reach(StrEnum):

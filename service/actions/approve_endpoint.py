@@ -15,7 +15,7 @@ from service.queries import clients
 from service.schemas.endpoints import EndpointAnswer, NewDefinition
 from service.security.principals import Principal
 from service.security.scopes import Scope
-from workflows.terms import Channel, ProposalState
+from workflows.terms import ProposalState
 
 
 async def approve(
@@ -32,14 +32,14 @@ async def approve(
         raise errors.Forbidden("endpoint.key_needed")
 
     async def work(change: Change) -> EndpointAnswer:
-        endpoint = await proposals.webhook(change, endpoint_id)
+        endpoint = await proposals.called(change, endpoint_id)
         proposal = await proposals.opened(change, endpoint, sha256)
         if principal.client_id == proposal["proposed_by"] or principal.jkt == proposal["proposed_key"]:
             raise errors.Forbidden("endpoint.same_person")
         await _check_proposer(change, proposal)
         defined = {name: proposal[name] for name in definitions.CHANGEABLE}
         try:
-            endpoints.definition(hub.settings, NewDefinition(channel=Channel.WEBHOOK, **defined))
+            endpoints.definition(hub.settings, NewDefinition(channel=endpoint["channel"], **defined))
         except errors.InvalidInput as invalid:
             # The rules, or the hub's own networks, are others by now; or this node lacks the client key.
             raise errors.Conflict("endpoint.not_allowed_now", reason=invalid.fields[0].code) from None

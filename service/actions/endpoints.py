@@ -21,6 +21,7 @@ from service.schemas.endpoints import (
     NewDefinition,
     NewMailbox,
     NewPullInbox,
+    NewStandardDoor,
     NewWebhook,
 )
 from service.security import client_keys
@@ -32,7 +33,7 @@ from workflows.terms import Purpose, Sector
 TABLE = table_of(Endpoint)
 
 _NEVER_A_RECIPIENT = frozenset({Sector.AGENCY, Sector.SUPERVISOR, Sector.HUB})
-# What a webhook has and the others have not.
+# What an endpoint that the hub calls has and the others have not.
 _NOTHING = {"url": "", "network": None, "port": None, "ca_pem": None, "client_certificate": None}
 
 
@@ -64,7 +65,7 @@ async def prepare(
     hub: Hub,
     tenant: str,
     sector: Sector,
-    body: NewWebhook | NewPullInbox | NewMailbox,
+    body: NewWebhook | NewStandardDoor | NewPullInbox | NewMailbox,
     at: datetime,
     *,
     within: str = "",
@@ -95,7 +96,7 @@ async def prepare(
     }
     if isinstance(body, NewMailbox):
         row["address_sealed"] = hub.vault.seal(person or house, "endpoints", endpoint_id, body.address)
-    if not isinstance(body, NewWebhook):
+    if not isinstance(body, NewWebhook | NewStandardDoor):
         return Prepared(row, None)
     defined = definition(hub.settings, body, within)
     secret = signing.new_secret()
@@ -104,9 +105,9 @@ async def prepare(
 
 
 def definition(
-    settings: Settings, body: NewWebhook | NewDefinition | ContactWebhook, within: str = ""
+    settings: Settings, body: NewWebhook | NewStandardDoor | NewDefinition | ContactWebhook, within: str = ""
 ) -> dict[str, Any]:
-    """Check what a webhook shall be and return the columns of its definition.
+    """Check what an endpoint that the hub calls shall be and return the columns of its definition.
 
     Raises ``InvalidInput`` naming the field: the URL in another than its one spelling, a port that is not the URL's, a
     network that may not be registered, an address outside it, authorities or a client certificate that are none.

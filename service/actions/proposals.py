@@ -1,4 +1,4 @@
-"""How a webhook's definition is proposed and looked up: used by whoever registers, changes, approves or refuses one."""
+"""How the definition of an endpoint that the hub calls is proposed and looked up, for whoever registers or decides."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from service.models import EndpointProposal, table_of
 from service.queries import proposals
 from service.schemas.endpoints import ProposalAnswer
 from service.security.principals import Principal
-from workflows.terms import Channel, ProposalState
+from workflows.terms import CALLED, ProposalState
 
 TABLE = table_of(EndpointProposal)
 
@@ -52,14 +52,14 @@ async def propose(
     return proposals.show({**row, "purpose": endpoint["purpose"]})
 
 
-async def webhook(change: Change, endpoint_id: UUID) -> Mapping[str, Any]:
-    """Return the row of a participant's webhook, kept to the end. Raises ``NotFound`` and ``Conflict``."""
+async def called(change: Change, endpoint_id: UUID) -> Mapping[str, Any]:
+    """Return the row of an endpoint that the hub calls, kept to the end. Raises ``NotFound`` and ``Conflict``."""
     table = endpoints.TABLE
     query = sa.select(table).where(table.c.id == endpoint_id, table.c.tenant == change.tenant).with_for_update()
     row = (await change.conn.execute(query)).one_or_none()
     if row is None:
         raise errors.NotFound
-    if row.channel is not Channel.WEBHOOK:
+    if row.channel not in CALLED:
         raise errors.Conflict("endpoint.not_proposed")
     return dict(row._mapping)
 

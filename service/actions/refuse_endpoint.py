@@ -19,7 +19,7 @@ async def refuse(hub: Hub, principal: Principal, participant_id: str, endpoint_i
     principal.require(Scope.REGISTRY_WRITE)
 
     async def work(change: Change) -> ProposalAnswer:
-        endpoint = await proposals.webhook(change, endpoint_id)
+        endpoint = await proposals.called(change, endpoint_id)
         proposal = await proposals.opened(change, endpoint, sha256)
         decided = {
             "state": ProposalState.REFUSED,

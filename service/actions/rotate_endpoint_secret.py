@@ -14,7 +14,7 @@ from service.schemas.endpoints import EndpointSecret
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.vault import subjects
-from workflows.terms import Channel
+from workflows.terms import CALLED
 
 # PROMISES 8.7: a replacement overlaps for at least 24 hours.
 OVERLAP = timedelta(hours=24)
@@ -30,7 +30,7 @@ async def rotate(hub: Hub, principal: Principal, participant_id: str, endpoint_i
         row = (await change.conn.execute(sa.select(table).where(mine).with_for_update())).one_or_none()
         if row is None:
             raise errors.NotFound
-        if row.channel is not Channel.WEBHOOK:
+        if row.channel not in CALLED:
             raise errors.Conflict("endpoint.signs_nothing")
         secret, until = signing.new_secret(), change.at + OVERLAP
         key = await subjects.of_house(change.conn, hub.vault, participant_id)

@@ -1,5 +1,6 @@
 """Commands for where the hub sends: one administrator proposes an endpoint, another approves it with his key."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -24,6 +25,7 @@ from service.schemas.endpoints import (
     NewDefinition,
     NewMailbox,
     NewPullInbox,
+    NewStandardDoor,
     NewWebhook,
     ProposalAnswer,
     ProposalList,
@@ -31,6 +33,15 @@ from service.schemas.endpoints import (
 from service.security import client_keys, keyfile
 from service.security.principals import Principal
 from workflows.terms import Channel, Purpose
+
+
+class Spoken(StrEnum):
+    """The channels on which the hub calls an address."""
+
+    WEBHOOK = "webhook"
+    ISO20022 = "iso20022"
+    ETSI = "etsi"
+
 
 app = typer.Typer(help="Endpoints: propose, list what waits, approve, refuse.", no_args_is_help=True)
 
@@ -63,6 +74,9 @@ def propose(
     network: Network = None,
     ca: Authorities = None,
     client_cert: Certificate = None,
+    speaks: Annotated[Spoken, typer.Option(help="what is sent there: signed events, or the forms of a standard")] = (
+        Spoken.WEBHOOK
+    ),
     pull: Annotated[bool, typer.Option("--pull", help="an inbox that the participant comes to read")] = False,
     email: Annotated[str | None, typer.Option(help="an address for notices")] = None,
     instead_of: Annotated[UUID | None, typer.Option(help="the endpoint whose webhook shall become this one")] = None,
@@ -87,7 +101,7 @@ def propose(
         _register(id, _unconnected(pull, email, position), by, key, as_json)
         return
     definition = {
-        "channel": Channel.WEBHOOK,
+        "channel": Channel(speaks),
         "url": webhook,
         "network": network,
         "ca_pem": context.read(ca) if ca else None,
@@ -97,7 +111,8 @@ def propose(
         "timeout_seconds": timeout,
     }
     if instead_of is None:
-        body = context.parse(lambda: NewWebhook.model_validate({**definition, "purpose": purpose}))
+        shape = NewWebhook if speaks is Spoken.WEBHOOK else NewStandardDoor
+        body = context.parse(lambda: shape.model_validate({**definition, "purpose": purpose}))
         _register(id, body, by, key, as_json)
         return
     changed = context.parse(lambda: NewDefinition.model_validate(definition))
@@ -150,7 +165,11 @@ def client_key(name: Annotated[str, typer.Argument(help="the common name to ask 
 
 
 def _register(
-    id: str, body: NewWebhook | NewPullInbox | NewMailbox, by: str | None, key: Path | None, as_json: bool
+    id: str,
+    body: NewWebhook | NewStandardDoor | NewPullInbox | NewMailbox,
+    by: str | None,
+    key: Path | None,
+    as_json: bool,
 ) -> None:
     async def register(hub: Hub) -> dict[str, object]:
         made = await register_endpoint.register(hub, await _who(hub, by, key), id, body)

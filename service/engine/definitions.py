@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.models import Endpoint, table_of
-from workflows.terms import Channel
+from workflows.terms import CALLED
 
 _ENDPOINTS = table_of(Endpoint)
 # What a proposal may change; the rest of what is digested says whose endpoint it is, and for what.
@@ -40,14 +40,14 @@ def digest(row: Mapping[str, Any]) -> str:
 
 
 def is_in_force(row: Mapping[str, Any]) -> bool:
-    """Tell whether the hub may send to an endpoint: a webhook only as two persons approved it.
+    """Tell whether the hub may send to an endpoint: one that it calls only as two persons approved it.
 
     Nothing is sent to an inbox, and mail goes to the operator's own relay: neither leads the hub anywhere.
     """
-    return row["channel"] is not Channel.WEBHOOK or row["approved_sha256"] == digest(row)
+    return row["channel"] not in CALLED or row["approved_sha256"] == digest(row)
 
 
 def may_be_used() -> sa.ColumnElement[bool]:
     """Return the condition by which statements leave out endpoints that are suspended, or not approved."""
-    approved = sa.or_(_ENDPOINTS.c.channel != Channel.WEBHOOK, _ENDPOINTS.c.approved_sha256.is_not(None))
+    approved = sa.or_(_ENDPOINTS.c.channel.not_in(CALLED), _ENDPOINTS.c.approved_sha256.is_not(None))
     return sa.and_(_ENDPOINTS.c.active, approved)

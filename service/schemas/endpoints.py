@@ -20,8 +20,7 @@ _TIME = re.compile(r"\d{2}:\d{2}(:00)?", re.ASCII)
 Position = Annotated[int, Field(strict=True, ge=1, le=100)]
 
 
-class _NewWebhook(Shape):
-    channel: Literal[Channel.WEBHOOK]
+class _Called(Shape):
     url: Url
     network: Annotated[str, StringConstraints(strict=True, max_length=64)] = Field(
         description="the CIDR in which the address must lie, whatever the name resolves to"
@@ -38,14 +37,26 @@ class _NewWebhook(Shape):
     position: Position = 1
 
 
-class NewWebhook(_NewWebhook):
+class NewWebhook(_Called):
     """An https address that takes signed messages."""
 
+    channel: Literal[Channel.WEBHOOK]
     purpose: Purpose
 
 
-class NewDefinition(_NewWebhook):
-    """What a webhook shall be from now on; in force once a different administrator approved it."""
+class NewStandardDoor(_Called):
+    """An https address that takes orders in the form of a standard: ISO 20022 or ETSI TS 103 120."""
+
+    channel: Literal[Channel.ISO20022, Channel.ETSI]
+    purpose: Literal[Purpose.ORDERS] = Purpose.ORDERS
+
+
+class NewDefinition(_Called):
+    """What an endpoint shall be from now on; in force once a different administrator approved it."""
+
+    channel: Literal[Channel.WEBHOOK, Channel.ISO20022, Channel.ETSI] = Field(
+        description="the endpoint's own: it cannot be changed"
+    )
 
 
 class NewDecision(Shape):
@@ -71,7 +82,7 @@ class NewMailbox(Shape):
     position: Position = 1
 
 
-NewEndpoint = Annotated[NewWebhook | NewPullInbox | NewMailbox, Field(discriminator="channel")]
+NewEndpoint = Annotated[NewWebhook | NewStandardDoor | NewPullInbox | NewMailbox, Field(discriminator="channel")]
 
 
 class EndpointAnswer(Answer):
@@ -177,8 +188,10 @@ class ContactMailbox(Shape):
     address: Mailbox
 
 
-class ContactWebhook(_NewWebhook):
+class ContactWebhook(_Called):
     """A contact that is reached through a signed webhook (a pager, a duty system)."""
+
+    channel: Literal[Channel.WEBHOOK]
 
 
 class NewContact(Shape):

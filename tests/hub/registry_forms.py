@@ -12,7 +12,7 @@ from service import db
 from service.actions import changes
 from service.engine.hub import OPERATOR, Hub
 from service.models import Client, Participant, PublicKey, table_of
-from service.schemas.endpoints import ContactMailbox, NewContact, NewDefinition, NewWebhook
+from service.schemas.endpoints import ContactMailbox, NewContact, NewDefinition, NewStandardDoor, NewWebhook
 from service.schemas.registry import NewClient, NewOfficer, PublicJwk, SuspendedKind, Suspension
 from service.security import scopes
 from service.security.keyring import SigningKey
@@ -100,6 +100,11 @@ def webhook(**values: Any) -> NewWebhook:
         "ca_pem": CA_PEM,
     }
     return NewWebhook(**{**good, **values})
+
+
+def standard_door(channel: Channel) -> NewStandardDoor:
+    """Return the registration of an address that takes orders in the form of a standard."""
+    return NewStandardDoor(**{**webhook().model_dump(), "channel": channel})
 
 
 def definition(**values: Any) -> NewDefinition:

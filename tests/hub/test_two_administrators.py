@@ -263,6 +263,33 @@ async def test_a_duty_contact_is_called_over_a_webhook_once_the_hub_let_it_pass(
     assert (await build.row(Contact)).endpoint_id == added.endpoint_id
 
 
+@pytest.mark.parametrize("channel", [Channel.ISO20022, Channel.ETSI])
+async def test_the_door_of_a_standard_is_let_pass_by_two_and_keeps_its_channel(
+    hub: Hub, build: Builder, bank: str, channel: Channel
+) -> None:
+    made = await register_endpoint.register(hub, FIRST, bank, forms.standard_door(channel))
+    assert made.proposal is not None
+    assert made.secret is not None
+    assert await reached(hub) == set()
+    other = forms.definition()
+    with pytest.raises(errors.InvalidInput) as refused:
+        await propose_endpoint.propose(hub, FIRST, bank, made.endpoint.id, other)
+    assert [(field.field, field.code) for field in refused.value.fields] == [("/channel", "endpoint.channel")]
+    with pytest.raises(DBAPIError, match="approved_by"):
+        await build.change(
+            Endpoint,
+            made.endpoint.id,
+            approved_sha256=made.proposal.sha256,
+            proposed_by="admin-a",
+            approved_by="admin-b",
+            approved_at=LONG_AGO,
+        )
+    await approve(hub, made.proposal)
+    row = await build.row(Endpoint, id=made.endpoint.id)
+    assert (row.channel, row.approved_sha256) == (channel, made.proposal.sha256)
+    assert await reached(hub) == {bank}
+
+
 async def test_nothing_is_sent_to_an_endpoint_that_two_did_not_approve(build: Builder, rig: Rig) -> None:
     endpoint = await build.endpoint(await build.participant("bank-a"), approved=False)
     placed = await build.placed("bank-a", endpoint_id=endpoint)
