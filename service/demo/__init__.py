@@ -27,6 +27,12 @@ POLICY = "demo-seconds"
 async def run(settings: Settings, *, keep_running: bool) -> int:
     """Play the scene; return 0 only if each step was seen. ``keep_running`` plays the first part and stays."""
     tell = Teller()
+    try:
+        # Before the data of the last performance go: they may be those of one that runs.
+        hub_process.check_port(settings)
+    except hub_process.HubDied as taken:
+        tell.say(f"✗ {taken}", "bold red")
+        return 1
     folder = settings.data_dir / ("run" if keep_running else "demo")
     if not keep_running:
         _forget(folder)

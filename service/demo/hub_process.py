@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 
@@ -18,6 +19,19 @@ _STOP_WITHIN = 30.0
 
 class HubDied(Exception):
     """The hub's process ended, or was not ready in time."""
+
+
+def check_port(settings: Settings) -> None:
+    """Raise ``HubDied`` where something listens on the hub's port already: it would answer in the hub's place."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError:
+            raise HubDied(
+                f"port {settings.port} of {settings.host} is taken, by another hub perhaps: stop that one, or set"
+                " HOATOC_PORT to another port"
+            ) from None
 
 
 @contextlib.asynccontextmanager

@@ -83,6 +83,17 @@ async def test_a_hub_that_keeps_running_stops_whole_and_goes_on_with_its_data(tm
             await _stops_whole(second, settings)
 
 
+@pytest.mark.xdist_group("processes")
+async def test_a_hub_whose_port_is_taken_says_so_before_it_writes_anything(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    with socket.create_server((settings.host, settings.port)):
+        demo = Process(settings, "demo", "--keep-running")
+        async with asyncio.timeout(PLAYED_WITHIN), demo.running(wait=False):
+            assert await demo.ended(PLAYED_WITHIN) == 1
+    assert f"port {settings.port}" in demo.text and "HOATOC_PORT" in demo.text
+    assert not (settings.data_dir / "run").exists()
+
+
 async def _says(process: Process, line: str) -> None:
     async def said() -> bool:
         assert process.child is not None and process.child.returncode is None, process.text[-4000:]
