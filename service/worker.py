@@ -12,7 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.base import Transport
 from service import clock, log, metrics
-from service.engine import baselines, firing, housekeeping, retaining
+from service.engine import baselines, firing, handing_over, housekeeping, retaining
 from service.engine.auditor import Auditor
 from service.engine.delivery import POLL, Delivery
 from service.engine.hub import Hub
@@ -57,6 +57,7 @@ class Worker:
         self._scheduler.add_listener(_note_job, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
         self._scheduler.add_job(self._tick, "interval", seconds=1, id="tick")
         self._scheduler.add_job(self.node.sweep, "interval", seconds=0.5, id="sweep")
+        self._scheduler.add_job(self._hand_over, "interval", seconds=1, id="hand_over")
         self._scheduler.add_job(self.auditor.look, "interval", seconds=10, id="audit")
         self._scheduler.add_job(housekeeping.tidy, "interval", hours=1, args=[self._hub], id="tidy")
         self._scheduler.add_job(self._retain, "interval", hours=1, id="retain")
@@ -89,6 +90,10 @@ class Worker:
         # Its instants are the database's: a node whose clock is off, or that is fenced, decides nothing.
         if self.node.may_work():
             await retaining.retain(self._hub)
+
+    async def _hand_over(self) -> None:
+        if self.node.may_work():
+            await handing_over.hand_over(self._hub)
 
     async def _tick(self) -> None:
         self.node.tick()

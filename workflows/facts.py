@@ -42,6 +42,7 @@ class Fact(StrEnum):
     DISPATCH_FAILED = "dispatch.failed"
     DISPATCH_DEAD = "dispatch.dead"
     DISPATCH_PULLED = "dispatch.pulled"
+    DISPATCH_HANDED_OVER = "dispatch.handed_over"
     DEADLINE_MET = "deadline.met"
     DEADLINE_MISSED = "deadline.missed"
     ESCALATION_RAISED = "escalation.raised"

@@ -222,6 +222,13 @@ class Channel(StrEnum):
 CALLED = frozenset({Channel.WEBHOOK, Channel.ISO20022, Channel.ETSI})
 
 
+class PassedOver(StrEnum):
+    """Why an order goes to a participant's next endpoint: the one before does not work, or did not take it in time."""
+
+    UNREACHABLE = "unreachable"
+    NOT_RECEIVED = "not_received"
+
+
 class Reach(StrEnum):
     """Whom a rung of a ladder calls."""
 

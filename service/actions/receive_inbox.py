@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db, errors
 from service.actions import standing
 from service.audit import Log
-from service.engine import settling, writer
+from service.engine import outbox, settling, writer
 from service.engine.hub import Hub
 from service.models import Dispatch, Endpoint, Order, table_of
 from service.queries import visibility
@@ -32,7 +32,13 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
     if up_to <= 0:
         return
     waiting = (
-        sa.select(_DISPATCHES.c.id, _DISPATCHES.c.order_id, _DISPATCHES.c.request_id, _DISPATCHES.c.tenant)
+        sa.select(
+            _DISPATCHES.c.id,
+            _DISPATCHES.c.first_id,
+            _DISPATCHES.c.order_id,
+            _DISPATCHES.c.request_id,
+            _DISPATCHES.c.tenant,
+        )
         .where(
             visibility.inbox(principal),
             _DISPATCHES.c.channel == Channel.PULL,
@@ -68,6 +74,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
         for row in candidates:
             if row.id in ids:
                 await _deliver(conn, log, principal, row.order_id, row.request_id, row.tenant)
+        await outbox.received(conn, log.at, {row.first_id or row.id for row in candidates if row.id in ids})
         await log.flush()
 
     await standing.run(hub, principal, unit)

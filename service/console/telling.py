@@ -53,6 +53,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.DISPATCH_FAILED: ("send-failed", "warn"),
     Fact.DISPATCH_DEAD: ("send-failed", "bad"),
     Fact.DISPATCH_PULLED: ("inbox", "info"),
+    Fact.DISPATCH_HANDED_OVER: ("fork", "warn"),
     Fact.DEADLINE_MET: ("clock-met", "quiet"),
     Fact.DEADLINE_MISSED: ("clock-missed", "bad"),
     Fact.ESCALATION_RAISED: ("ladder", "rung"),

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db
-from service.engine import settling, tasks
+from service.engine import outbox, settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
 from workflows import retry, states
@@ -203,6 +203,7 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
     if overtaken:
         await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(overtaken)).values(**reached))
     await settling.meet(conn, log, actor, list(filter(None, orders)), Stage.RECEIPT)
+    await outbox.received(conn, log.at, {result.claimed.message_id for result in delivered if result.claimed.order_id})
 
 
 def _may_deliver(state: OrderState) -> bool:
@@ -233,7 +234,7 @@ def _tell(log: audit.Log, actor: Actor, code: Fact, result: Result, **data: Any)
         actor,
         claimed.tenant,
         request_id=claimed.request_id,
-        dispatch_id=str(claimed.dispatch_id),
+        dispatch_id=str(claimed.message_id),
         kind=str(claimed.kind),
         message_type=claimed.message_type,
         order_id=str(claimed.order_id) if claimed.order_id else None,

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,8 @@ class Outgoing:
     ``order_key`` keeps what concerns one case, target and endpoint in order; None for what may overtake. ``signature``
     is the hub's own over the body of an order. ``key`` is the request's, where it has been read already.
     ``identity`` names what of its own is sent only once: the same names give the same id, so that a receiver knows
-    again what a restored hub sends once more.
+    again what a restored hub sends once more. ``first_id`` and ``occurred_at`` are those of the message, where another
+    endpoint of the participant was to take it before: it stays the same message.
     """
 
     tenant: str
@@ -48,6 +49,8 @@ class Outgoing:
     signature: str | None = None
     key: KeyRow | None = None
     identity: tuple[object, ...] = ()
+    first_id: UUID | None = None
+    occurred_at: datetime | None = None
 
 
 async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
@@ -75,6 +78,7 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
                 "urgent": item.urgent,
                 "attempts": 0,
                 "deadline_at": item.deadline_at,
+                "first_id": item.first_id,
                 "position": positions[item.endpoint_id].pop(0) if pulled else None,
                 "created_at": at,
             }
@@ -127,6 +131,20 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
     return {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
 
 
+async def received(conn: AsyncConnection, at: datetime, messages: Collection[UUID]) -> None:
+    """Cancel what would bring messages once more that their participant has; each is named by its first dispatch."""
+    family = sa.or_(_DISPATCHES.c.id.in_(messages), _DISPATCHES.c.first_id.in_(messages))
+    again = (
+        sa.update(_DISPATCHES)
+        .where(family, _DISPATCHES.c.state == DispatchState.PENDING)
+        .values(state=DispatchState.CANCELLED, settled_at=at)
+        .returning(_DISPATCHES.c.id)
+    )
+    cancelled = list((await conn.execute(again)).scalars()) if messages else []
+    if cancelled:
+        await conn.execute(sa.delete(_QUEUE).where(_QUEUE.c.dispatch_id.in_(cancelled)))
+
+
 async def _key(conn: AsyncConnection, vault: Vault, item: Outgoing) -> KeyRow:
     if item.request_id is None:
         return await subjects.of_house(conn, vault, item.tenant)
@@ -150,11 +168,11 @@ async def _inbox_positions(conn: AsyncConnection, items: Sequence[Outgoing]) -> 
 
 def _message(dispatch_id: UUID, item: Outgoing, at: datetime) -> str:
     message = {
-        "id": f"msg_{dispatch_id.hex}",
+        "id": f"msg_{(item.first_id or dispatch_id).hex}",
         "type": item.message_type,
         "kind": str(item.kind),
         "subject": item.subject,
-        "occurred_at": at.isoformat(),
+        "occurred_at": (item.occurred_at or at).isoformat(),
         "sequence": item.sequence,
         "body": item.body,
         "signature": item.signature,

@@ -16,6 +16,7 @@ class Dispatch(SQLModel, table=True):
     __tablename__ = "dispatches"
     __table_args__ = (
         sa.Index("ix_dispatches_inbox", "endpoint_id", "position", unique=True),
+        columns.partial_index("ix_dispatches_first_id", "first_id", where="first_id IS NOT NULL"),
         columns.partial_index("ix_dispatches_pending", "created_at", where="state = 'pending'"),
         # What the retention table still has to look at.
         columns.partial_index(
@@ -38,6 +39,8 @@ class Dispatch(SQLModel, table=True):
     urgent: bool
     attempts: int = 0
     deadline_at: datetime | None = None
+    # Of what another endpoint of the participant was to take first: the dispatch whose message this one carries.
+    first_id: UUID | None = None
     # The place in a pull inbox; null for what is sent.
     position: int | None = Field(default=None, sa_type=sa.BigInteger)
     created_at: datetime

@@ -132,7 +132,12 @@ async def _messages(
 ) -> dict[UUID, list[EvidenceMessage]]:
     query = (
         sa.select(_DISPATCHES)
-        .where(_DISPATCHES.c.order_id.in_(orders), _DISPATCHES.c.kind == DispatchKind.ORDER)
+        .where(
+            _DISPATCHES.c.order_id.in_(orders),
+            _DISPATCHES.c.kind == DispatchKind.ORDER,
+            # The same message over another endpoint says nothing more.
+            _DISPATCHES.c.first_id.is_(None),
+        )
         .order_by(_DISPATCHES.c.created_at, _DISPATCHES.c.id)
     )
     found: dict[UUID, list[EvidenceMessage]] = {}

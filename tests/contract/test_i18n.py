@@ -55,6 +55,8 @@ FULL: dict[str, Any] = {
         {"reach": "supervisor", "contacts": 0},
     ],
     "channel": "webhook",
+    "before": "pull",
+    "why": "not_received",
     "attempt": 3,
     "latency_ms": 1234,
     "refusal": "no_balance",

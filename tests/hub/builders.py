@@ -33,7 +33,9 @@ from service.queries.registry import Registry
 from service.security.keyring import SigningKey
 from service.settings import Settings
 from service.vault import KeyRow, Vault, subjects
+from workflows import policy
 from workflows.terms import (
+    CALLED,
     Action,
     Actor,
     ActorKind,
@@ -271,7 +273,7 @@ class Builder:
         house = await self.house(participant_id)
         vault = self._hub.vault
         defaults: dict[str, Any] = {
-            "url": f"https://{participant_id}.example/orders" if channel is Channel.WEBHOOK else "",
+            "url": f"https://{participant_id}.example/orders" if channel in CALLED else "",
             "network": "203.0.113.0/24",
             "port": 443,
             "secret_sealed": vault.seal(house, "endpoints", endpoint_id, SECRET),
@@ -292,7 +294,7 @@ class Builder:
             created_at=LONG_AGO,
             **{**defaults, **values},
         )
-        if approved and channel is Channel.WEBHOOK:
+        if approved and channel in CALLED:
             await self._hub.database.write(lambda conn: put_in_force(conn, endpoint_id))
         return endpoint_id
 
@@ -354,6 +356,7 @@ class Builder:
                 "ends_at": now + timedelta(hours=72) if is_freeze else None,
                 "body_sealed": vault.seal(key, "requests", request_id, "{}"),
                 "body_sha256": "0" * 64,
+                "policy": policy.to_snapshot(policy.loads("vn-default")),
                 "submitted_at": now,
                 "activated_at": now,
             }

@@ -54,6 +54,12 @@ class Claimed:
     urgent: bool
     created_at: datetime
     deadline_at: datetime | None
+    first_id: UUID | None
+
+    @property
+    def message_id(self) -> UUID:
+        """The first dispatch of the message, by which it is known whichever endpoint takes it."""
+        return self.first_id or self.dispatch_id
 
     @property
     def is_retry(self) -> bool:
@@ -97,6 +103,7 @@ CLAIMED = (
     DISPATCHES.c.urgent,
     DISPATCHES.c.created_at,
     DISPATCHES.c.deadline_at,
+    DISPATCHES.c.first_id,
 )
 UNLEASED = {"leased": False, "lease_id": None, "node": None, "lease_until": None}
 
