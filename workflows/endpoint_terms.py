@@ -18,3 +18,10 @@ class Purpose(StrEnum):
     ORDERS = "orders"
     STATUS = "status"
     NOTICES = "notices"
+
+
+class PassedOver(StrEnum):
+    """Why an order goes to a participant's next endpoint: the one before does not work, or did not take it in time."""
+
+    UNREACHABLE = "unreachable"
+    NOT_RECEIVED = "not_received"

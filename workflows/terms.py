@@ -6,6 +6,7 @@ from enum import StrEnum
 from workflows.appeal_terms import AppealGround as AppealGround
 from workflows.appeal_terms import AppealReason as AppealReason
 from workflows.appeal_terms import AppealState as AppealState
+from workflows.endpoint_terms import PassedOver as PassedOver
 from workflows.endpoint_terms import ProposalState as ProposalState
 from workflows.endpoint_terms import Purpose as Purpose
 from workflows.facts import Fact as Fact
@@ -220,13 +221,6 @@ class Channel(StrEnum):
 
 # Where the hub calls an address of the participant's, which two persons have to let pass first.
 CALLED = frozenset({Channel.WEBHOOK, Channel.ISO20022, Channel.ETSI})
-
-
-class PassedOver(StrEnum):
-    """Why an order goes to a participant's next endpoint: the one before does not work, or did not take it in time."""
-
-    UNREACHABLE = "unreachable"
-    NOT_RECEIVED = "not_received"
 
 
 class Reach(StrEnum):

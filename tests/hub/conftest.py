@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from builders import MASTER, Builder, make_hub, unbound
 from postgres import LOGIN, OWNER
-from rigs import Rig
+from rigs import Rig, still
 
 from service import clock, db, migrations
 from service.db import Database
@@ -130,8 +130,12 @@ def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
     monkeypatch.setattr(clock, "utc_now", lambda: real() + moved)
 
     async def forward(**by: float) -> None:
+        async with still():
+            await move(timedelta(**by))
+
+    async def move(by: timedelta) -> None:
         nonlocal moved
-        moved += timedelta(**by)
+        moved += by
         if hub.database.dialect == "postgresql":
             shift = f"interval '{int(moved.total_seconds() * 1_000_000)} microseconds'"
             body = f"SELECT clock_timestamp() + {shift}".replace("'", "''")

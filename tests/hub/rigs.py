@@ -1,6 +1,7 @@
 """A node for tests: its delivery sends through a speaker that answers as the test says, without any network."""
 
 import asyncio
+import weakref
 from collections import defaultdict
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from adapters.base import DeliveryFailed, Endpoint, Message, Receipt, Transport
 from adapters.transport import Transport as RealTransport
 from service.engine.delivery import Delivery
 from service.engine.hub import Hub
-from service.engine.node import Node
+from service.engine.node import BEAT_EVERY, Node
 from workflows.terms import Channel
 
 
@@ -59,6 +60,14 @@ class Speaker:
         return Receipt(202, 0.01, self.answer, "203.0.113.5:443")
 
 
+_still: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
+
+
+def still() -> asyncio.Lock:
+    """Return what keeps hearts still while time is moved: between two clocks a node would find its own far off."""
+    return _still.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+
 class Rig:
     """One node and its delivery, moved by hand; only its heart beats by itself."""
 
@@ -72,8 +81,15 @@ class Rig:
     async def start(self) -> "Rig":
         """Be seen by the other nodes, however slow the machine is that runs the test."""
         await self.node.start()
-        self._heart = asyncio.create_task(self.node.run())
+        self._heart = asyncio.create_task(self._beat())
         return self
+
+    async def _beat(self) -> None:
+        while True:
+            async with still():
+                await self.node.beat()
+            self.node.check()
+            await asyncio.sleep(BEAT_EVERY)
 
     async def die(self) -> None:
         """Stop beating and sending, as a killed process does: nothing is handed back."""
