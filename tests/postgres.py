@@ -1,7 +1,9 @@
 """A throw-away PostgreSQL for tests: started as an unprivileged user, gone afterwards.
 
-``python tests/postgres.py -- command …`` runs a command with HOATOC_TEST_POSTGRES set and returns its exit code;
-without a command it prints the URL and serves until Ctrl-C. With ``--no-fsync`` it is faster and survives no crash.
+``python tests/postgres.py -- command …`` runs a command with two servers and returns its exit code: the one in
+HOATOC_TEST_POSTGRES is as durable as in production, the one in HOATOC_TEST_POSTGRES_QUICK survives no crash, and is for
+tests that make and drop a database each. With ``--no-fsync`` both are one, without fsync. Without a command the script
+prints the URL and serves until Ctrl-C.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from pathlib import Path
 import asyncpg
 
 VARIABLE = "HOATOC_TEST_POSTGRES"
+QUICK = "HOATOC_TEST_POSTGRES_QUICK"
 USER = "hoatoc"
 # As in production: the schema is one login's, and the hub works as another, a member of the role that owns nothing.
 OWNER, LOGIN, ROLE = "hoatoc_test_owner", "hoatoc_test_hub", "hoatoc_app"
@@ -152,15 +155,19 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Run the command behind ``--``, or serve until interrupted; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--no-fsync", action="store_true", help="faster; not for tests that kill the server")
+    parser.add_argument("--no-fsync", action="store_true", help="one server that survives no crash")
     parser.add_argument("command", nargs="*", help="what to run, behind --")
     given = parser.parse_args(arguments)
     # Asked to end, end like after Ctrl-C, so that the server never outlives this script.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with running(fsync=not given.no_fsync) as url:
+        with contextlib.ExitStack() as servers:
+            url = servers.enter_context(running(fsync=not given.no_fsync))
             if given.command:
-                return subprocess.run(given.command, env={**os.environ, VARIABLE: url}, check=False).returncode
+                # To drop a database is to wait for a checkpoint on the disk, thousands of times.
+                quick = url if given.no_fsync else servers.enter_context(running(fsync=False))
+                environment = {**os.environ, VARIABLE: url, QUICK: quick}
+                return subprocess.run(given.command, env=environment, check=False).returncode
             print(url, flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
