@@ -62,6 +62,7 @@ class Fact(StrEnum):
     RETENTION_PROPOSED = "retention.proposed"
     RETENTION_APPROVED = "retention.approved"
     RECORDS_REDUCED = "records.reduced"
+    HUB_BACKED_UP = "hub.backed_up"
     HUB_RESTORED = "hub.restored"
     HUB_RELEASED = "hub.released"
     AUTHORITY_REFUSED = "authority.refused"

@@ -1,4 +1,4 @@
-"""Makes a backup while the hub works: SQLite's online copy, or PostgreSQL's base backup; then proves that it is one."""
+"""Makes a backup while the hub works: a copy of the database, proved, then sealed to people; who made it is a fact."""
 
 import asyncio
 import hashlib
@@ -6,66 +6,99 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from datetime import datetime
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
+from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import __version__, audit, db, migrations
-from service.backup import manifest
+from service.audit import Log
+from service.backup import manifest, recipients, stream
 from service.backup.manifest import BackupUnfit, Manifest
 from service.db import Database
+from service.engine.hub import OPERATOR
 from service.models import AuditHead, table_of
+from service.security.principals import Principal
 from service.settings import Settings
+from workflows.terms import Fact
 
 COPY = "hoatoc.sqlite3"
 BASE = "base"
+SEALED = "database.sealed"
+KEY = "database.key.p7m"
+_PIECE = 1 << 20
 _HEADS = table_of(AuditHead)
+_CHAIN = audit.tenant_chain(OPERATOR)
 
 
-async def make(settings: Settings, folder: Path, login: str | None = None) -> Manifest:
-    """Copy the database into an empty folder; return the manifest that was written there.
+async def make(
+    settings: Settings,
+    folder: Path,
+    principal: Principal,
+    certificates: Sequence[Path],
+    *,
+    login: str | None = None,
+    work: Path | None = None,
+) -> Manifest:
+    """Copy the database, sealed to the recipients' certificates, into an empty folder; return the manifest.
 
-    ``login`` is a PostgreSQL URL with the right of replication; default: the hub's own. Raises ``BackupUnfit`` where
-    the copy is not whole, and ``SchemaMismatch``.
+    The copy is made and proved in the clear in a folder of its own within ``work`` (default: the data folder), which
+    is removed; what leaves it is sealed. ``login`` is a PostgreSQL URL with the right of replication; default: the
+    hub's own. Raises ``BackupUnfit`` where the copy is not whole or a recipient unfit, and ``SchemaMismatch``.
     """
+    to = await asyncio.to_thread(recipients.read, certificates)
     await asyncio.to_thread(manifest.new_folder, folder)
     database = Database(settings.url)
+    working = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="backup-", dir=work or settings.data_dir))
     try:
         await migrations.check(database)
         async with database.read(db.HUB) as conn:
             made_at = await db.now(conn)
             heads, entries, chains = await reading(conn)
+        if settings.embedded:
+            copy = working / COPY
+            await asyncio.to_thread(copy_sqlite, settings.data_dir.resolve() / COPY, copy)
+            # The copy itself is judged, not what it was copied from.
+            heads, entries, chains = await prove_sqlite(copy)
+        else:
+            copy = working / BASE
+            await asyncio.to_thread(_base_backup, login or settings.url, copy)
+        kind = "sqlite" if settings.embedded else "postgresql"
+        made = Manifest(made_at, kind, str(migrations.head()), __version__, {}, entries, chains, heads)
+        made = replace(made, files=await asyncio.to_thread(_seal, copy, folder, made.bound, to))
+        # Before the manifest, without which the folder is no backup: none is made that nobody can be told of.
+        await database.write(lambda conn: _note(conn, made, principal), db.HUB)
     finally:
+        await asyncio.to_thread(shutil.rmtree, working)
         await database.close()
-    if settings.embedded:
-        path = settings.data_dir.resolve() / COPY
-        await asyncio.to_thread(copy_sqlite, path, folder / COPY)
-        # The copy itself is judged, not what it was copied from.
-        heads, entries, chains = await prove_sqlite(folder / COPY)
-        files = {COPY: await asyncio.to_thread(manifest.sha256, folder / COPY)}
-    else:
-        await asyncio.to_thread(_base_backup, login or settings.url, folder / BASE)
-        listed = f"{BASE}/backup_manifest"
-        files = {listed: await asyncio.to_thread(manifest.sha256, folder / listed)}
-    schema = str(migrations.head())
-    made = _manifest(made_at, settings, schema, files, entries, chains, heads)
     await asyncio.to_thread(manifest.write, folder, made)
     return made
 
 
-def _manifest(
-    made_at: datetime,
-    settings: Settings,
-    schema: str,
-    files: dict[str, str],
-    entries: int,
-    chains: int,
-    heads: str,
-) -> Manifest:
-    kind = "sqlite" if settings.embedded else "postgresql"
-    return Manifest(made_at, kind, schema, __version__, files, entries, chains, heads)
+def _seal(copy: Path, folder: Path, bound: bytes, to: Sequence[x509.Certificate]) -> dict[str, str]:
+    """Seal a file, or a folder as one archive, in pieces; return the digests of what was written."""
+    key = stream.new_key()
+    with stream.Sealing(folder / SEALED, key, bound) as sealing:
+        if copy.is_dir():
+            with tarfile.open(fileobj=sealing, mode="w|") as archive:
+                archive.add(copy, arcname=".")
+        else:
+            with copy.open("rb") as file:
+                shutil.copyfileobj(file, sealing, _PIECE)
+    stream.prove(folder / SEALED, key, bound)
+    manifest.new_file(folder / KEY, recipients.seal(key, to))
+    return {name: manifest.sha256(folder / name) for name in (SEALED, KEY)}
+
+
+async def _note(conn: AsyncConnection, made: Manifest, principal: Principal) -> None:
+    log = await Log.open(conn, await db.now(conn), [_CHAIN])
+    log.record(_CHAIN, Fact.HUB_BACKED_UP, principal.actor(), OPERATOR, backup_at=made.made_at, manifest=made.digest)
+    await log.flush()
 
 
 def copy_sqlite(source: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from service import clock
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 _CHUNK = 1 << 20
 
 
@@ -46,15 +46,15 @@ class Manifest:
         """The SHA-256 of the manifest's text, by which a restoration names its backup."""
         return hashlib.sha256(self.text().encode()).hexdigest()
 
+    @property
+    def bound(self) -> bytes:
+        """What each chunk of the sealed copy is bound to: all that the manifest says but the files' digests."""
+        return bytes.fromhex(replace(self, files={}).digest)
+
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest last, whole and on disk: a folder without one is no backup."""
-    path = folder / NAME
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(manifest.text())
-        file.flush()
-        os.fsync(file.fileno())
+    new_file(folder / NAME, manifest.text().encode())
     sync_folder(folder)
 
 
@@ -93,6 +93,15 @@ def new_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(folder.iterdir()):
         raise BackupUnfit(f"{folder} is not empty: a backup never overwrites anything")
+
+
+def new_file(path: Path, data: bytes) -> None:
+    """Write a file that was not there, mode 0600, and bring it to disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import app, audit, clock, db, errors, migrations
 from service.audit import Log
-from service.backup import making, manifest
+from service.backup import making, manifest, stream
 from service.backup.manifest import BackupUnfit, Manifest
+from service.backup.recipients import Recipient
 from service.db import Database
 from service.engine import erasures
 from service.engine.erasures import Entry, Reapplied
@@ -45,17 +47,22 @@ class Restored:
     erasures: Reapplied
 
 
-async def restore(settings: Settings, folder: Path, principal: Principal, ledger: Sequence[Entry]) -> Restored:
+async def restore(
+    settings: Settings, folder: Path, principal: Principal, ledger: Sequence[Entry], recipient: Recipient | None = None
+) -> Restored:
     """Put a backup of the embedded database in place, or take a restored PostgreSQL for what it is; in quarantine.
 
     Nothing is overwritten: a database that is there is moved away by hand first. ``ledger`` are the erasures that are
-    known beside the file in the data folder. Raises ``BackupUnfit``.
+    known beside the file in the data folder; ``recipient`` opens a backup of the embedded database. Raises
+    ``BackupUnfit``.
     """
     found = await asyncio.to_thread(manifest.read, folder)
     if found.database != ("sqlite" if settings.embedded else "postgresql"):
         raise BackupUnfit(f"the backup is one of {found.database}, the settings name another database")
     if settings.embedded:
-        await _put_in_place(settings, folder, found, principal)
+        if recipient is None:
+            raise BackupUnfit("the backup is sealed: one of its recipients opens it")
+        await _put_in_place(settings, folder, found, principal, recipient)
     hub = await app.open_hub(settings, migrate=settings.embedded)
     try:
         if not settings.embedded:
@@ -72,13 +79,15 @@ async def restore(settings: Settings, folder: Path, principal: Principal, ledger
     return Restored(found.made_at, verdict.entries, verdict.chains, overdue, to_send, again)
 
 
-async def _put_in_place(settings: Settings, folder: Path, found: Manifest, principal: Principal) -> None:
+async def _put_in_place(
+    settings: Settings, folder: Path, found: Manifest, principal: Principal, recipient: Recipient
+) -> None:
     target = settings.data_dir.resolve() / making.COPY
     if target.exists():
         raise BackupUnfit(f"{target} exists: a restore overwrites nothing; move it away, and keep it")
     beside = target.with_name(f".{making.COPY}.restoring")
-    await asyncio.to_thread(_copy, folder / making.COPY, beside)
     try:
+        await asyncio.to_thread(_open, folder, found, recipient, beside)
         heads, _, _ = await making.prove_sqlite(beside)
         if heads != found.heads:
             raise BackupUnfit("the audit is not the one that was backed up")
@@ -160,20 +169,29 @@ async def _reckoned(conn: AsyncConnection) -> tuple[int, int]:
     return (await conn.execute(overdue)).scalar_one(), (await conn.execute(to_send)).scalar_one()
 
 
-def lay_down(folder: Path, into: Path, *, archive: Path | None, until: datetime | None) -> Manifest:
+def lay_down(
+    folder: Path, into: Path, recipient: Recipient, *, archive: Path | None, until: datetime | None
+) -> Manifest:
     """Lay a PostgreSQL base backup into a new data directory, set to recover and to wait for a release.
 
-    ``archive`` is the folder of archived write-ahead log, ``until`` the instant to recover to (default: all there is).
-    The server is started on it as usual, by whoever owns it. Raises ``BackupUnfit``.
+    Nothing is laid down of a backup that does not open to its end. ``archive`` is the folder of archived write-ahead
+    log, ``until`` the instant to recover to (default: all there is). The server is started on it as usual, by whoever
+    owns it. Raises ``BackupUnfit``.
     """
     found = manifest.read(folder)
     if found.database != "postgresql":
         raise BackupUnfit("the backup is one of SQLite: hoatoc restore FOLDER puts it in place")
-    making.program("pg_verifybackup", str(folder / making.BASE))
     if into.exists() and any(into.iterdir()):
         raise BackupUnfit(f"{into} is not empty: a restore overwrites nothing")
-    shutil.copytree(folder / making.BASE, into, dirs_exist_ok=True)
+    key = recipient.unseal((folder / making.KEY).read_bytes())
+    stream.prove(folder / making.SEALED, key, found.bound)
+    into.mkdir(parents=True, exist_ok=True)
     into.chmod(0o700)
+    opening = stream.Opening(folder / making.SEALED, key, found.bound)
+    with opening, tarfile.open(fileobj=opening, mode="r|") as archived:
+        archived.extractall(into, filter="data")
+    into.chmod(0o700)
+    making.program("pg_verifybackup", str(into))
     said = {restorations.SETTING: found.digest, "recovery_target_timeline": "latest"}
     if archive is not None:
         said["restore_command"] = f'cp "{archive}/%f" "%p"'
@@ -189,10 +207,11 @@ def lay_down(folder: Path, into: Path, *, archive: Path | None, until: datetime 
     return found
 
 
-def _copy(source: Path, target: Path) -> None:
+def _open(folder: Path, found: Manifest, recipient: Recipient, target: Path) -> None:
+    key = recipient.unseal((folder / making.KEY).read_bytes())
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
-        shutil.copyfileobj(reading, writing, 1 << 20)
+    with os.fdopen(handle, "wb") as writing, stream.Opening(folder / making.SEALED, key, found.bound) as opening:
+        shutil.copyfileobj(opening, writing, stream.CHUNK)
         writing.flush()
         os.fsync(writing.fileno())
 

@@ -10,8 +10,9 @@ import typer
 
 from service import clock
 from service.backup import keys as key_files
-from service.backup import making, restoring
+from service.backup import making, recipients, restoring
 from service.backup.manifest import BackupUnfit
+from service.backup.recipients import Recipient
 from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine import erasures
@@ -20,11 +21,17 @@ from service.engine import erasures
 def backup(
     folder: Annotated[Path, typer.Argument(help="an empty folder, on another disk than the database's")],
     login: Annotated[str | None, typer.Option(help="a PostgreSQL URL with the right of replication")] = None,
-    keys: Annotated[bool, typer.Option("--keys", help="the key files instead, sealed to two recipients")] = False,
+    keys: Annotated[bool, typer.Option("--keys", help="the key files instead of the database")] = False,
     recipient: Annotated[list[Path] | None, typer.Option(help="a recipient's certificate in PEM form; twice")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="where the copy lies in the clear until it is sealed; default: the data folder")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up the database while the hub works, or its keys; a backup is proved before it is called one."""
+    """Back up the database while the hub works, or its keys, sealed to two recipients at least.
+
+    A copy of the database is proved before it is called a backup, and who made it is a fact.
+    """
     chosen = context.settings()
     try:
         if keys:
@@ -33,7 +40,7 @@ def backup(
             output.answer(as_json, {"keys": str(path)})
             return
         with output.progress("copying and proving …"):
-            made = context.run(making.make(chosen, folder, login))
+            made = context.run(making.make(chosen, folder, context.person(), recipient or [], login=login, work=work))
     except BackupUnfit as unfit:
         raise output.fail(str(unfit)) from None
     output.answer(
@@ -53,6 +60,8 @@ def restore(
     into: Annotated[Path | None, typer.Option(help="PostgreSQL: a new data directory to lay the backup into")] = None,
     archive: Annotated[Path | None, typer.Option(help="PostgreSQL: the folder of archived write-ahead log")] = None,
     until: Annotated[datetime | None, typer.Option(help="PostgreSQL: the instant to recover to, in UTC")] = None,
+    recipient: Annotated[Path | None, typer.Option(help="the certificate of who opens the backup")] = None,
+    key: Annotated[Path | None, typer.Option(help="the key of who opens the backup; a password is asked for")] = None,
     ledger: Annotated[Path | None, typer.Option(help="a copy of erasures.jsonl from elsewhere")] = None,
     release: Annotated[bool, typer.Option("--release", help="let the restored hub send and fire again")] = False,
     as_json: AsJson = False,
@@ -67,14 +76,18 @@ def restore(
         if folder is None:
             raise output.fail("which backup? hoatoc restore FOLDER")
         if into is not None:
+            opener = _opener(recipient, key)
+            if opener is None:
+                raise output.fail("the backup is sealed: --recipient CERTIFICATE --key KEY of one of its recipients")
             with context.told():
-                found = restoring.lay_down(folder, into, archive=archive, until=_aware(until))
+                found = restoring.lay_down(folder, into, opener, archive=archive, until=_aware(until))
             output.answer(as_json, {"laid_down": str(into), "backup_at": clock.written(found.made_at)})
             return
         with context.told():
             entries = erasures.read(context.read(ledger)) if ledger else []
+        opener = _opener(recipient, key)
         with output.progress("verifying and restoring …"), context.told(), context.locked(chosen):
-            done = asyncio.run(restoring.restore(chosen, folder, context.person(), entries))
+            done = asyncio.run(restoring.restore(chosen, folder, context.person(), entries, opener))
     except BackupUnfit as unfit:
         raise output.fail(str(unfit)) from None
     counted = {name: len(ids) for name, ids in asdict(done.erasures).items()}
@@ -89,6 +102,17 @@ def restore(
         },
     )
     output.remark("nothing is sent and nothing fires before: hoatoc restore --release")
+
+
+def _opener(certificate: Path | None, key: Path | None) -> Recipient | None:
+    if certificate is None or key is None:
+        return None
+    with context.told():
+        try:
+            return Recipient(certificate, recipients.private_key(key))
+        except TypeError:
+            # The key is under a password.
+            return Recipient(certificate, recipients.private_key(key, context.ask_secretly("its password: ").encode()))
 
 
 def _aware(at: datetime | None) -> datetime | None:

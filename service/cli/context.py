@@ -129,6 +129,12 @@ def _of_field(detail: ErrorDetails) -> str:
     return f"{'.'.join(map(str, detail['loc'])) or 'input'}: {detail['msg']}"
 
 
+def ask_secretly(text: str) -> str:
+    """Ask for what nobody may read over the shoulder."""
+    answer: str = typer.prompt(text, err=True, hide_input=True)
+    return answer
+
+
 def ask(text: str) -> str:
     """Ask a person at the terminal for what should not stand in the history of commands."""
     answer: str = typer.prompt(text, err=True)

@@ -1,12 +1,14 @@
 """PostgreSQL on real servers: base backup and archived log, recovery to an instant elsewhere, quarantine, release."""
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import postgres
 import pytest
+import sealed_to
 import sqlalchemy as sa
 import world as worlds
 from builders import widened
@@ -14,7 +16,7 @@ from world import World
 
 from service import app, db, migrations
 from service.actions import changes
-from service.backup import making, restoring
+from service.backup import making, manifest, restoring
 from service.backup.manifest import BackupUnfit
 from service.db import Database
 from service.engine.hub import Hub
@@ -79,7 +81,7 @@ async def test_a_base_backup_and_the_archive_bring_back_an_instant_and_wait(tmp_
         world = World(hub)
         await world.settle_in()
         first = (await world.active(worlds.freeze())).id
-        made = await making.make(chosen, backup, chosen.owner_url)
+        made = await making.make(chosen, backup, MINH, sealed_to.certificates(), login=chosen.owner_url)
         second = (await world.active(worlds.freeze())).id
         async with hub.database.read() as conn:
             until = await db.now(conn)
@@ -87,8 +89,9 @@ async def test_a_base_backup_and_the_archive_bring_back_an_instant_and_wait(tmp_
         await archived(hub, archive)
         await app.close_hub(hub)
     with pytest.raises(BackupUnfit, match="not empty"):
-        restoring.lay_down(backup, backup, archive=archive, until=until)
-    assert restoring.lay_down(backup, laid, archive=archive, until=until) == made
+        restoring.lay_down(backup, backup, sealed_to.opener(), archive=archive, until=until)
+    assert sorted(path.name for path in backup.iterdir()) == ["database.key.p7m", "database.sealed", "manifest.json"]
+    assert restoring.lay_down(backup, laid, sealed_to.opener(), archive=archive, until=until) == made
     with postgres.running(fsync=False, laid_down=laid) as url:
         chosen = settings(tmp_path / "hub", url)
         await promoted(chosen)
@@ -129,10 +132,15 @@ async def test_a_server_that_was_not_laid_down_from_the_backup_is_not_taken_for_
         await create(url)
         chosen = settings(tmp_path / "hub", url)
         hub = await opened(chosen)
-        await making.make(chosen, backup, chosen.owner_url)
+        await making.make(chosen, backup, MINH, sealed_to.certificates(), login=chosen.owner_url)
         await app.close_hub(hub)
         with pytest.raises(BackupUnfit, match="not laid down"):
             await restoring.restore(chosen, backup, MINH, [])
-    (backup / "base" / "PG_VERSION").write_text("0")
-    with pytest.raises(BackupUnfit, match="pg_verifybackup"):
-        restoring.lay_down(backup, tmp_path / "laid", archive=None, until=None)
+    sealed = backup / "database.sealed"
+    raw = sealed.read_bytes()
+    sealed.write_bytes(raw[: len(raw) // 2])
+    said = backup / "manifest.json"
+    said.write_text(said.read_text().replace(hashlib.sha256(raw).hexdigest(), manifest.sha256(sealed)))
+    with pytest.raises(BackupUnfit, match="not the copy"):
+        restoring.lay_down(backup, tmp_path / "laid", sealed_to.opener(), archive=None, until=None)
+    assert not (tmp_path / "laid").exists()
