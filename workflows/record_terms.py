@@ -4,10 +4,11 @@ from enum import StrEnum
 
 
 class Door(StrEnum):
-    """Through which door somebody came: a system at the API, a person at the console."""
+    """Through which door somebody came: a system at the API, a person at the console or on the hub's own machine."""
 
     API = "api"
     CONSOLE = "console"
+    MACHINE = "machine"
 
 
 class View(StrEnum):

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors
 from service.actions import standing
-from service.engine import erasing, erasures, evidence
+from service.engine import erasing, erasures
 from service.engine.erasing import Decided
 from service.engine.hub import Hub
 from service.models import ActionRequest, Erasure, table_of
@@ -27,8 +27,7 @@ async def ask(hub: Hub, principal: Principal, name: str, decision: str) -> UUID:
     principal.require(Scope.REGISTRY_WRITE)
 
     async def unit(conn: AsyncConnection) -> UUID:
-        ids = await erasing.family(conn, await evidence.find(conn, name))
-        log = await erasing.lock(conn, ids)
+        ids, log = await erasing.matter(conn, name)
         await standing.check(conn, principal)
         await _must_be_possible(conn, ids)
         if await _asked(conn, ids[0]) is not None:
@@ -55,8 +54,7 @@ async def confirm(hub: Hub, principal: Principal, name: str) -> int:
     principal.require(Scope.REGISTRY_WRITE)
 
     async def unit(conn: AsyncConnection) -> int:
-        ids = await erasing.family(conn, await evidence.find(conn, name))
-        log = await erasing.lock(conn, ids)
+        ids, log = await erasing.matter(conn, name)
         await standing.check(conn, principal)
         asked = await _asked(conn, ids[0])
         if asked is None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, clock, errors
 from service.actions import standing
 from service.audit import Log
-from service.engine import erasing, evidence
+from service.engine import erasing
 from service.engine.hub import Hub
 from service.models import ActionRequest, LegalHold, table_of
 from service.security.principals import Principal
@@ -29,8 +29,7 @@ async def place(hub: Hub, principal: Principal, name: str, reason: HoldReason) -
     principal.require(Scope.REGISTRY_WRITE)
 
     async def unit(conn: AsyncConnection) -> UUID:
-        ids = await erasing.family(conn, await evidence.find(conn, name))
-        log = await erasing.lock(conn, ids)
+        ids, log = await erasing.matter(conn, name)
         await standing.check(conn, principal)
         if await erasing.is_erased(conn, ids):
             raise Erased
@@ -52,8 +51,7 @@ async def release(hub: Hub, principal: Principal, name: str) -> UUID:
     principal.require(Scope.REGISTRY_WRITE)
 
     async def unit(conn: AsyncConnection) -> UUID:
-        ids = await erasing.family(conn, await evidence.find(conn, name))
-        log = await erasing.lock(conn, ids)
+        ids, log = await erasing.matter(conn, name)
         await standing.check(conn, principal)
         row = await _held(conn, ids[0])
         if row is None:

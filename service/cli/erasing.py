@@ -8,7 +8,7 @@ import typer
 from pydantic import TypeAdapter
 
 from service import db
-from service.actions import erase_request
+from service.actions import erase_request, note_reading
 from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine import erasing, erasures
@@ -16,7 +16,7 @@ from service.engine.hub import Hub
 from service.queries import erasures as matches
 from service.schemas import targets
 from service.schemas.common import Shape
-from workflows.terms import TargetKind
+from workflows.terms import Door, TargetKind
 
 app = typer.Typer(help="Erasure: a request's key is destroyed, its facts stay.", no_args_is_help=True)
 
@@ -31,7 +31,10 @@ _SHAPES: tuple[type[Shape], ...] = tuple(
 def find(
     kind: Annotated[TargetKind, typer.Option(help="what the identifier is: account, phone, …")], as_json: AsJson = False
 ) -> None:
-    """List the requests about one identifier, which is asked for and stands in no history of commands."""
+    """List the requests about one identifier, which is asked for and stands in no history of commands.
+
+    Who searched is a fact, as at the other doors.
+    """
     value = _canonical(kind, context.ask("the identifier: "))
     rows = context.act(lambda hub: _matches(hub, kind, value))
     output.table(as_json, ("request", "agency", "state", "erasable"), rows)
@@ -94,4 +97,5 @@ async def _matches(hub: Hub, kind: TargetKind, value: str) -> list[dict[str, Any
             why = await erasing.obstacle(conn, await erasing.family(conn, each.request_id))
             line = {"request": each.reference, "agency": each.tenant, "state": str(each.state)}
             rows.append(line | {"erasable": why or "yes"})
+    await note_reading.searched(hub, context.person(), Door.MACHINE, str(kind), value, len(rows))
     return rows

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db
 from service.audit import Log
-from service.engine import writer
+from service.engine import evidence, writer
 from service.engine.hub import Hub
 from service.engine.overlaps import HOLDING
 from service.models import (
@@ -75,6 +75,12 @@ async def family(conn: AsyncConnection, request_id: UUID) -> list[UUID]:
     query = sa.select(_REQUESTS.c.id).where(sa.or_(_REQUESTS.c.id == root, _REQUESTS.c.original_id == root))
     others = {found for found in (await conn.execute(query)).scalars() if found != root}
     return [root, *sorted(others)]
+
+
+async def matter(conn: AsyncConnection, name: str) -> tuple[list[UUID], Log]:
+    """Find the ``family`` of the request ``name`` (its id or reference) and lock its chains. Raises ``NotFound``."""
+    ids = await family(conn, await evidence.find(conn, name))
+    return ids, await lock(conn, ids)
 
 
 async def obstacle(conn: AsyncConnection, ids: Sequence[UUID]) -> str | None:

@@ -1,6 +1,7 @@
-"""Who read what a request says of persons: for its own agency and for those who watch over the hub."""
+"""Who read what a request says of persons, and who searched for whom: for its agency, and for who watches the hub."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from service.models import ActionRequest, AuditEntry, table_of
 from service.queries import visibility
 from service.schemas.reads import ReadAnswer, ReadPage
 from service.security.principals import Principal
-from workflows.terms import Fact, View
+from workflows.terms import Door, Fact, View
 
 _REQUESTS = table_of(ActionRequest)
 _ENTRIES = table_of(AuditEntry)
@@ -53,6 +54,40 @@ async def is_open(conn: AsyncConnection, principal: Principal, request_id: UUID,
         .order_by(_ENTRIES.c.sequence.desc())
     )
     return any(json.loads(data).get("view") == view for data in (await conn.execute(query)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search: who looked, where, by what and how much there was; ``index`` is the blind index of the value."""
+
+    at: datetime
+    actor: str
+    tenant: str
+    door: Door
+    by: str
+    found: int
+    index: bytes
+    data: dict[str, Any]
+
+    def sentence(self, lang: str) -> str:
+        """Tell it."""
+        return i18n.fact_text(Fact.PERSON_SEARCHED, self.data, lang)
+
+
+async def searches(conn: AsyncConnection, tenant: str | None, limit: int) -> list[Search]:
+    """Return the latest searches of one member's systems and people, or of everybody's, newest first."""
+    query = sa.select(_ENTRIES).where(_ENTRIES.c.code == Fact.PERSON_SEARCHED)
+    if tenant is not None:
+        query = query.where(_ENTRIES.c.chain == audit.tenant_chain(tenant))
+    rows = (await conn.execute(query.order_by(_ENTRIES.c.id.desc()).limit(limit))).all()
+    found = []
+    for row in rows:
+        data = json.loads(row.data)
+        index = bytes.fromhex(data["index"])
+        found.append(
+            Search(row.at, row.actor_id, row.tenant, Door(data["door"]), data["by"], data["found"], index, data)
+        )
+    return found
 
 
 def _read(row: sa.Row[Any]) -> ReadAnswer:

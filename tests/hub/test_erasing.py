@@ -295,6 +295,24 @@ async def test_an_operator_finds_asks_and_another_one_erases(world: World, at_th
     assert export.exit_code == 1 and "request.erased" in export.stderr, "it says so, and does not break"
 
 
+async def test_who_searched_is_read_in_both_languages_and_never_for_whom(world: World, at_the_machine: Any) -> None:
+    await over(world)
+    await at_the_machine("erase", "find", "--kind", "account", input=f"{ACCOUNT}\n")
+    await at_the_machine("erase", "find", "--kind", "phone", input="+84912345678\n", who="nguoi-khac")
+    latest, first = json.loads((await at_the_machine("audit", "searches", "--json")).stdout)
+    assert (first["actor"], first["participant"], first["found"]) == ("nguoi-hoi", "hoatoc-hub", 1)
+    assert (latest["actor"], latest["found"]) == ("nguoi-khac", 0)
+    assert first["text"] == "Requests were searched by bank account, on the hub's own machine (1 found)."
+    told = (await at_the_machine("audit", "searches", "hoatoc-hub", "--lang", "vi")).stdout
+    assert "Đã tra cứu yêu cầu theo số điện thoại, tại máy chủ của trung tâm (thấy 0)." in told and ACCOUNT not in told
+    assert (await at_the_machine("audit", "searches", worlds.AGENCY)).stdout == ""
+    asked = await at_the_machine("audit", "searches", "--about", "account", "--json", input=f"{ACCOUNT}\n")
+    assert [each["actor"] for each in json.loads(asked.stdout[asked.stdout.index("[") :])] == ["nguoi-hoi"]
+    asked = await at_the_machine("audit", "searches", "--about", "account", "--json", input="999\n")
+    assert json.loads(asked.stdout[asked.stdout.index("[") :]) == []
+    assert (await at_the_machine("audit", "verify")).exit_code == 0
+
+
 async def test_an_operator_lists_every_key_and_replaces_them(world: World, at_the_machine: Any, tmp_path: Path) -> None:
     await steps.held(world)
     listed = json.loads((await at_the_machine("keys", "list", "--json")).stdout)
