@@ -13,7 +13,7 @@ from service.db import Database
 from service.engine import node
 from service.migrations import SchemaMismatch
 from service.models import CalendarDay, Endpoint, Participant, table_of
-from service.selfcheck import means
+from service.selfcheck import endpoints, means
 from service.selfcheck.check import Check, failed, grave, ok, warning
 from service.settings import Settings
 from workflows.terms import Channel
@@ -111,4 +111,4 @@ async def destinations(conn: AsyncConnection) -> list[Check]:
 
 # What each doctor looks at, and what is looked at besides for production. A new look is one more name here.
 ALWAYS: tuple[Look, ...] = (isolation, _clock, _directory, _calendar)
-FOR_PRODUCTION: tuple[Look, ...] = (destinations,)
+FOR_PRODUCTION: tuple[Look, ...] = (destinations, endpoints.look)

@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 from builders import Builder
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.routing import iter_route_contexts
 from typer.testing import CliRunner, Result
 
 from service import app as wiring
-from service import cli, db, i18n
+from service import cli, clock, db, i18n
 from service.cli import running
 from service.engine.hub import Hub
 from service.security import keyfile
 from service.security.keyring import SigningKey
-from service.selfcheck import build, database, keys, means, outbound, published, start
+from service.selfcheck import build, database, endpoints, keys, means, outbound, published, start
 from service.selfcheck.check import Check
 from service.settings import Settings
 from service.supply import lock
@@ -323,6 +325,33 @@ async def test_every_address_that_is_sent_to_is_named_and_an_unbound_one_fails(h
         ("unbound", "bank-b"),
     ]
     assert found[1].sentence("en") == "bank-a: https://bank-a.example/orders, in 203.0.113.0/24 at port 443 only"
+
+
+async def test_a_webhook_that_nobody_let_pass_and_certificates_that_end_are_named(hub: Hub, build: Builder) -> None:
+    await build.participant("bank-a")
+    far, near, over = (pem_until(clock.utc_now() + timedelta(days=days)) for days in (31, 29, -1))
+    await build.endpoint("bank-a", ca_pem=far, client_certificate=far)
+    await build.participant("bank-b")
+    await build.endpoint("bank-b", ca_pem=far + near, client_certificate=over)
+    await build.endpoint("bank-b", url="https://new.bank-b.example/x", ca_pem=far, approved=False, position=2)
+    await build.endpoint("bank-b", url="https://old.bank-b.example/x", ca_pem=over, active=False, position=3)
+    assert endpoints.look in database.FOR_PRODUCTION
+    async with hub.database.read(db.HUB) as conn:
+        found = [(each.name, each.state, each.says) for each in await endpoints.look(conn) if each.state != "ok"]
+        sentences = [each.sentence(lang) for each in await endpoints.look(conn) for lang in i18n.LANGUAGES]
+    assert sorted(found) == [
+        ("endpoint.approval", "warning", "none"),
+        ("endpoint.ca", "warning", "ends"),
+        ("endpoint.client", "failed", "ended"),
+    ]
+    assert not [sentence for sentence in sentences if "{" in sentence]
+
+
+def pem_until(end: datetime) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW - timedelta(days=400), end)
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 async def test_the_hubs_login_is_bound_by_policies_and_an_embedded_hub_says_that_it_has_none(hub: Hub) -> None:
