@@ -51,6 +51,10 @@ HUB = Reach("hub")
 NOBODY = Reach("nobody")
 
 
+class ReferencesBroken(OSError):
+    """A change of tables would leave rows that refer to what is not there; it was not made."""
+
+
 class Database:
     """Connections to one database; ``dialect`` is ``sqlite`` or ``postgresql``."""
 
@@ -106,6 +110,29 @@ class Database:
             await asyncio.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def alter(self, unit: Unit[None]) -> None:
+        """Run a change of tables in one transaction, and commit it.
+
+        SQLite changes a table by making it anew and dropping the former one, to which rows refer: there all references
+        are compared before the commit instead. Raises ``ReferencesBroken``, and nothing has changed.
+        """
+        if self.dialect != "sqlite":
+            await self.write(unit, HUB)
+            return
+        async with self._writer.connect() as conn:
+            await _outside(conn, "PRAGMA foreign_keys=OFF")
+            try:
+                # Begun here, so that alembic sees a transaction of another's and does not commit by itself.
+                await conn.begin()
+                await unit(conn)
+                broken = (await conn.exec_driver_sql("PRAGMA foreign_key_check")).all()
+                if broken:
+                    raise ReferencesBroken(f"rows of {', '.join(sorted({row[0] for row in broken}))} refer to nothing")
+                await _commit(conn)
+            finally:
+                await conn.rollback()
+                await _outside(conn, "PRAGMA foreign_keys=ON")
+
     async def wipe(self, owner_url: str) -> None:
         """Take copies of what was just overwritten out of the database's files, as far as the database can do it.
 
@@ -115,9 +142,7 @@ class Database:
         """
         if self.dialect == "sqlite":
             async with self._writer.connect() as conn:
-                raw = await conn.get_raw_connection()
-                assert raw.driver_connection is not None
-                await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                await _outside(conn, "PRAGMA wal_checkpoint(TRUNCATE)")
             return
         owner = create_async_engine(owner_url, isolation_level="AUTOCOMMIT", pool_size=1)
         try:
@@ -171,6 +196,13 @@ async def insert_rows(conn: AsyncConnection, table: sa.Table, rows: Sequence[Map
         cells = [row[column.name] for row in rows]
         values[f"p{position}"] = [bind(cell) for cell in cells] if bind else cells
     await conn.execute(sa.text(f'INSERT INTO "{table.name}" ({names}) SELECT * FROM unnest({arrays})'), values)  # noqa: S608 - names come from our own tables
+
+
+async def _outside(conn: AsyncConnection, statement: str) -> None:
+    # Of what SQLite does outside of a transaction only: the connection has not begun one yet.
+    raw = await conn.get_raw_connection()
+    assert raw.driver_connection is not None
+    await raw.driver_connection.execute(statement)
 
 
 async def _commit(conn: AsyncConnection) -> None:

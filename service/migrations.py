@@ -42,7 +42,7 @@ async def upgrade(database: Database) -> None:
     async def unit(conn: AsyncConnection) -> None:
         await conn.run_sync(lambda connection: command.upgrade(config(connection), "head"))
 
-    await database.write(unit, db.HUB)
+    await database.alter(unit)
 
 
 async def check(database: Database) -> None:
