@@ -1,7 +1,6 @@
 """The command line: plain or JSON answers, one clear line for an expected error, and never a second writer."""
 
 import json
-import logging
 import os
 import re
 import signal
@@ -9,66 +8,24 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import registry_forms as forms
-from typer.testing import CliRunner, Result
+from command_line import Run, clean
 
-from service import cli, contract
+from service import contract
 from service.engine import node
 
-Run = Callable[..., Result]
+pytest_plugins = ["command_fixtures"]
 _SERVE = "from service import cli; cli.main()"
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A data folder of one's own, and logging as it was before."""
-    monkeypatch.setenv("HOATOC_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.delenv("HOATOC_DATABASE_URL", raising=False)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-
-
-@pytest.fixture
-def run() -> Run:
-    """Run one command; an exception that is no exit is a bug and passes."""
-    runner = CliRunner()
-
-    def invoke(*arguments: str, **more: Any) -> Result:
-        return runner.invoke(cli.app, list(arguments), catch_exceptions=False, **more)
-
-    return invoke
-
-
-@pytest.fixture
-def ready(run: Run) -> Run:
-    """The same, on a database with the shipped directory."""
-    assert run("db", "upgrade").exit_code == 0
-    assert run("db", "load").exit_code == 0
-    return run
 
 
 def new_key(run: Run, folder: Path, name: str = "client") -> tuple[Path, Path]:
     private, public = folder / f"{name}.jwk", folder / f"{name}.pub.json"
     public.write_text(run("keygen", str(private)).stdout)
     return private, public
-
-
-def clean(result: Result, code: int = 1) -> str:
-    """Assert that a command failed with one line on the standard error and nothing else; return it."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from builders import make_hub, table
 from world import World
 
 from service import audit, errors
-from service.actions import change_retention, changes, hold_request
+from service.actions import change_retention, changes, erase_request, hold_request
 from service.engine import retaining
 from service.engine.hub import Hub
 from service.models import ActionRequest, Attempt, AuditEntry, Dispatch, SubjectKey
@@ -126,6 +126,21 @@ async def test_what_a_court_needs_is_kept_until_it_is_released(world: World) -> 
         await hold_request.place(world.hub, MINH, str(kept), HoldReason.COURT)
     with pytest.raises(errors.NotFound):
         await hold_request.place(world.hub, MINH, "HT-000000-NONE", HoldReason.COURT)
+
+
+async def test_nobodys_decision_erases_what_a_court_needs(world: World) -> None:
+    kept = str(await ended(world, 1, RequestState.REFUSED))
+    await erase_request.ask(world.hub, MINH, kept, "15/QD-XOA")
+    await hold_request.place(world.hub, MINH, kept, HoldReason.COURT)
+    with pytest.raises(errors.Conflict, match=r"erasure\.held"):
+        await erase_request.confirm(world.hub, HOA, kept)
+    other = str(await ended(world, 1, RequestState.REFUSED))
+    await hold_request.place(world.hub, MINH, other, HoldReason.COURT)
+    with pytest.raises(errors.Conflict, match=r"erasure\.held"):
+        await erase_request.ask(world.hub, MINH, other, "16/QD-XOA")
+    assert await erased(world) == set()
+    await hold_request.release(world.hub, MINH, kept)
+    assert await erase_request.confirm(world.hub, HOA, kept) == 1
 
 
 async def test_a_term_changes_when_a_second_administrator_says_so(world: World) -> None:
