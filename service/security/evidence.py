@@ -2,11 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from service.schemas.evidence import Bundle, EvidenceFact
+from service.schemas.evidence import (
+    Bundle,
+    EvidenceApproval,
+    EvidenceDecision,
+    EvidenceFact,
+    EvidenceReply,
+    EvidenceWithdrawal,
+)
 from service.security import evidence_checks as checks
 from service.security import evidence_orders
 from service.security.evidence_checks import Check, Findings
@@ -110,8 +118,12 @@ def _request(findings: Findings, section: Section) -> None:
         given = [each for each in request.approvals if each.kind == "approval"]
         findings.note("request.four_eyes", request.id, "" if given else "nobody approved it")
     _withdrawal(findings, section)
-    _replies(findings, section)
-    _decisions(findings, section, officer)
+    replies, decisions = section.facts_of("appeal.answered"), section.facts_of("appeal.decided")
+    _about_appeals(findings, section, "reply", Kind.REPLY, request.replies, replies)
+    both = ("outcome", "reason_code")
+    _about_appeals(
+        findings, section, "decision", Kind.DECISION, request.decisions, decisions, not_by=officer, alike=both
+    )
 
 
 def _second_officer(
@@ -124,15 +136,8 @@ def _second_officer(
         return
     findings.expect(f"{kind}.fact", request.id, facts=(len(told), len(given)), at_most_one=(len(given) <= 1, True))
     for approval, fact in zip(given, told, strict=False):
-        signed = findings.signature(
-            f"{kind}.signature",
-            approval.signature,
-            kind=Kind.APPROVAL if kind == "approval" else Kind.REVIEW,
-            payload=checks.canonical(request.body),
-            owner=("officer", approval.officer_id, request.agency),
-            about=request.id,
-            taken_at=checks.instant(fact.at),
-        )
+        meant, at = Kind.APPROVAL if kind == "approval" else Kind.REVIEW, checks.instant(fact.at)
+        signed = _officers(findings, section, kind, meant, approval, about=request.id, taken_at=at)
         said = checks.data(fact)
         same_key = first is not None and signed is not None and first.kid == signed.kid
         findings.expect(
@@ -168,15 +173,8 @@ def _withdrawal(findings: Findings, section: Section) -> None:
     )
     if withdrawn is None:
         return
-    findings.signature(
-        "withdrawal.signature",
-        withdrawn.signature,
-        kind=Kind.WITHDRAWAL,
-        payload=checks.canonical(withdrawn.body),
-        owner=("officer", withdrawn.officer_id, request.agency),
-        about=request.id,
-        taken_at=checks.instant(told[0].at) if told else None,
-    )
+    at = checks.instant(told[0].at) if told else None
+    _officers(findings, section, "withdrawal", Kind.WITHDRAWAL, withdrawn, about=request.id, taken_at=at)
     said = checks.data(told[0]).get("officer_id") if told else None
     body = checks.object_of(withdrawn.body)
     findings.expect(
@@ -186,59 +184,56 @@ def _withdrawal(findings: Findings, section: Section) -> None:
     )
 
 
-def _replies(findings: Findings, section: Section) -> None:
-    request, told = section.request, section.facts_of("appeal.answered")
-    if not request.replies and not told:
+def _about_appeals(
+    findings: Findings,
+    section: Section,
+    name: str,
+    kind: Kind,
+    given: Sequence[EvidenceReply | EvidenceDecision],
+    told: list[EvidenceFact],
+    *,
+    not_by: str | None = None,
+    alike: Sequence[str] = (),
+) -> None:
+    """Hold what officers signed about appeals against their facts, which say the same in the members ``alike``.
+
+    ``not_by`` is the officer who may not have signed any of it.
+    """
+    if not given and not told:
         return
     facts = {str(checks.data(fact).get("appeal_id")): fact for fact in told}
-    ids = sorted(reply.appeal_id for reply in request.replies)
-    findings.expect("reply.fact", request.id, appeals=(ids, sorted(facts)))
-    for reply in request.replies:
-        fact = facts.get(reply.appeal_id)
-        findings.signature(
-            "reply.signature",
-            reply.signature,
-            kind=Kind.REPLY,
-            payload=checks.canonical(reply.body),
-            owner=("officer", reply.officer_id, request.agency),
-            about=reply.appeal_id,
-            taken_at=checks.instant(fact.at) if fact else None,
-        )
-        said, body = checks.data(fact) if fact else {}, checks.object_of(reply.body)
-        findings.expect(
-            "reply.agrees",
-            reply.appeal_id,
-            officer_id=((body.get("officer_id"), said.get("officer_id")), (reply.officer_id, reply.officer_id)),
-        )
+    ids = sorted(each.appeal_id for each in given)
+    findings.expect(f"{name}.fact", section.id, appeals=(ids, sorted(facts)))
+    for each in given:
+        fact, officer = facts.get(each.appeal_id), each.officer_id
+        at = checks.instant(fact.at) if fact else None
+        _officers(findings, section, name, kind, each, about=each.appeal_id, taken_at=at)
+        said, body = checks.data(fact) if fact else {}, checks.object_of(each.body)
+        pairs: dict[str, tuple[Any, Any]] = {member: (said.get(member), body.get(member)) for member in alike}
+        pairs["officer_id"] = ((body.get("officer_id"), said.get("officer_id")), (officer, officer))
+        findings.expect(f"{name}.agrees", each.appeal_id, another_officer=(officer == not_by, False), **pairs)
 
 
-def _decisions(findings: Findings, section: Section, first_officer: str) -> None:
-    request, told = section.request, section.facts_of("appeal.decided")
-    if not request.decisions and not told:
-        return
-    facts = {str(checks.data(fact).get("appeal_id")): fact for fact in told}
-    ids = sorted(decision.appeal_id for decision in request.decisions)
-    findings.expect("decision.fact", request.id, appeals=(ids, sorted(facts)))
-    for decision in request.decisions:
-        fact = facts.get(decision.appeal_id)
-        findings.signature(
-            "decision.signature",
-            decision.signature,
-            kind=Kind.DECISION,
-            payload=checks.canonical(decision.body),
-            owner=("officer", decision.officer_id, request.agency),
-            about=decision.appeal_id,
-            taken_at=checks.instant(fact.at) if fact else None,
-        )
-        said, body = checks.data(fact) if fact else {}, checks.object_of(decision.body)
-        findings.expect(
-            "decision.agrees",
-            decision.appeal_id,
-            another_officer=(decision.officer_id != first_officer, True),
-            officer_id=((body.get("officer_id"), said.get("officer_id")), (decision.officer_id, decision.officer_id)),
-            outcome=(said.get("outcome"), body.get("outcome")),
-            reason_code=(said.get("reason_code"), body.get("reason_code")),
-        )
+def _officers(
+    findings: Findings,
+    section: Section,
+    name: str,
+    kind: Kind,
+    signed: EvidenceApproval | EvidenceWithdrawal | EvidenceReply | EvidenceDecision,
+    *,
+    about: str,
+    taken_at: datetime | None,
+) -> Unverified | None:
+    """Check what an officer of the request's agency signed: an approval is over the request, the rest over its own."""
+    return findings.signature(
+        f"{name}.signature",
+        signed.signature,
+        kind=kind,
+        payload=checks.canonical(section.request.body if isinstance(signed, EvidenceApproval) else signed.body),
+        owner=("officer", signed.officer_id, section.request.agency),
+        about=about,
+        taken_at=taken_at,
+    )
 
 
 def _registry(findings: Findings) -> None:

@@ -1,23 +1,17 @@
 """Mutual TLS and the authorities of each endpoint, against real TLS servers: who is let in, and who is believed."""
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from wire_servers import Authority, Heard, endpoint, says, serving
+from wire_servers import NAME, Authority, Heard, endpoint, says, serving
 
 from adapters.base import DeliveryFailed, Endpoint
 from adapters.transport import Transport
 
-NAME = "bank.example"
 PAST = datetime(2021, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2119, 1, 1, tzinfo=UTC)
-
-
-async def to_loopback(name: str, port: int) -> Sequence[str]:
-    return ["127.0.0.1"]
 
 
 @pytest.fixture
@@ -30,13 +24,6 @@ def servers(tmp_path: Path) -> Authority:
 def clients(tmp_path: Path) -> Authority:
     """The authority of those whom the bank lets in."""
     return Authority(tmp_path, "clients of the bank")
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[Transport]:
-    made = Transport(allow_loopback=True, resolve=to_loopback)
-    yield made
-    await made.aclose()
 
 
 async def ending(transport: Transport, to: Endpoint) -> str:

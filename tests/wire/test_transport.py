@@ -6,36 +6,23 @@ import gzip
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 import wire_servers
-from wire_servers import Authority, endpoint, says, serving
+from wire_servers import NAME, Authority, endpoint, says, serving, to_loopback
 
 from adapters import transport as transports
 from adapters.base import DeliveryFailed, Endpoint, Receipt
 from adapters.transport import Transport
 
-NAME = "bank.example"
-
-
-async def to_loopback(name: str, port: int) -> Sequence[str]:
-    return ["127.0.0.1"]
-
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "test authority")
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[Transport]:
-    made = Transport(allow_loopback=True, resolve=to_loopback)
-    yield made
-    await made.aclose()
 
 
 async def post(transport: Transport, to: Endpoint, content: bytes = b"{}") -> Receipt:
@@ -358,18 +345,6 @@ async def test_a_malformed_url_is_refused(url: str, transport: Transport) -> Non
 async def test_an_unreadable_authority_is_named_as_such(transport: Transport) -> None:
     failed = await failure(transport, endpoint(f"https://{NAME}/", ca_pem="nothing"))
     assert (failed.code, failed.retryable) == ("tls.configuration", True)
-
-
-async def test_a_client_certificate_is_shown_where_there_is_one(
-    authority: Authority, transport: Transport, tmp_path: Path
-) -> None:
-    clients = Authority(tmp_path, "client authority")
-    async with serving(says("200 OK"), authority.issue(NAME), client_ca=clients.pem) as heard:
-        url = f"https://{NAME}:{heard.port}/"
-        shown = await post(transport, endpoint(url, ca_pem=authority.pem, client_cert=clients.issue("hub.example")))
-        await failure(transport, endpoint(url, ca_pem=authority.pem))
-    assert shown.status == 200
-    assert len(heard.bodies) == 1
 
 
 async def test_a_missing_client_certificate_is_told_apart_where_the_server_says_so(

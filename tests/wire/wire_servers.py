@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,15 @@ from workflows.terms import Channel
 
 _FROM, _TO = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)
 
+# The one participant that these tests speak to.
+NAME = "bank.example"
+
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+async def to_loopback(name: str, port: int) -> Sequence[str]:
+    """Resolve every name to this machine."""
+    return ["127.0.0.1"]
 
 
 class Authority:
