@@ -53,6 +53,7 @@ class Fact(StrEnum):
     TASK_OPENED = "task.opened"
     TASK_RESOLVED = "task.resolved"
     REQUEST_ERASED = "request.erased"
+    OFFICER_ERASED = "officer.erased"
     KEY_ROTATED = "key.rotated"
     EVIDENCE_EXPORTED = "evidence.exported"
     PERSON_OPENED = "person.opened"

@@ -30,6 +30,7 @@ class RecordKind(StrEnum):
     REFUSED_REQUEST = "refused_request"
     ENDED_MEASURE = "ended_measure"
     DELIVERY_BODY = "delivery_body"
+    OFFICER_NAME = "officer_name"
 
 
 class Fate(StrEnum):

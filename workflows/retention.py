@@ -65,6 +65,8 @@ RULES = {
         Rule(RecordKind.REFUSED_REQUEST, Term(days=90), Fate.ERASE, "assumed; Law 91/2025/QH15: no longer than needed"),
         Rule(RecordKind.ENDED_MEASURE, Term(months=24), Fate.ERASE, "assumed; Law 91/2025/QH15: no longer than needed"),
         Rule(RecordKind.DELIVERY_BODY, Term(days=90), Fate.HASH_ONLY, "assumed; a digest proves what was sent"),
+        # From when he left; nothing goes before the last matter that he signed.
+        Rule(RecordKind.OFFICER_NAME, Term(months=24), Fate.ERASE, "assumed; Law 91/2025/QH15: no longer than needed"),
     )
 }
 

@@ -32,6 +32,9 @@ async def switch(change: Change, body: Suspension, *, active: bool) -> bool:
         changed = await _switch_participant(change, body.id, active=active)
     else:
         changed = await _switch_row(change, _TABLES[body.kind], _key(body), active=active)
+        if body.kind is SuspendedKind.OFFICER and changed:
+            left = sa.update(_TABLES[body.kind]).where(_TABLES[body.kind].c.id == body.id)
+            await change.conn.execute(left.values(left_at=None if active else change.at))
         if body.kind is SuspendedKind.OFFICER and not active:
             await _send_home(change, body.id)
     if changed:

@@ -73,7 +73,7 @@ def release(request: Request, as_json: AsJson = False) -> None:
 def run(as_json: AsJson = False) -> None:
     """Erase and reduce what is over now, as the worker does each hour."""
     done = context.act(retaining.retain, writes=True)
-    output.answer(as_json, {"erased": done.erased, "reduced": done.reduced})
+    output.answer(as_json, {"erased": done.erased, "reduced": done.reduced, "names": done.names})
 
 
 async def _rows(hub: Hub) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, log
 from service.audit import Log
-from service.engine import erasing, erasures
+from service.engine import erasing, erasures, names
 from service.engine.erasing import Decided
 from service.engine.hub import OPERATOR, Hub
 from service.models import ActionRequest, Attempt, Dispatch, LegalHold, SubjectKey, table_of
@@ -40,10 +40,11 @@ _STATES: Mapping[RecordKind, tuple[RequestState, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """What one run did: requests erased (lifts and extensions with them), delivery bodies reduced to digests."""
+    """What one run did: requests erased (with what lifts them), bodies reduced to digests, officers' names erased."""
 
     erased: int
     reduced: int
+    names: int
 
 
 async def retain(hub: Hub) -> Retained:
@@ -64,12 +65,14 @@ async def retain(hub: Hub) -> Retained:
         reduced += done
         if done < BATCH:
             break
-    if erased:
+    forgotten = await names.erase(hub, terms[RecordKind.OFFICER_NAME])
+    if erased or forgotten:
         await hub.database.wipe(hub.settings.owner_url)
+    if erased:
         await erasures.keep(hub)
-    if erased or reduced:
-        _log.info("retention.ran", erased=erased, reduced=reduced, node=hub.settings.node)
-    return Retained(erased, reduced)
+    if erased or reduced or forgotten:
+        _log.info("retention.ran", erased=erased, reduced=reduced, names=forgotten, node=hub.settings.node)
+    return Retained(erased, reduced, forgotten)
 
 
 async def in_force(hub: Hub) -> dict[RecordKind, Term]:

@@ -21,4 +21,6 @@ class Officer(SQLModel, table=True):
     active: bool = True
     # The appointment ends by itself; none: until somebody ends it.
     appointed_until: datetime | None = None
+    # When he was suspended: his name is kept for a term from then on.
+    left_at: datetime | None = None
     created_at: datetime

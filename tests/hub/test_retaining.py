@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import opening
 import pytest
+import registry_forms as forms
 import sqlalchemy as sa
 import steps
 import world as worlds
@@ -17,10 +19,20 @@ from builders import make_hub, table
 from world import World
 
 from service import audit, errors
-from service.actions import change_retention, changes, erase_request, hold_request
+from service.actions import (
+    change_retention,
+    changes,
+    enroll_officer,
+    erase_request,
+    hold_request,
+    renew_officer,
+    resume,
+    suspend,
+)
 from service.engine import retaining
 from service.engine.hub import Hub
-from service.models import ActionRequest, Attempt, AuditEntry, Dispatch, SubjectKey
+from service.models import ActionRequest, Attempt, AuditEntry, Dispatch, Officer, SubjectKey
+from service.schemas.registry import SuspendedKind, Suspension
 from service.vault import Erased
 from workflows import retention
 from workflows.record_terms import HoldReason, RecordKind
@@ -202,6 +214,52 @@ async def test_delivered_contents_become_digests_and_orders_stay_what_was_signed
     [fact] = [fact for fact in await world.rows(AuditEntry) if fact["code"] == "records.reduced"]
     assert f'"count":{len(await world.rows(Dispatch))}' in fact["data"]
     assert (await retaining.retain(world.hub)).reduced == 0
+
+
+async def test_an_officers_name_goes_after_his_term_and_never_before_what_he_signed(
+    world: World, fast_forward: FastForward
+) -> None:
+    signed = (await world.submit(worlds.freeze())).id
+    await end(world, signed, 0, RequestState.REFUSED)
+    [request] = await world.rows(ActionRequest, id=signed)
+    signer, gone, back, on_duty, ending = request["officer_id"], "gone", "back", "on-duty", "ending"
+    for number, officer in enumerate((gone, back, on_duty, ending)):
+        body = forms.officer(officer, f"SH-9{number}")
+        await enroll_officer.enroll(world.hub, forms.ADMIN, worlds.AGENCY, body)
+    until = await steps.now(world) + timedelta(days=30)
+    await renew_officer.renew(world.hub, forms.ADMIN, worlds.AGENCY, ending, until)
+    for officer in (signer, gone, back):
+        leaving = Suspension(kind=SuspendedKind.OFFICER, id=officer)
+        await suspend.suspend(world.hub, forms.ADMIN, worlds.AGENCY, leaving)
+    again = Suspension(kind=SuspendedKind.OFFICER, id=back)
+    await resume.resume(world.hub, forms.ADMIN, worlds.AGENCY, again)
+    keep = retention.RULES[RecordKind.OFFICER_NAME].keep
+    left_at = (await world.rows(Officer, id=gone))[0]["left_at"]
+    await fast_forward(seconds=(keep.after(left_at) - await steps.now(world)).total_seconds() - 60)
+    # The request, whose term is shorter, has gone meanwhile; it had kept the name of whoever signed it.
+    held = (await hold_request.place(world.hub, MINH, str(signed), HoldReason.COURT), await retaining.retain(world.hub))
+    assert held[1].names == 0
+    await fast_forward(seconds=120)
+    assert (await retaining.retain(world.hub)).names == 1 and await nameless(world) == {gone}
+    await hold_request.release(world.hub, MINH, str(signed))
+    assert (await retaining.retain(world.hub)).names == 1 and await nameless(world) == {gone, signer}
+    await fast_forward(days=31)
+    assert (await retaining.retain(world.hub)).names == 1 and await nameless(world) == {gone, signer, ending}
+    assert (await retaining.retain(world.hub)).names == 0
+    facts = [fact for fact in await world.rows(AuditEntry) if fact["code"] == "officer.erased"]
+    assert [json.loads(fact["data"])["officer_id"] for fact in facts] == [gone, signer, ending]
+    assert await steps.findings(world) == []
+
+
+async def nameless(world: World) -> set[str]:
+    """The officers whose names nobody can open any more."""
+    found = set()
+    for row in await world.rows(Officer):
+        try:
+            assert await opening.opened(world.hub, "officers", row["id"], row["tenant"], row["name_sealed"])
+        except Erased:
+            found.add(row["id"])
+    return found
 
 
 async def test_two_nodes_erase_each_request_once(world: World, database_url: str | None, tmp_path: Any) -> None:

@@ -52,4 +52,5 @@ def test_the_shipped_table_is_the_promised_one() -> None:
         RecordKind.REFUSED_REQUEST: ("P90D", Fate.ERASE),
         RecordKind.ENDED_MEASURE: ("P24M", Fate.ERASE),
         RecordKind.DELIVERY_BODY: ("P90D", Fate.HASH_ONLY),
+        RecordKind.OFFICER_NAME: ("P24M", Fate.ERASE),
     }
