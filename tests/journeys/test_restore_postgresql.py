@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +29,9 @@ MINH = changes.local_administrator("minh")
 
 
 @pytest.fixture
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder into which the server's own user may write."""
-    folder = Path("/tmp") / f"hoatoc-archive-{tmp_path_factory.mktemp('archive').name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def archive() -> Iterator[Path]:
+    """A folder into which the server's own user may write; two runs on one machine have one each."""
+    folder = Path(tempfile.mkdtemp(prefix="hoatoc-archive-"))
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
