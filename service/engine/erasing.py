@@ -201,6 +201,7 @@ async def _overwrite(conn: AsyncConnection, request_id: UUID, stub: bytes) -> No
 async def _unlink(conn: AsyncConnection, row: sa.Row[Any, Any, Any, Any]) -> None:
     """Clear what is no text and yet answers a guess: blind indexes, digests of bodies, and signatures over them."""
     orders = sa.select(_ORDERS.c.id).where(_ORDERS.c.request_id == row.id)
+    dispatches = sa.select(_DISPATCHES.c.id).where(_DISPATCHES.c.request_id == row.id)
     cleared: Sequence[tuple[sa.Table, sa.ColumnElement[bool], Mapping[str, Any]]] = (
         (_TARGETS, _TARGETS.c.request_id == row.id, {"value_index": b"", "sha256": None, "perceptual_hash": None}),
         (_ORDERS, _ORDERS.c.request_id == row.id, {"subject_index": b""}),
@@ -212,6 +213,9 @@ async def _unlink(conn: AsyncConnection, row: sa.Row[Any, Any, Any, Any]) -> Non
         (_APPROVALS, _APPROVALS.c.request_id == row.id, {"body_sha256": "", "signature": None}),
         (_ACKNOWLEDGEMENTS, _ACKNOWLEDGEMENTS.c.order_id.in_(orders), {"body_sha256": "", "signature": None}),
         (_APPEALS, _APPEALS.c.request_id == row.id, {"answer_signature": None, "signature": None}),
+        # What retention left of a delivered body and of an answer to it.
+        (_DISPATCHES, _DISPATCHES.c.request_id == row.id, {"message_sha256": None}),
+        (_ATTEMPTS, _ATTEMPTS.c.dispatch_id.in_(dispatches), {"answer_head_sha256": None}),
     )
     for table, concerned, values in cleared:
         await conn.execute(sa.update(table).where(concerned).values(**values))

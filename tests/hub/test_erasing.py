@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import appeal_steps
+import opening
 import pytest
 import sqlalchemy as sa
 import steps
@@ -22,13 +24,14 @@ from world import World
 
 from service import audit, cli, errors
 from service.actions import changes, erase_request
-from service.engine import erasing, erasures, evidence
+from service.engine import erasing, erasures, evidence, retaining
 from service.engine.erasing import Decided
 from service.engine.hub import Hub
 from service.models import (
     Acknowledgement,
     ActionRequest,
     Approval,
+    Attempt,
     Dispatch,
     Erasure,
     IdempotencyKey,
@@ -43,7 +46,7 @@ from service.queries import inbox, requests
 from service.schemas.common import ERASED
 from service.security.principals import ScopeMissing
 from service.vault import Erased
-from workflows.terms import DispatchState, OrderState, TargetKind
+from workflows.terms import DispatchKind, DispatchState, OrderState, TargetKind
 
 pytest_plugins = ["api_fixtures"]
 
@@ -172,6 +175,40 @@ async def test_no_index_digest_or_signature_answers_a_guess(world: World) -> Non
     assert await world.rows(IdempotencyKey) == []
     [key] = await world.rows(SubjectKey, id=request_id)
     assert (key["wrapped"], key["tenant_key_id"]) == (None, None) and key["destroyed_at"] is not None
+
+
+async def test_digests_that_retention_left_go_with_the_request(world: World, fast_forward: Any) -> None:
+    order = await over(world)
+    dispatches, attempts = table(Dispatch), table(Attempt)
+    [carried] = await world.rows(Dispatch, order_id=order["id"], kind=DispatchKind.ORDER)
+    head = await opening.sealed_for(world.hub, order["request_id"], "attempts", carried["id"], worlds.AGENCY, ACCOUNT)
+    attempt = {
+        "tenant": worlds.AGENCY,
+        "dispatch_id": carried["id"],
+        "attempt": 1,
+        "node": "node-a",
+        "lease_id": carried["id"],
+        "started_at": await steps.now(world),
+        "latency_ms": 1,
+        "answer_head_sealed": head,
+    }
+
+    async def unit(conn: Any) -> None:
+        await conn.execute(sa.insert(attempts).values(**attempt))
+        await conn.execute(sa.update(dispatches).values(settled_at=sa.func.hub_now()))
+
+    await world.hub.writer.run(unit)
+    await fast_forward(days=91)
+    assert (await retaining.retain(world.hub)).reduced
+
+    async def left() -> list[str]:
+        told = [row["message_sha256"] for row in await world.rows(Dispatch)]
+        answered = [row["answer_head_sha256"] for row in await world.rows(Attempt)]
+        return [digest for digest in (*told, *answered) if digest is not None]
+
+    assert hashlib.sha256(ACCOUNT.encode()).hexdigest() in await left()
+    await erase(world, order["request_id"])
+    assert await left() == []
 
 
 async def test_an_appeal_against_an_erased_request_shows_that_it_is(world: World) -> None:
