@@ -74,11 +74,15 @@ async def ledger(hub: Hub) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: entry.erased_at)
 
 
-async def keep(hub: Hub) -> Path:
-    """Write the ledger beside the database, whole, and return the file; to be copied to wherever restores are made."""
+async def keep(hub: Hub, more: Iterable[Entry] = ()) -> Path:
+    """Write the ledger beside the database, whole, and return the file; to be copied to wherever restores are made.
+
+    ``more`` are entries that only another copy of it knows: they stay known here until they are carried out.
+    """
     path = _path(hub)
     made = path.with_name(f".{FILE}.{os.getpid()}")
-    text = "".join(f"{entry.line()}\n" for entry in await ledger(hub))
+    known = {entry.request_id: entry for entry in (*more, *await ledger(hub))}
+    text = "".join(f"{entry.line()}\n" for entry in sorted(known.values(), key=lambda entry: entry.erased_at))
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -94,6 +98,9 @@ async def reapply(hub: Hub, entries: Iterable[Entry]) -> Reapplied:
     A request that the backup shows as not ended, or with something to send, is ``left``: it is settled by hand first
     and the ledger run once more. Wipes the database's files at the end.
     """
+    entries = tuple(entries)
+    # First of all: what cannot be erased yet must not be forgotten, or a release would not ask about it.
+    await keep(hub, entries)
     done: dict[str, list[UUID]] = {"erased": [], "already": [], "unknown": [], "left": []}
     for entry in entries:
         done[await _again(hub, entry)].append(entry.request_id)

@@ -342,6 +342,28 @@ async def test_what_was_erased_after_the_backup_is_erased_again(site: World, tmp
     await app.close_hub(hub)
 
 
+async def test_an_erasure_that_only_another_copy_of_the_ledger_knows_holds_the_release_until_it_is_done(
+    site: World, tmp_path: Path
+) -> None:
+    filed = await site.submit(worlds.freeze())
+    folder, target = tmp_path / "backup", elsewhere(tmp_path)
+    await backed_up(site, folder)
+    at = clock.utc_now()
+    entry = erasures.Entry(filed.id, worlds.AGENCY, "15/QD-XOA", "minh", at, "hoa", at)
+    # In the backup the request is still under way.
+    assert (await restoring.restore(target, folder, MINH, [entry], sealed_to.opener())).erasures.left == (filed.id,)
+    hub = widened(await app.open_hub(target))
+    with pytest.raises(errors.Conflict, match=r"restore\.erasures_left"):
+        await restoring.release(hub, MINH)
+    moved = sa.update(table(ActionRequest)).values(state=RequestState.REFUSED, closed_at=at)
+    await hub.database.write(lambda conn: conn.execute(moved))
+    await restoring.release(hub, MINH)
+    [row] = await World(hub).rows(ActionRequest, id=filed.id)
+    with pytest.raises(Erased):
+        await opening.opened(hub, "requests", filed.id, row["tenant"], row["body_sealed"])
+    await app.close_hub(hub)
+
+
 def test_keys_are_sealed_to_two_recipients_and_either_of_them_opens_all(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
