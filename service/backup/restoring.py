@@ -114,13 +114,13 @@ async def _to_this_build(path: Path, found: Manifest, principal: Principal) -> N
 async def mark(conn: AsyncConnection, found: Manifest, principal: Principal) -> None:
     """Write that this database was restored; raise ``BackupUnfit`` where that was done already."""
     configured = await restorations.configured(conn)
-    if conn.dialect.name == "postgresql" and configured != found.digest:
+    if conn.dialect.name == "postgresql" and (configured is None or configured.manifest != found.digest):
         raise BackupUnfit("this server was not laid down from this backup: hoatoc restore FOLDER --into DIRECTORY")
     if await restorations.waiting(conn) is not None:
         raise BackupUnfit("the restore waits for its release already: hoatoc restore --release")
     log = await Log.open(conn, await db.now(conn), [_CHAIN])
     row = {
-        "id": clock.new_id(),
+        "id": configured.id if configured else clock.new_id(),
         "backup_at": found.made_at,
         "manifest_sha256": found.digest,
         "restored_by": principal.client_id,
@@ -192,7 +192,8 @@ def lay_down(
         archived.extractall(into, filter="data")
     into.chmod(0o700)
     making.program("pg_verifybackup", str(into))
-    said = {restorations.SETTING: found.digest, "recovery_target_timeline": "latest"}
+    laid_down = restorations.LaidDown(found.digest, clock.new_id())
+    said = {restorations.SETTING: laid_down.written(), "recovery_target_timeline": "latest"}
     if archive is not None:
         said["restore_command"] = f'cp "{archive}/%f" "%p"'
         (into / "recovery.signal").touch(mode=0o600)

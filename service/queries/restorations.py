@@ -1,5 +1,8 @@
 """Whether this database came out of a backup and waits for a person before anything is sent or fired."""
 
+from dataclasses import dataclass
+from uuid import UUID
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,19 +18,35 @@ async def is_quarantined(conn: AsyncConnection) -> bool:
     waiting = sa.select(sa.literal(1)).where(_RESTORATIONS.c.released_at.is_(None)).limit(1)
     if (await conn.execute(waiting)).first() is not None:
         return True
-    manifest = await configured(conn)
-    if not manifest:
+    laid_down = await configured(conn)
+    if laid_down is None:
         return False
-    released = sa.select(sa.literal(1)).where(_RESTORATIONS.c.manifest_sha256 == manifest)
-    return (await conn.execute(released.limit(1))).first() is None
+    # By its own id: the archived log may hold the release of an earlier restore of the very same backup.
+    marked = sa.select(sa.literal(1)).where(_RESTORATIONS.c.id == laid_down.id)
+    return (await conn.execute(marked.limit(1))).first() is None
 
 
-async def configured(conn: AsyncConnection) -> str:
-    """Return the digest of the manifest that a restored PostgreSQL was laid down with; nothing for any other."""
+@dataclass(frozen=True, slots=True)
+class LaidDown:
+    """What a restored PostgreSQL says of itself: the manifest's digest, and the id of this one restoration."""
+
+    manifest: str
+    id: UUID
+
+    def written(self) -> str:
+        """Return the setting's text."""
+        return f"{self.manifest}:{self.id}"
+
+
+async def configured(conn: AsyncConnection) -> LaidDown | None:
+    """Return what a restored PostgreSQL was laid down with; None for any other database."""
     if conn.dialect.name != "postgresql":
-        return ""
+        return None
     found: str | None = (await conn.execute(sa.func.current_setting(SETTING, True).select())).scalar_one()
-    return found or ""
+    if not found:
+        return None
+    manifest, _, restoration = found.partition(":")
+    return LaidDown(manifest, UUID(restoration))
 
 
 async def waiting(conn: AsyncConnection) -> sa.Row[tuple[object, ...]] | None:

@@ -347,7 +347,7 @@ async def test_an_erasure_that_only_another_copy_of_the_ledger_knows_holds_the_r
 ) -> None:
     filed = await site.submit(worlds.freeze())
     folder, target = tmp_path / "backup", elsewhere(tmp_path)
-    await backed_up(site, folder)
+    await made_of(site, folder)
     at = clock.utc_now()
     entry = erasures.Entry(filed.id, worlds.AGENCY, "15/QD-XOA", "minh", at, "hoa", at)
     # In the backup the request is still under way.

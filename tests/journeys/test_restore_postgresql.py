@@ -22,7 +22,8 @@ from service.backup.manifest import BackupUnfit
 from service.db import Database
 from service.engine.hub import Hub
 from service.engine.node import Node
-from service.models import ActionRequest
+from service.models import ActionRequest, Restoration
+from service.queries import restorations
 from service.settings import Settings
 
 MINH = changes.local_administrator("minh")
@@ -112,6 +113,37 @@ async def test_a_base_backup_and_the_archive_bring_back_an_instant_and_wait(tmp_
         assert node.may_work() and "hub.restored" not in node.faults()
         await node.stop()
         await app.close_hub(hub)
+
+
+async def test_a_second_restore_of_the_same_backup_waits_although_the_log_holds_the_release_of_the_first(
+    tmp_path: Path, archive: Path
+) -> None:
+    more = {"archive_mode": "on", "archive_command": f"cp %p {archive}/%f", "wal_level": "replica"}
+    backup = tmp_path / "backup"
+    with postgres.running(fsync=False, more=more) as url:
+        await create(url)
+        chosen = settings(tmp_path / "hub", url)
+        hub = await opened(chosen)
+        await making.make(chosen, backup, chosen.owner_url)
+        await archived(hub, archive)
+        await app.close_hub(hub)
+    for time, waits_for in enumerate(("the first", "the second")):
+        laid = tmp_path / f"laid-{time}"
+        restoring.lay_down(backup, laid, archive=archive, until=None)
+        with postgres.running(fsync=False, more=more, laid_down=laid) as url:
+            chosen = settings(tmp_path / "hub", url)
+            await promoted(chosen)
+            hub = widened(await app.open_hub(chosen))
+            released = [row["released_at"] for row in await World(hub).rows(Restoration)]
+            assert len(released) == time and None not in released, "the archive brought the release of before"
+            async with hub.database.read() as conn:
+                assert await restorations.is_quarantined(conn), waits_for
+            await restoring.restore(chosen, backup, MINH, [])
+            await restoring.release(hub, MINH)
+            async with hub.database.read() as conn:
+                assert not await restorations.is_quarantined(conn)
+            await archived(hub, archive)
+            await app.close_hub(hub)
 
 
 async def promoted(chosen: Settings) -> None:
