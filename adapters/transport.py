@@ -210,7 +210,8 @@ def _retry_after(value: str) -> float | None:
         return float(value)
     try:
         instant = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
+        # Numbers beyond any calendar are no ValueError.
         return None
     # "-0000" gives a naive value; HTTP dates are GMT.
     return max(0.0, instant.replace(tzinfo=instant.tzinfo or UTC).timestamp() - time.time())

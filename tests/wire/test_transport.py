@@ -197,7 +197,17 @@ async def test_a_compressed_answer_is_refused_unread(authority: Authority, trans
     assert (failed.code, failed.status, failed.body_head) == ("answer.encoded", 200, b"")
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None), ("-5", None), ("1e9", None)])
+NO_DATES = (
+    "Wed, 21 Oct 2026 07:28:00 +99999999999999999999",
+    "Wed, 21 Oct 99999999999999999999 07:28:00 GMT",
+    "Wed, 21 Oct 2026 99999999999:28:00 GMT",
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("soon", None), ("-5", None), ("1e9", None), *((date, None) for date in NO_DATES)],
+)
 async def test_retry_after_is_handed_on_in_seconds(
     value: str, seconds: float | None, authority: Authority, transport: Transport
 ) -> None:
