@@ -3,7 +3,9 @@
 import asyncio
 import ipaddress
 import socket
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,6 +25,11 @@ _COMPATIBLE = tuple(ipaddress.IPv6Network("::/96").address_exclude(ipaddress.IPv
 _FORBIDDEN: tuple[Network, ...] = (*map(ipaddress.ip_network, _NEVER), *_COMPATIBLE)
 # The interface part of ISATAP addresses (RFC 5214, 6.1), which end in an IPv4 address under any prefix.
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
+# On threads of their own, a name at most one of them: a participant whose name server never answers holds that one, and
+# not the few that the loop shares among all participants and the connections to the database.
+_RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="names")
+_asked: dict[tuple[str, int], Future[Sequence[str]]] = {}
+_asking = threading.Lock()
 # One organisation's site at most: a range is there to name a participant's machines, not half a country's.
 WIDEST = {4: 16, 6: 48}
 
@@ -103,8 +110,24 @@ def is_own(address: Address) -> bool:
 
 
 async def system_resolve(name: str, port: int) -> Sequence[str]:
-    """Return the addresses that the system knows for a name, in its order; raises ``OSError`` if there are none."""
-    found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    """Return the addresses that the system knows for a name, in its order; raises ``OSError`` if there are none.
+
+    Calls that ask for the same name at the same time share one look-up, which a caller that gives up does not end.
+    """
+    with _asking:
+        asked = _asked.get((name, port))
+        if asked is None:
+            asked = _asked[name, port] = _RESOLVERS.submit(_ask_system, name, port)
+    # Nobody's cancellation reaches the look-up: others wait for it.
+    return await asyncio.shield(asyncio.wrap_future(asked))
+
+
+def _ask_system(name: str, port: int) -> Sequence[str]:
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    finally:
+        with _asking:
+            del _asked[name, port]
     return [str(entry[4][0]) for entry in found]
 
 

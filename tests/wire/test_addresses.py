@@ -1,6 +1,12 @@
 """Which networks may be registered, and which of a name's addresses is used."""
 
+import asyncio
+import contextlib
 import ipaddress
+import socket
+import threading
+from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -88,3 +94,35 @@ def test_an_address_is_used_only_inside_the_registered_network(
     assert found is None or (found == candidate and candidate in network)
     if found is not None:
         assert not (found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified)
+
+
+async def test_a_name_server_that_never_answers_holds_up_nobody_elses_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on, asked = threading.Event(), threading.Event(), Counter[str]()
+
+    def look_up(name: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        asked[name] += 1
+        if name == "silent.example":
+            begun.set()
+            go_on.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", port))]
+
+    async def gives_up() -> None:
+        # A call whose time is over leaves its look-up behind; the next attempt begins another one.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await addresses.system_resolve("silent.example", 443)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    try:
+        waiting = asyncio.create_task(addresses.system_resolve("silent.example", 443))
+        await asyncio.gather(*(gives_up() for _ in range(100)))
+        assert begun.is_set()
+        async with asyncio.timeout(10):
+            assert await addresses.system_resolve("bank.example", 443) == ["192.0.2.7"]
+            assert await asyncio.to_thread(lambda: "a thread of the loop's own")
+        assert asked == {"silent.example": 1, "bank.example": 1}
+    finally:
+        go_on.set()
+    assert await waiting == ["192.0.2.7"], "whoever gave up has not ended the look-up of others"
+    await addresses.system_resolve("silent.example", 443)
+    assert asked["silent.example"] == 2, "nothing is remembered: a name may lead elsewhere by now"
