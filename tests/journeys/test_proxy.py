@@ -207,9 +207,11 @@ async def test_a_foreign_certificate_plain_http_and_old_tls_are_refused(tmp_path
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection("localhost", proxy.tls, ssl=old)
-        for path in ("/metrics", "/healthz", "/readyz"):
+        for path in (b"/metrics", b"/healthz", b"/readyz", b"/%6detrics", b"/health%7A", b"/%72%65adyz?x=1"):
             async with proxy.client() as http:
-                assert (await http.get(path)).status_code == 404
+                # As it is written: the client's own reading of an address would undo the escapes.
+                asked = httpx.URL(proxy.address).copy_with(raw_path=path)
+                assert (await http.get(asked)).status_code == 404, path
     assert stub.heads == []
 
 
@@ -242,8 +244,11 @@ async def test_an_address_has_its_budget_and_an_organisation_another(tmp_path: P
             refused = [answer for answer in answers if answer.status_code == 429]
             assert refused and {answer.status_code for answer in answers} == {200, 429}
             assert refused[0].json()["code"] == "rate.exceeded" and refused[0].headers["retry-after"] == "1"
-        async with proxy.client(proxy.clients.issue("agency.example")) as http:
+        async with proxy.client(proxy.clients.issue("agency.example", organisation="PC02")) as http:
             assert (await http.get("/v1/requests")).status_code == 200
+        # A certificate that names no organisation counts for nothing: its address has no budget left.
+        async with proxy.client(proxy.clients.issue("nobody.example")) as http:
+            assert (await http.get("/v1/requests")).status_code == 429
     assert len(stub.heads) == 31 - len(refused)
 
 

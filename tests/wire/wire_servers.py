@@ -45,10 +45,13 @@ class Authority:
         """Return the files of the authority's own certificate and key."""
         return self._files(f"own.{self.id}", self.pem.encode(), self._key)
 
-    def issue(self, *names: str, since: datetime = _FROM, until: datetime = _TO) -> tuple[str, str]:
+    def issue(
+        self, *names: str, since: datetime = _FROM, until: datetime = _TO, organisation: str | None = None
+    ) -> tuple[str, str]:
         """Return the files of a certificate for the names (or addresses) and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        called = {NameOID.COMMON_NAME: names[0], NameOID.ORGANIZATION_NAME: organisation}
+        subject = x509.Name([x509.NameAttribute(kind, name) for kind, name in called.items() if name])
         builder = self._builder(subject, key.public_key(), since, until)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
         made = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
