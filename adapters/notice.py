@@ -43,12 +43,15 @@ class Mail:
         retryable: the relay knows that this address will not take it), ``message.malformed``, ``url.malformed``,
         ``tls``, ``connect.failed`` or ``answer.timeout``.
         """
-        letter = self._letter(message, _recipient(endpoint.url))
+        recipient = _recipient(endpoint.url)
+        letter = self._letter(message, recipient)
         began = time.monotonic()
         try:
             async with asyncio.timeout(endpoint.timeout):
                 _, answer = await aiosmtplib.send(
                     letter,
+                    # Not read back from the header, which has a syntax of its own.
+                    recipients=[recipient],
                     hostname=self.host,
                     port=self.port,
                     username=self.username,
@@ -87,6 +90,9 @@ class Mail:
         except (KeyError, TypeError, ValueError, AttributeError):
             # The e-mail package refuses line breaks in a header: that is how a header would be injected.
             raise DeliveryFailed("message.malformed", retryable=False) from None
+        # An encoded word (RFC 2047) hides another address in what looks like one, and whoever reads the header finds it.
+        if [address.addr_spec for address in letter["To"].addresses] != [recipient]:
+            raise DeliveryFailed("url.malformed")
         return letter
 
 

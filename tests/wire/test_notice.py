@@ -150,6 +150,8 @@ async def test_a_header_cannot_be_injected_and_an_unrendered_notice_is_not_sent(
     [
         *("https://bank.example/", "mailto:", "mailto:nobody", "mailto:a@b.example?bcc=c@d.example"),
         *("mailto:a@b.example,c@d.example", "mailto:a%0d%0aBcc:c@d.example", "mailto:a@b.example%20c"),
+        *("mailto:%3D%3Futf-8%3Fq%3Fa%3D40evil.example%3D2C%3F%3D@b.example", "mailto:a@b.example%09c"),
+        *("mailto:a@%3D%3Futf-8%3Fq%3Fevil.example%3F%3D", "mailto:a@b.example."),
     ],
 )
 async def test_a_notice_goes_to_exactly_one_address(url: str, relay: Relay) -> None:
