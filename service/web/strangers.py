@@ -4,16 +4,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.web import addresses
 from service.web.limits import Limits
 
 
 async def stranger(request: Request) -> None:
     """Let a caller pass whom nobody knows. Raises ``TooManyRequests``.
 
-    Behind a proxy, which counts each address itself, all of them share the proxy's one.
+    Behind a proxy that is not trusted all of them share the proxy's address.
     """
     limits: dict[str, Limits] = request.app.state.limits
-    limits["stranger"].take(request.client.host if request.client else "")
+    limits["stranger"].take(addresses.counted_as(request.client.host if request.client else ""))
 
 
 Stranger = Annotated[None, Depends(stranger)]

@@ -95,6 +95,16 @@ async def test_a_call_too_many_at_one_time_is_told_to_come_back() -> None:
         assert [(await http.get("/v1/hello")).status_code for _ in range(3)] == [200, 200, 200]
 
 
+async def test_who_tries_references_from_all_addresses_of_his_network_is_one_stranger(api: Api) -> None:
+    api.app.state.limits["stranger"] = Limits(3, 3)
+    answers = []
+    for last in range(5):
+        way = httpx.ASGITransport(api.app, client=(f"2001:db8:1:2::{last:x}", 1))
+        async with httpx.AsyncClient(transport=way, base_url="http://hub.test") as http:
+            answers.append((await http.get("/v1/appeals/KN-261124-0000000000/state")).status_code)
+    assert answers == [404, 404, 404, 429, 429]
+
+
 BAD = {"Authorization": "DPoP e30.e30.e30", "DPoP": "e30.e30.e30"}
 
 
