@@ -24,6 +24,7 @@ from world import World
 
 from service import audit, cli, errors
 from service.actions import changes, erase_request
+from service.db import Database
 from service.engine import erasing, erasures, evidence, retaining
 from service.engine.erasing import Decided
 from service.engine.hub import Hub
@@ -32,6 +33,7 @@ from service.models import (
     ActionRequest,
     Approval,
     Attempt,
+    AuditEntry,
     Dispatch,
     Erasure,
     IdempotencyKey,
@@ -348,6 +350,25 @@ async def test_who_searched_is_read_in_both_languages_and_never_for_whom(world: 
     asked = await at_the_machine("audit", "searches", "--about", "account", "--json", input="999\n")
     assert json.loads(asked.stdout[asked.stdout.index("[") :]) == []
     assert (await at_the_machine("audit", "verify")).exit_code == 0
+
+
+async def test_who_looks_up_an_identifier_at_the_machine_is_on_record_and_it_is_not(
+    world: World, at_the_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await over(world)
+    for account in (ACCOUNT, "9990001112224"):
+        await at_the_machine("erase", "find", "--kind", "account", input=f"{account}\n", who="nguoi-to-mo")
+    hit, miss = [row for row in await world.rows(AuditEntry) if row["code"] == "person.searched"]
+    assert (hit["chain"], hit["actor_id"], miss["actor_id"]) == ("tenant:hoatoc-hub", "nguoi-to-mo", "nguoi-to-mo")
+    assert [json.loads(row["data"])["found"] for row in (hit, miss)] == [1, 0]
+    assert json.loads(hit["data"])["by"] == "account" and "999000111" not in hit["data"] + miss["data"]
+
+    async def unwritten(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Database, "write", unwritten)
+    silent = await at_the_machine("erase", "find", "--kind", "account", input=f"{ACCOUNT}\n")
+    assert silent.exit_code == 1 and "reading.unrecorded" in silent.stderr and "HT-" not in silent.stdout
 
 
 async def test_an_operator_lists_every_key_and_replaces_them(world: World, at_the_machine: Any, tmp_path: Path) -> None:
