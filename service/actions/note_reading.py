@@ -52,8 +52,11 @@ async def opened(
     await _write(hub, unit)
 
 
-async def opened_roster(hub: Hub, principal: Principal, participant_id: str) -> None:
-    """Record, on its own chain, that the names on a member's duty roster were read. Raises ``Unavailable``."""
+async def opened_roster(hub: Hub, principal: Principal, door: Door | None, participant_id: str) -> None:
+    """Record, on its own chain, that the names on a member's duty roster were read. Raises ``Unavailable``.
+
+    ``door`` is None for who works on the hub's own machine.
+    """
 
     async def unit(conn: AsyncConnection) -> None:
         chain = audit.tenant_chain(participant_id)
@@ -64,7 +67,7 @@ async def opened_roster(hub: Hub, principal: Principal, participant_id: str) -> 
             Fact.PERSON_OPENED,
             principal.actor(),
             participant_id,
-            door=str(Door.API),
+            door=None if door is None else str(door),
             view=str(View.ROSTER),
             participant_id=participant_id,
         )

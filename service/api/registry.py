@@ -50,7 +50,7 @@ from service.schemas.registry import (
 )
 from service.security.scopes import Scope
 from service.web.doors import After, Caller, HubDep, PageSize
-from workflows.terms import Sector
+from workflows.terms import Door, Sector
 
 router = APIRouter(prefix="/v1", tags=["registry"])
 
@@ -90,7 +90,7 @@ async def get_participant(
     if found is None:
         raise errors.NotFound
     if isinstance(found, ParticipantDetail) and any(contact.name is not None for contact in found.contacts):
-        await note_reading.opened_roster(hub, caller, participant_id)
+        await note_reading.opened_roster(hub, caller, Door.API, participant_id)
     return found
 
 

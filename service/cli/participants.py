@@ -10,6 +10,7 @@ import typer
 from service import db, errors
 from service.actions import (
     add_contact,
+    note_reading,
     remove_contact,
     renew_officer,
     resume,
@@ -178,6 +179,8 @@ async def _one(hub: Hub, participant_id: str) -> ParticipantDetail:
         found = await participants.one(conn, hub.vault, context.person(), participant_id)
     if found is None:
         raise errors.NotFound
+    if any(contact.name is not None for contact in found.contacts):
+        await note_reading.opened_roster(hub, context.person(), None, participant_id)
     return found
 
 

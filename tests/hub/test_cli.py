@@ -1,5 +1,6 @@
 """The command line: plain or JSON answers, one clear line for an expected error, and never a second writer."""
 
+import contextlib
 import json
 import os
 import re
@@ -187,6 +188,19 @@ def test_what_writes_is_refused_while_a_hub_holds_the_embedded_database(ready: R
         # A person who must look now does not have the hub stopped for it.
         assert "/sign-in/" in ready("sign-in-link", "a").stdout
     assert ready("participant", "suspend", "sbv").exit_code == 0
+
+
+def test_whoever_reads_the_names_of_a_duty_roster_at_the_machine_is_on_record(ready: Run, tmp_path: Path) -> None:
+    contact = ("participant", "contact", "vietcombank", "--email", "truc@bank.example")
+    assert ready(*contact, input="Lê Văn Trực\n").exit_code == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "hoatoc.sqlite3")) as database:
+        read = "SELECT chain, data FROM audit_entries WHERE code = 'person.opened'"
+        assert ready("participant", "show", "acb", "--json").exit_code == 0 and database.execute(read).fetchall() == []
+        shown = json.loads(ready("participant", "show", "vietcombank", "--json").stdout)
+        assert [each["name"] for each in shown["contacts"]] == ["Lê Văn Trực"]
+        [(chain, data)] = database.execute(read).fetchall()
+    assert chain == "tenant:vietcombank"
+    assert json.loads(data) == {"participant_id": "vietcombank", "view": "roster"}
 
 
 def test_a_duty_phone_is_set_and_taken_away(ready: Run) -> None:
