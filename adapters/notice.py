@@ -90,7 +90,7 @@ class Mail:
         except (KeyError, TypeError, ValueError, AttributeError):
             # The e-mail package refuses line breaks in a header: that is how a header would be injected.
             raise DeliveryFailed("message.malformed", retryable=False) from None
-        # An encoded word (RFC 2047) hides another address in what looks like one, and whoever reads the header finds it.
+        # An encoded word (RFC 2047) hides another address in what looks like one; whoever reads the header finds it.
         if [address.addr_spec for address in letter["To"].addresses] != [recipient]:
             raise DeliveryFailed("url.malformed")
         return letter

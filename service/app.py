@@ -87,10 +87,13 @@ async def _check_role(settings: Settings, database: Database) -> None:
         _log.warning("isolation.void", code=fault.code, detail=fault.detail)
 
 
-def masters(settings: Settings) -> Masters:
-    """Return the vault's master keys of this node. Raises PermissionError for a file that others may read."""
+def masters(settings: Settings, *, begin: bool = True) -> Masters:
+    """Return the vault's master keys of this node; with ``begin``, the first one is made where there is none.
+
+    Raises PermissionError for a file that others may read.
+    """
     if settings.pkcs11_module is None or settings.pkcs11_token is None or settings.pkcs11_pin_file is None:
-        return FileMasters.at(settings.keys_dir)
+        return FileMasters.at(settings.keys_dir, begin=begin)
     # Of before the token, until a rotation replaces them.
     files = FileMasters.at(settings.keys_dir, begin=False)
     return TokenMasters(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file, files)

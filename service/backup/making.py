@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import __version__, audit, db, migrations
+from service import __version__, app, audit, db, migrations
 from service.audit import Log
 from service.backup import manifest, recipients, stream
 from service.backup.manifest import BackupUnfit, Manifest
@@ -25,6 +25,7 @@ from service.engine.hub import OPERATOR
 from service.models import AuditHead, table_of
 from service.security.principals import Principal
 from service.settings import Settings
+from service.vault import subjects
 from workflows.terms import Fact
 
 COPY = "hoatoc.sqlite3"
@@ -60,6 +61,7 @@ async def make(
         async with database.read(db.HUB) as conn:
             made_at = await db.now(conn)
             heads, entries, chains = await reading(conn)
+            master = await subjects.master_in_force(conn)
         if settings.embedded:
             copy = working / COPY
             await asyncio.to_thread(copy_sqlite, settings.data_dir.resolve() / COPY, copy)
@@ -69,8 +71,9 @@ async def make(
             copy = working / BASE
             await asyncio.to_thread(_base_backup, login or settings.url, copy)
         kind = "sqlite" if settings.embedded else "postgresql"
-        made = Manifest(made_at, kind, str(migrations.head()), __version__, {}, entries, chains, heads)
+        made = Manifest(made_at, kind, str(migrations.head()), __version__, {}, entries, chains, heads, master)
         made = replace(made, files=await asyncio.to_thread(_seal, copy, folder, made.bound, to))
+        made = manifest.sealed(made, await asyncio.to_thread(app.masters, settings, begin=False))
         # Before the manifest, without which the folder is no backup: none is made that nobody can be told of.
         await database.write(lambda conn: _note(conn, made, principal), db.HUB)
     finally:

@@ -1,6 +1,7 @@
 """The manifest of a backup: what was copied, when, at which schema, with the digest of each file and of the audit."""
 
 import hashlib
+import hmac
 import json
 import os
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from service import clock
+from service.vault import MasterMissing, Masters, SealBroken
 
 NAME = "manifest.json"
 FORMAT = 2
+_BOUND_TO = b"backup|manifest"
 _CHUNK = 1 << 20
 
 
@@ -26,6 +29,8 @@ class Manifest:
 
     ``made_at`` is the database's own instant before the copy began: whatever was committed until then is in it.
     ``files`` are SHA-256 digests by name; ``heads`` is the digest of the audit's chains and their last facts.
+    ``seal`` is the digest of all this, wrapped by the vault's master key ``master``: whoever can write where backups
+    lie cannot write another one.
     """
 
     made_at: datetime
@@ -36,6 +41,8 @@ class Manifest:
     entries: int
     chains: int
     heads: str
+    master: str
+    seal: str = ""
 
     def text(self) -> str:
         """Return the manifest as it is written."""
@@ -48,8 +55,30 @@ class Manifest:
 
     @property
     def bound(self) -> bytes:
-        """What each chunk of the sealed copy is bound to: all that the manifest says but the files' digests."""
-        return bytes.fromhex(replace(self, files={}).digest)
+        """What each chunk of the sealed copy is bound to: what the manifest says but the files' digests and its seal."""
+        return bytes.fromhex(replace(self, files={}, seal="").digest)
+
+
+def sealed(made: Manifest, masters: Masters) -> Manifest:
+    """Return the manifest with its seal by the master key that it names. Raises ``MasterMissing``."""
+    return replace(made, seal=masters.wrap(made.master, _content(made), _BOUND_TO).hex())
+
+
+def check_seal(found: Manifest, masters: Masters) -> None:
+    """Raise ``BackupUnfit`` unless this installation's own master key has sealed just this manifest."""
+    try:
+        opened = masters.unwrap(found.master, bytes.fromhex(found.seal), _BOUND_TO)
+        is_own = hmac.compare_digest(opened, _content(found))
+    except (SealBroken, ValueError):
+        is_own = False
+    except MasterMissing:
+        raise BackupUnfit(f"the master key {found.master}, which sealed this backup, is not here") from None
+    if not is_own:
+        raise BackupUnfit("the backup is not one that this installation made")
+
+
+def _content(made: Manifest) -> bytes:
+    return hashlib.sha256(replace(made, seal="").text().encode()).digest()
 
 
 def write(folder: Path, manifest: Manifest) -> None:

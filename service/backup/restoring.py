@@ -57,6 +57,8 @@ async def restore(
     ``BackupUnfit``.
     """
     found = await asyncio.to_thread(manifest.read, folder)
+    # Before anything of it is put anywhere: what a database says is believed, but for its audit.
+    manifest.check_seal(found, await asyncio.to_thread(app.masters, settings, begin=False))
     if found.database != ("sqlite" if settings.embedded else "postgresql"):
         raise BackupUnfit(f"the backup is one of {found.database}, the settings name another database")
     if settings.embedded:

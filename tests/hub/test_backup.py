@@ -1,6 +1,8 @@
 """A backup is whole, proved and private; a restore overwrites nothing, waits for a person, repeats nothing as new."""
 
 import asyncio
+import contextlib
+import dataclasses
 import json
 import random
 import shutil
@@ -32,7 +34,7 @@ from service.engine.erasing import Decided
 from service.engine.hub import Hub
 from service.models import ActionRequest, AuditEntry, Deadline, Endpoint
 from service.settings import Settings
-from service.vault import Erased
+from service.vault import Erased, FileMasters
 from service.worker import Worker
 from workflows.terms import DispatchKind, RequestState
 
@@ -233,6 +235,34 @@ def test_a_sealed_stream_that_was_cut_moved_or_extended_does_not_open(tmp_path: 
     )
     with pytest.raises(BackupUnfit):
         stream.prove(path, key, b"bound")
+
+
+@pytest.mark.parametrize("keys", ["theirs", "none"])
+async def test_a_backup_that_somebody_else_put_together_is_not_restored(site: World, tmp_path: Path, keys: str) -> None:
+    folder, target, plain = tmp_path / "backup", elsewhere(tmp_path), tmp_path / "plain"
+    made = await made_of(site, folder)
+    opened_to(folder, made, plain)
+    # Call-backs shall reach somebody else: no chain of facts tells, and the copy is sealed anew to the same people.
+    with contextlib.closing(sqlite3.connect(plain)) as connection, connection:
+        connection.execute("UPDATE participants SET duty_phone = '+84900000000'")
+    own = FileMasters.of(b"k" * 32)
+    forged = dataclasses.replace(made, master=own.ids()[0]) if keys == "theirs" else made
+    shutil.rmtree(folder)
+    folder.mkdir()
+    to = recipients.read(sealed_to.certificates())
+    forged = dataclasses.replace(forged, files=making._seal(plain, folder, forged.bound, to))
+    manifest.write(folder, manifest.sealed(forged, own) if keys == "theirs" else forged)
+    with pytest.raises(BackupUnfit, match="is not here" if keys == "theirs" else "not one that this"):
+        await restoring.restore(target, folder, MINH, [], sealed_to.opener())
+    assert [path.name for path in target.data_dir.iterdir() if "sqlite3" in path.name] == []
+
+
+async def test_without_the_keys_nothing_is_restored_and_none_are_made(site: World, tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    await made_of(site, folder)
+    with pytest.raises(BackupUnfit, match="is not here"):
+        await restoring.restore(at(tmp_path, "empty"), folder, MINH, [], sealed_to.opener())
+    assert not (tmp_path / "empty" / "keys").exists()
 
 
 def forge(path: Path) -> None:
