@@ -133,8 +133,10 @@ class Database:
                 await conn.rollback()
                 await _outside(conn, "PRAGMA foreign_keys=ON")
 
-    async def wipe(self, owner_url: str) -> None:
-        """Take copies of what was just overwritten out of the database's files, as far as the database can do it.
+    async def wipe(self, owner_url: str) -> bool:
+        """Take copies of what was just overwritten out of the database's files; return whether it could.
+
+        It cannot while somebody reads an embedded database as it was before: its write-ahead log is needed for that.
 
         SQLite empties its write-ahead log; free pages were wiped as they came free (``secure_delete``). PostgreSQL
         vacuums the tables concerned: a page may show old bytes until it is written again, and archived logs longer.
@@ -142,14 +144,18 @@ class Database:
         """
         if self.dialect == "sqlite":
             async with self._writer.connect() as conn:
-                await _outside(conn, "PRAGMA wal_checkpoint(TRUNCATE)")
-            return
+                raw = await conn.get_raw_connection()
+                assert raw.driver_connection is not None
+                done = await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                is_busy, _, _ = await done.fetchone()
+            return not is_busy
         owner = create_async_engine(owner_url, isolation_level="AUTOCOMMIT", pool_size=1)
         try:
             async with owner.connect() as conn:
                 await conn.exec_driver_sql(_WIPE)
         finally:
             await owner.dispose()
+        return True
 
     async def close(self) -> None:
         """Close all connections."""

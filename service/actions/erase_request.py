@@ -68,7 +68,7 @@ async def confirm(hub: Hub, principal: Principal, name: str) -> int:
         return count
 
     count = await standing.run(hub, principal, unit)
-    await hub.database.wipe(hub.settings.owner_url)
+    await erasures.wipe(hub)
     await erasures.keep(hub)
     return count
 

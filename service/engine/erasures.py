@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from service import clock, db
+from service import clock, db, log
 from service.engine import erasing
 from service.engine.erasing import Decided
 from service.engine.hub import Hub
@@ -18,6 +18,7 @@ from service.models import Erasure, table_of
 
 _ERASURES = table_of(Erasure)
 FILE = "erasures.jsonl"
+_log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,12 @@ async def keep(hub: Hub, more: Iterable[Entry] = ()) -> Path:
     return path
 
 
+async def wipe(hub: Hub) -> None:
+    """Take what was erased out of the database's files; what a reader keeps there is told, and goes within the hour."""
+    if not await hub.database.wipe(hub.settings.owner_url):
+        _log.warning("erasure.copies_left")
+
+
 async def reapply(hub: Hub, entries: Iterable[Entry]) -> Reapplied:
     """Erase again what was erased before a restored backup was made; to be run before the hub starts.
 
@@ -105,7 +112,7 @@ async def reapply(hub: Hub, entries: Iterable[Entry]) -> Reapplied:
     for entry in entries:
         done[await _again(hub, entry)].append(entry.request_id)
     if done["erased"]:
-        await hub.database.wipe(hub.settings.owner_url)
+        await wipe(hub)
     await keep(hub)
     return Reapplied(**{name: tuple(ids) for name, ids in done.items()})
 

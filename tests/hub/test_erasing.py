@@ -1,10 +1,12 @@
 """Erasure: by two people, of what has ended, with its facts kept; what everybody is shown, and after a restore."""
 
 import asyncio
+import contextlib
 import getpass
 import hashlib
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,6 +213,32 @@ async def test_digests_that_retention_left_go_with_the_request(world: World, fas
     assert hashlib.sha256(ACCOUNT.encode()).hexdigest() in await left()
     await erase(world, order["request_id"])
     assert await left() == []
+
+
+async def test_what_a_reader_kept_in_the_embedded_log_goes_with_the_next_round_of_retention(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = world.hub
+    if hub.database.dialect != "sqlite":
+        return
+    order = await over(world)
+    [key] = await world.rows(SubjectKey, id=order["request_id"])
+    path = Path(str(hub.database.engine.url.database))
+    told: list[str] = []
+    monkeypatch.setattr(erasures._log, "warning", told.append)
+
+    def is_left() -> bool:
+        return key["wrapped"] in path.with_name(f"{path.name}-wal").read_bytes()
+
+    # No test waits five seconds for a reader that stays.
+    await hub.writer.run(lambda conn: conn.execute(sa.text("PRAGMA busy_timeout=50")))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM subject_keys").fetchall()
+        await erase(world, order["request_id"])
+        assert told == ["erasure.copies_left"] and is_left()
+    await retaining.retain(hub)
+    assert told == ["erasure.copies_left"] and not is_left()
 
 
 async def test_an_appeal_against_an_erased_request_shows_that_it_is(world: World) -> None:
