@@ -55,7 +55,7 @@ class Manifest:
 
     @property
     def bound(self) -> bytes:
-        """What each chunk of the sealed copy is bound to: what the manifest says but the files' digests and its seal."""
+        """What each chunk of the sealed copy is bound to: all it says but the files' digests and its seal."""
         return bytes.fromhex(replace(self, files={}, seal="").digest)
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import Acknowledgement, Dispatch, Order, table_of
-from service.queries import visibility
+from service.queries import restorations, visibility
 from service.schemas.common import money
 from service.schemas.orders import AcknowledgementAnswer, InboxItem, InboxPage, ParticipantOrder
 from service.security.principals import Principal
@@ -22,7 +22,12 @@ _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 
 
 async def page(conn: AsyncConnection, vault: Vault, principal: Principal, *, after: int, limit: int) -> InboxPage:
-    """Return the pull dispatches behind the cursor that still wait; ``next`` is the cursor to come back with."""
+    """Return the pull dispatches behind the cursor that still wait; ``next`` is the cursor to come back with.
+
+    A restored hub gives none before its release, as it sends none: what waits there may be withdrawn by now.
+    """
+    if await restorations.is_quarantined(conn):
+        return InboxPage(items=[], next=after)
     query = (
         sa.select(_DISPATCHES)
         .where(

@@ -14,7 +14,7 @@ from world import World
 from service import db, errors
 from service.actions import acknowledge_order, receive_inbox
 from service.engine.hub import Hub
-from service.models import Deadline, Dispatch, Endpoint
+from service.models import Deadline, Dispatch, Endpoint, Restoration
 from service.queries import inbox
 from service.schemas.orders import AcknowledgementBody, InboxPage
 from workflows.terms import Channel, OrderState
@@ -48,6 +48,16 @@ async def freezes(world: World, count: int) -> list[dict[str, Any]]:
         filed = await world.active(worlds.freeze(case_number=f"{number}/2026/CA"))
         made += await world.orders(filed.id)
     return made
+
+
+async def test_a_restored_hub_gives_nothing_before_its_release(world: World) -> None:
+    [order] = await freezes(world, 1)
+    restorations, at = table(Restoration), await steps.now(world)
+    row = {"id": order["id"], "backup_at": at, "manifest_sha256": "0" * 64, "restored_by": "minh", "restored_at": at}
+    await world.hub.writer.run(lambda conn: conn.execute(sa.insert(restorations).values(row)))
+    assert await pull(world) == InboxPage(items=[], next=0)
+    await world.hub.writer.run(lambda conn: conn.execute(sa.update(restorations).values(released_at=at)))
+    assert [item.subject for item in (await pull(world)).items] == [str(order["id"])]
 
 
 async def test_what_was_given_is_given_again_until_its_cursor_comes_back(world: World) -> None:
