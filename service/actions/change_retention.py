@@ -53,8 +53,13 @@ async def propose(hub: Hub, principal: Principal, kind: RecordKind, keep: str, s
 
 
 async def approve(hub: Hub, principal: Principal, rule_id: UUID) -> None:
-    """Put a proposed term in force as another administrator. Raises ``NotFound`` and ``Conflict``."""
+    """Put a proposed term in force as another administrator, by a system with a key of its own.
+
+    Raises ``Forbidden`` for anybody without one, ``NotFound`` and ``Conflict``.
+    """
     principal.require(Scope.POLICIES_WRITE)
+    if principal.jkt is None:
+        raise errors.Forbidden("second.key_needed")
 
     async def unit(conn: AsyncConnection) -> None:
         log = await Log.open(conn, await db.now(conn), [_CHAIN])

@@ -49,9 +49,13 @@ async def ask(hub: Hub, principal: Principal, name: str, decision: str) -> UUID:
 async def confirm(hub: Hub, principal: Principal, name: str) -> int:
     """Erase what somebody else asked to erase, and return how many requests that were, lifts and extensions included.
 
-    Raises ``NotFound`` and ``Conflict``: nobody asked, the same person asked, or it became impossible meanwhile.
+    It takes an administrator's system with a key of its own: accounts on a machine serve several people. Raises
+    ``Forbidden`` for anybody else, ``NotFound`` and ``Conflict``: nobody asked, the same person asked, or it became
+    impossible meanwhile.
     """
     principal.require(Scope.REGISTRY_WRITE)
+    if principal.jkt is None:
+        raise errors.Forbidden("second.key_needed")
 
     async def unit(conn: AsyncConnection) -> int:
         ids, log = await erasing.matter(conn, name)

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-import getpass
+import os
+import pwd
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.base import DeliveryFailed
 from service import app, log
-from service.actions import changes
+from service.actions import administrators, changes
 from service.cli import output
 from service.engine import node
 from service.engine.hub import Hub
@@ -22,6 +23,7 @@ from service.engine.node import AlreadyRunning
 from service.errors import HubError
 from service.migrations import SchemaMismatch
 from service.row_security import Unprotected
+from service.security import keyfile
 from service.security.keyring import KeyUnfit
 from service.security.principals import Principal
 from service.settings import Settings
@@ -29,6 +31,12 @@ from service.vault import SealBroken
 from service.web import problems
 
 T = TypeVar("T")
+
+By = Annotated[str | None, typer.Option("--by", help="your client system's id; default: the account on this machine")]
+Key = Annotated[Path | None, typer.Option("--key", help="its private key, as hoatoc keygen wrote it")]
+# Of what two people must do, the second one is known by his key: an account on this machine may serve several.
+SecondBy = Annotated[str, typer.Option("--by", help="your client system's id: another person's than the first one's")]
+SecondKey = Annotated[Path, typer.Option("--key", help="its private key, as hoatoc keygen wrote it")]
 
 
 def quiet() -> None:
@@ -42,9 +50,27 @@ def settings() -> Settings:
         return Settings()
 
 
+def account() -> str:
+    """Return the name of the account that this process really runs as: an environment can say anything."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
 def person() -> Principal:
-    """Return who works here: the system's user, as an administrator of the hub."""
-    return changes.local_administrator(getpass.getuser())
+    """Return who works here: the account on this machine, as an administrator of the hub."""
+    return changes.local_administrator(account())
+
+
+async def who(hub: Hub, by: str | None, key: Path | None) -> Principal:
+    """Return who works here: an enrolled administrator who shows his key, or the account on this machine."""
+    if (by is None) != (key is None):
+        raise output.fail("--by goes with --key")
+    if by is None or key is None:
+        return person()
+    # The file holds the private half: nobody else can have read it.
+    return await administrators.of_key(hub, by, keyfile.load(key).kid)
 
 
 def act(work: Callable[[Hub], Awaitable[T]], *, writes: bool = False) -> T:

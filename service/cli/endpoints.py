@@ -9,7 +9,6 @@ import typer
 
 from service import db
 from service.actions import (
-    administrators,
     approve_endpoint,
     propose_endpoint,
     refuse_endpoint,
@@ -30,8 +29,7 @@ from service.schemas.endpoints import (
     ProposalAnswer,
     ProposalList,
 )
-from service.security import client_keys, keyfile
-from service.security.principals import Principal
+from service.security import client_keys
 from workflows.terms import Channel, Purpose
 
 
@@ -58,10 +56,6 @@ Certificate = Annotated[
 Position = Annotated[int, typer.Option(help="endpoints of one purpose are used in this order")]
 InFlight = Annotated[int, typer.Option(help="how many may be under way at one time, 8 at most")]
 Timeout = Annotated[int, typer.Option(help="seconds for a whole call, 30 at most")]
-By = Annotated[str | None, typer.Option("--by", help="your client system's id; default: the account on this machine")]
-Key = Annotated[Path | None, typer.Option(help="its private key, as hoatoc keygen wrote it")]
-Approver = Annotated[str, typer.Option("--by", help="your client system's id: another than the proposer's")]
-ApproverKey = Annotated[Path, typer.Option("--key", help="its private key, as hoatoc keygen wrote it")]
 Digest = Annotated[str, typer.Option(help="of the proposal that you have read, as proposals shows it")]
 
 _COLUMNS = ("participant_id", "endpoint_id", "purpose", "url", "network", "port", "proposed_by", "sha256")
@@ -84,8 +78,8 @@ def propose(
     position: Position = 1,
     max_in_flight: InFlight = 8,
     timeout: Timeout = 10,
-    by: By = None,
-    key: Key = None,
+    by: context.By = None,
+    key: context.Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Register where a participant receives; nothing is sent to a webhook before a different administrator approved it.
@@ -118,7 +112,7 @@ def propose(
     changed = context.parse(lambda: NewDefinition.model_validate(definition))
 
     async def change(hub: Hub) -> ProposalAnswer:
-        return await propose_endpoint.propose(hub, await _who(hub, by, key), id, instead_of, changed)
+        return await propose_endpoint.propose(hub, await context.who(hub, by, key), id, instead_of, changed)
 
     output.answer(as_json, context.act(change))
 
@@ -131,24 +125,26 @@ def proposals_(as_json: AsJson = False) -> None:
 
 @app.command()
 def approve(
-    id: Id, endpoint: Endpoint, sha256: Digest, by: Approver, key: ApproverKey, as_json: AsJson = False
+    id: Id, endpoint: Endpoint, sha256: Digest, by: context.SecondBy, key: context.SecondKey, as_json: AsJson = False
 ) -> None:
     """Let pass exactly what a different administrator proposed; from now on the hub sends there."""
     body = context.parse(lambda: NewDecision(sha256=sha256))
 
     async def decide(hub: Hub) -> EndpointAnswer:
-        return await approve_endpoint.approve(hub, await _who(hub, by, key), id, endpoint, body.sha256)
+        return await approve_endpoint.approve(hub, await context.who(hub, by, key), id, endpoint, body.sha256)
 
     output.answer(as_json, context.act(decide))
 
 
 @app.command()
-def refuse(id: Id, endpoint: Endpoint, sha256: Digest, by: By = None, key: Key = None, as_json: AsJson = False) -> None:
+def refuse(
+    id: Id, endpoint: Endpoint, sha256: Digest, by: context.By = None, key: context.Key = None, as_json: AsJson = False
+) -> None:
     """Refuse a proposal, or take back one's own; what is in force stays."""
     body = context.parse(lambda: NewDecision(sha256=sha256))
 
     async def decide(hub: Hub) -> ProposalAnswer:
-        return await refuse_endpoint.refuse(hub, await _who(hub, by, key), id, endpoint, body.sha256)
+        return await refuse_endpoint.refuse(hub, await context.who(hub, by, key), id, endpoint, body.sha256)
 
     output.answer(as_json, context.act(decide))
 
@@ -172,7 +168,7 @@ def _register(
     as_json: bool,
 ) -> None:
     async def register(hub: Hub) -> dict[str, object]:
-        made = await register_endpoint.register(hub, await _who(hub, by, key), id, body)
+        made = await register_endpoint.register(hub, await context.who(hub, by, key), id, body)
         proposed = {"sha256": made.proposal.sha256} if made.proposal else {}
         return {**made.endpoint.model_dump(mode="json"), **proposed, "secret": made.secret}
 
@@ -183,16 +179,6 @@ def _unconnected(pull: bool, email: str | None, position: int) -> NewPullInbox |
     if pull:
         return context.parse(lambda: NewPullInbox(channel=Channel.PULL, position=position))
     return context.parse(lambda: NewMailbox(channel=Channel.EMAIL, address=email or "", position=position))
-
-
-async def _who(hub: Hub, by: str | None, key: Path | None) -> Principal:
-    """Return who works here: an enrolled administrator who shows his key, or the account on this machine."""
-    if (by is None) != (key is None):
-        raise output.fail("--by goes with --key")
-    if by is None or key is None:
-        return context.person()
-    # The file holds the private half: nobody else can have read it.
-    return await administrators.of_key(hub, by, keyfile.load(key).kid)
 
 
 async def _waiting(hub: Hub) -> ProposalList:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from uuid import UUID
 
 import typer
 from pydantic import TypeAdapter
@@ -44,20 +45,29 @@ def find(
 def ask(
     request: _Request,
     decision: Annotated[str, typer.Option(help="the number of the decision to erase; never a person's name")],
+    by: context.By = None,
+    key: context.Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask for the erasure of a request and of what lifts or extends it. Somebody else confirms it."""
     if not 0 < len(decision) <= _LONGEST:
         raise output.fail(f"--decision has {_LONGEST} characters at most")
-    found = context.act(lambda hub: erase_request.ask(hub, context.person(), request, decision))
-    output.answer(as_json, {"request": str(found), "next": "another person: hoatoc erase confirm"})
+
+    async def do(hub: Hub) -> UUID:
+        return await erase_request.ask(hub, await context.who(hub, by, key), request, decision)
+
+    found = str(context.act(do))
+    output.answer(as_json, {"request": found, "next": f"another person: hoatoc erase confirm {found} --by … --key …"})
 
 
 @app.command()
-def confirm(request: _Request, as_json: AsJson = False) -> None:
+def confirm(request: _Request, by: context.SecondBy, key: context.SecondKey, as_json: AsJson = False) -> None:
     """Erase what somebody else asked to erase: the keys are destroyed, and nobody undoes it."""
-    count = context.act(lambda hub: erase_request.confirm(hub, context.person(), request))
-    output.answer(as_json, {"erased": count})
+
+    async def do(hub: Hub) -> int:
+        return await erase_request.confirm(hub, await context.who(hub, by, key), request)
+
+    output.answer(as_json, {"requests_erased": context.act(do)})
 
 
 @app.command()

@@ -31,23 +31,32 @@ def propose(
     kind: Annotated[RecordKind, typer.Argument(help="the kind of record")],
     keep: Annotated[str, typer.Option(help="how long after its end: P24M, P90D")],
     source: Annotated[str, typer.Option(help="the law or order that the number is from")],
+    by: context.By = None,
+    key: context.Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose another term; nothing changes before another administrator approves it."""
-    made = context.act(
-        lambda hub: change_retention.propose(hub, context.person(), kind, keep, source),
-        writes=True,
-    )
-    output.answer(as_json, {"id": str(made)})
+
+    async def do(hub: Hub) -> UUID:
+        return await change_retention.propose(hub, await context.who(hub, by, key), kind, keep, source)
+
+    made = str(context.act(do, writes=True))
+    output.answer(as_json, {"id": made, "next": f"another person: hoatoc retention approve {made} --by … --key …"})
 
 
 @app.command()
 def approve(
     rule_id: Annotated[UUID, typer.Argument(help="the proposal's id")],
+    by: context.SecondBy,
+    key: context.SecondKey,
     as_json: AsJson = False,
 ) -> None:
-    """Put a proposed term in force."""
-    context.act(lambda hub: change_retention.approve(hub, context.person(), rule_id), writes=True)
+    """Put in force what another administrator proposed."""
+
+    async def do(hub: Hub) -> None:
+        await change_retention.approve(hub, await context.who(hub, by, key), rule_id)
+
+    context.act(do, writes=True)
     output.answer(as_json, {"id": str(rule_id), "state": "in force"})
 
 

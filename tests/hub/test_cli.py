@@ -14,19 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 import registry_forms as forms
-from command_line import Run, clean
+from command_line import Run, administrator, clean, new_key
 
 from service import contract
 from service.engine import node
 
 pytest_plugins = ["command_fixtures"]
 _SERVE = "from service import cli; cli.main()"
-
-
-def new_key(run: Run, folder: Path, name: str = "client") -> tuple[Path, Path]:
-    private, public = folder / f"{name}.jwk", folder / f"{name}.pub.json"
-    public.write_text(run("keygen", str(private)).stdout)
-    return private, public
 
 
 def test_the_first_steps_lead_to_a_member_that_may_file(ready: Run, tmp_path: Path) -> None:
@@ -73,18 +67,12 @@ def test_a_supervisor_a_bank_and_what_they_receive_are_registered(ready: Run, tm
 
 
 def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run, tmp_path: Path) -> None:
-    keys = {}
-    for name in ("quan-tri-1", "quan-tri-2"):
-        keys[name], public = new_key(ready, tmp_path, name)
-        enrolled = ready("enroll", "client", "hoatoc-hub", name, "--role", "hub_admin", "--key", str(public))
-        assert enrolled.exit_code == 0, enrolled.output
+    first, second = (administrator(ready, tmp_path, name) for name in ("quan-tri-1", "quan-tri-2"))
     ready("enroll", "participant", "acb")
     asked = ready("endpoint", "client-key", "hub.example.vn").stdout
     (tmp_path / "hub.pem").write_text(forms.certified(asked))
     (tmp_path / "ca.pem").write_text(forms.CA_PEM)
     hook = ("--network", "10.20.4.0/24", "--ca", str(tmp_path / "ca.pem"), "--client-cert", str(tmp_path / "hub.pem"))
-    first = ("--by", "quan-tri-1", "--key", str(keys["quan-tri-1"]))
-    second = ("--by", "quan-tri-2", "--key", str(keys["quan-tri-2"]))
     made = json.loads(
         ready("endpoint", "propose", "acb", "--webhook", "https://orders.acb.example/x", *hook, *first, "--json").stdout
     )
@@ -93,7 +81,7 @@ def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run
     assert waiting["client_certificate"] == (tmp_path / "hub.pem").read_text()
     what = ("acb", made["id"], "--sha256", made["sha256"])
     assert "endpoint.same_person" in clean(ready("endpoint", "approve", *what, *first))
-    stolen = ("--by", "quan-tri-2", "--key", str(keys["quan-tri-1"]))
+    stolen = (*second[:2], *first[2:])
     assert "token.refused" in clean(ready("endpoint", "approve", *what, *stolen))
     other = ("acb", made["id"], "--sha256", "0" * 64)
     assert "endpoint.other_definition" in clean(ready("endpoint", "approve", *other, *second))

@@ -1,7 +1,6 @@
 """Commands about what is kept: a backup and the way back, terms and holds, and the ledger of erasures."""
 
 import asyncio
-import getpass
 import json
 from pathlib import Path
 from uuid import UUID
@@ -11,11 +10,12 @@ import sealed_to
 import sqlalchemy as sa
 import world as worlds
 from builders import table, widened
-from command_line import Run, clean
+from command_line import Run, administrator, clean
 from typer.testing import Result
 from world import World
 
 from service import app, clock
+from service.cli import context
 from service.models import ActionRequest
 from service.settings import Settings
 from workflows.terms import RequestState
@@ -47,7 +47,7 @@ def as_person(monkeypatch: pytest.MonkeyPatch, run: Run) -> Run:
     """Run a command as the person who is named first."""
 
     def invoke(who: str, *arguments: str, **more: str) -> Result:
-        monkeypatch.setattr(getpass, "getuser", lambda: who)
+        monkeypatch.setattr(context, "account", lambda: who)
         return run(*arguments, **more)
 
     return invoke
@@ -112,13 +112,19 @@ def test_the_keys_are_backed_up_apart(ready: Run, tmp_path: Path) -> None:
     assert "two different recipients" in clean(ready("backup", str(tmp_path / "no"), "--keys"))
 
 
-def test_terms_change_by_two_and_a_hold_keeps_one_matter(as_person: Run, filed: dict[str, tuple[UUID, str]]) -> None:
+def test_terms_change_by_two_and_a_hold_keeps_one_matter(
+    as_person: Run, run: Run, filed: dict[str, tuple[UUID, str]], tmp_path: Path
+) -> None:
     request_id, reference = filed["refused"]
     term = ("retention", "propose", "refused_request", "--source", "Nghị định mẫu", "--keep")
     assert "retention.keep" in clean(as_person("an", *term, "P1Y"))
     proposal = json.loads(as_person("an", *term, "P30D", "--json").stdout)["id"]
-    assert "retention.same_person" in clean(as_person("an", "retention", "approve", proposal))
-    assert as_person("binh", "retention", "approve", proposal).exit_code == 0
+    another_account = as_person("binh", "retention", "approve", proposal)
+    assert another_account.exit_code == 2 and "--key" in another_account.stderr
+    binh, chi = (administrator(run, tmp_path, name) for name in ("binh-he-thong", "chi-he-thong"))
+    own = json.loads(run(*term, "P40D", *binh, "--json").stdout)["id"]
+    assert "retention.same_person" in clean(run("retention", "approve", own, *binh))
+    assert run("retention", "approve", proposal, *chi).exit_code == 0
     held = json.loads(as_person("an", "retention", "hold", reference, "--reason", "court", "--json").stdout)
     assert held == {"request_id": str(request_id), "held": "court"}
     assert "legal_hold.held" in clean(as_person("an", "retention", "hold", str(request_id), "--reason", "court"))

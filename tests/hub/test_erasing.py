@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import getpass
 import hashlib
 import json
 import logging
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from uuid import UUID
 import appeal_steps
 import opening
 import pytest
+import registry_forms as forms
 import sqlalchemy as sa
 import steps
 import world as worlds
@@ -24,12 +24,13 @@ from builders import MASTER, table
 from typer.testing import CliRunner, Result
 from world import World
 
-from service import audit, cli, errors
-from service.actions import changes, erase_request
+from service import audit, cli, clock, errors
+from service.actions import changes, enroll_client, erase_request
+from service.cli import context
 from service.db import Database
 from service.engine import erasing, erasures, evidence, retaining
 from service.engine.erasing import Decided
-from service.engine.hub import Hub
+from service.engine.hub import OPERATOR, Hub
 from service.models import (
     Acknowledgement,
     ActionRequest,
@@ -48,13 +49,16 @@ from service.models import (
 from service.queries import erasures as matches
 from service.queries import inbox, requests
 from service.schemas.common import ERASED
+from service.schemas.registry import NewClient
+from service.security import keyfile
+from service.security.keyring import SigningKey
 from service.security.principals import ScopeMissing
 from service.vault import Erased
-from workflows.terms import DispatchKind, DispatchState, OrderState, TargetKind
+from workflows.terms import DispatchKind, DispatchState, OrderState, Role, TargetKind
 
 pytest_plugins = ["api_fixtures"]
 
-ASKER, CONFIRMER = changes.local_administrator("nguoi-hoi"), changes.local_administrator("nguoi-xac-nhan")
+ASKER, CONFIRMER = changes.local_administrator("nguoi-hoi"), forms.administrator("nguoi-xac-nhan")
 WHY = Decided("15/QD-XOA", "a", datetime(2026, 11, 29, tzinfo=UTC), "b")
 ACCOUNT = "9990001112223"
 
@@ -63,6 +67,7 @@ ACCOUNT = "9990001112223"
 async def world(hub: Hub) -> World:
     made = World(hub)
     await made.settle_in()
+    await forms.enrolled(hub, CONFIRMER)
     return made
 
 
@@ -124,13 +129,16 @@ async def test_an_erasure_takes_two_people(world: World) -> None:
     name = str(order["request_id"])
     with pytest.raises(errors.Conflict) as nobody:
         await erase_request.confirm(world.hub, CONFIRMER, name)
-    await erase_request.ask(world.hub, ASKER, name, "15/QD-XOA")
+    asker = await forms.enrolled(world.hub, forms.administrator("nguoi-hoi"))
+    await erase_request.ask(world.hub, asker, name, "15/QD-XOA")
     with pytest.raises(errors.Conflict) as twice:
         await erase_request.ask(world.hub, CONFIRMER, name, "15/QD-XOA")
     with pytest.raises(errors.Conflict) as alone:
-        await erase_request.confirm(world.hub, ASKER, name)
-    codes = [refused.value.code for refused in (nobody, twice, alone)]
-    assert codes == ["erasure.not_asked", "erasure.asked", "erasure.same_person"]
+        await erase_request.confirm(world.hub, asker, name)
+    with pytest.raises(errors.Forbidden) as without_a_key:
+        await erase_request.confirm(world.hub, changes.local_administrator("somebody-else"), name)
+    codes = [refused.value.code for refused in (nobody, twice, alone, without_a_key)]
+    assert codes == ["erasure.not_asked", "erasure.asked", "erasure.same_person", "second.key_needed"]
     assert [key["wrapped"] is None for key in await world.rows(SubjectKey, id=order["request_id"])] == [False]
     with pytest.raises(ScopeMissing):
         await erase_request.ask(world.hub, world.coordinator, name, "15/QD-XOA")
@@ -338,24 +346,37 @@ def at_the_machine(
     runner = CliRunner()
 
     async def run(*arguments: str, who: str = "nguoi-hoi", **more: Any) -> Result:
-        monkeypatch.setattr(getpass, "getuser", lambda: who)
+        monkeypatch.setattr(context, "account", lambda: who)
         return await asyncio.to_thread(runner.invoke, cli.app, list(arguments), catch_exceptions=False, **more)
 
     yield run
     root.handlers[:], root.level = handlers, level
 
 
-async def test_an_operator_finds_asks_and_another_one_erases(world: World, at_the_machine: Any) -> None:
+async def shown(world: World, name: str, path: Path) -> list[str]:
+    """Enrol an administrator's system and return the options by which he shows its key."""
+    now = clock.utc_now()
+    key = SigningKey.generate(not_before=now, not_after=now + timedelta(days=1))
+    keyfile.save(key, path)
+    system = NewClient.model_validate({"id": name, "roles": [Role.HUB_ADMIN], "key": key.public_jwk()})
+    await enroll_client.enroll(world.hub, changes.local_administrator("root"), OPERATOR, system)
+    return ["--by", name, "--key", str(path)]
+
+
+async def test_an_operator_finds_asks_and_another_one_erases_by_his_own_key(
+    world: World, at_the_machine: Any, tmp_path: Path
+) -> None:
     order = await over(world)
     found = await at_the_machine("erase", "find", "--kind", "account", "--json", input=f"{ACCOUNT}\n")
     # The runner shows what was typed; a terminal does so itself.
     [line] = json.loads(found.stdout[found.stdout.index("[") :])
     assert line["erasable"] == "yes"
     assert (await at_the_machine("erase", "ask", line["request"], "--decision", "15/QD-XOA")).exit_code == 0
-    refused = await at_the_machine("erase", "confirm", line["request"])
-    assert refused.exit_code == 1 and "erasure.same_person" in refused.stderr
-    done = await at_the_machine("erase", "confirm", line["request"], "--json", who="nguoi-khac")
-    assert json.loads(done.stdout) == {"erased": 2}
+    another_account = await at_the_machine("erase", "confirm", line["request"], who="nguoi-khac")
+    assert another_account.exit_code == 2 and "--key" in another_account.stderr
+    second = await shown(world, "nguoi-khac", tmp_path / "second.jwk")
+    done = await at_the_machine("erase", "confirm", line["request"], *second, "--json")
+    assert json.loads(done.stdout) == {"requests_erased": 2}
     [entry] = [json.loads(text) for text in (await at_the_machine("erase", "ledger")).stdout.splitlines()]
     assert entry["request_id"] == str(order["request_id"]) and entry["confirmed_by"] == "nguoi-khac"
     export = await at_the_machine("evidence", "export", line["request"])

@@ -1,7 +1,6 @@
 """The commands that sign and prove: what they print is taken by the hub, and a bundle is judged without one."""
 
 import asyncio
-import getpass
 import hashlib
 import json
 import logging
@@ -19,6 +18,7 @@ from world import World
 
 from service import cli
 from service.actions import approve_request, submit_request
+from service.cli import context
 from service.engine import evidence as bundles
 from service.engine.hub import Hub
 from service.security import keyfile, signatures
@@ -165,7 +165,7 @@ async def test_the_operator_exports_a_file_that_only_he_reads(
     first, second = (json.loads(text)["requests"][0]["facts"] for text in (file.read_text(), printed))
     assert second[:-1] == first and second[-1]["code"] == "evidence.exported"
     assert json.loads(second[-1]["data"]) == {"sha256": digest}
-    assert second[-1]["actor"]["id"] == getpass.getuser()
+    assert second[-1]["actor"]["id"] == context.account()
     later = tmp_path / "later.json"
     later.write_text(printed)
     assert run("evidence", "verify", str(later)).exit_code == 0

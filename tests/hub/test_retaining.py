@@ -39,7 +39,7 @@ from workflows.record_terms import HoldReason, RecordKind
 from workflows.terms import DispatchKind, RequestState
 
 FastForward = Callable[..., Awaitable[None]]
-MINH, HOA = changes.local_administrator("minh"), changes.local_administrator("hoa")
+MINH, HOA = changes.local_administrator("minh"), forms.administrator("hoa")
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ async def world(hub: Hub) -> World:
     """A settled network."""
     made = World(hub)
     await made.settle_in()
+    await forms.enrolled(hub, HOA)
     return made
 
 
@@ -163,8 +164,11 @@ async def test_a_term_changes_when_a_second_administrator_says_so(world: World) 
     assert [field.code for field in wrong.value.fields] == ["retention.keep"]
     proposal = await change_retention.propose(world.hub, MINH, kind, "P30D", "Nghị định mẫu")
     assert (await retaining.retain(world.hub)).erased == 0
-    with pytest.raises(errors.Conflict, match=r"retention\.same_person"):
+    with pytest.raises(errors.Forbidden, match=r"second\.key_needed"):
         await change_retention.approve(world.hub, MINH, proposal)
+    own = await change_retention.propose(world.hub, HOA, kind, "P40D", "Nghị định mẫu")
+    with pytest.raises(errors.Conflict, match=r"retention\.same_person"):
+        await change_retention.approve(world.hub, HOA, own)
     assert (await retaining.retain(world.hub)).erased == 0
     await change_retention.approve(world.hub, HOA, proposal)
     with pytest.raises(errors.Conflict, match=r"retention\.approved"):
