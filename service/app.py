@@ -1,5 +1,6 @@
 """Wires a node together: settings to a hub, a hub to its doors and its worker; nothing is decided here."""
 
+import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from service.security import signing_keys, tokens
 from service.settings import Settings
 from service.vault import FileMasters, Masters, roots
 from service.vault.hardware import TokenMasters
-from service.web import addresses, guards
+from service.web import addresses, guards, streams
 from service.web.refusals import Refusals
 from service.worker import Worker
 
@@ -140,12 +141,17 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        listening = None
+        if hub.database.dialect == "postgresql":
+            listening = asyncio.create_task(hub.writer.doorbell.listen_forever(hub.database), name="doorbell")
         if worker is not None:
             await worker.start()
         # What start-up made lives as long as the process: the collector need not walk it again (p99 75 → 16 ms).
         gc.collect()
         gc.freeze()
         yield
+        if listening is not None:
+            listening.cancel()
         await app.state.refusals.flush()
         if worker is not None:
             await worker.stop()
@@ -163,6 +169,7 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     app.state.hub = hub
     app.state.is_leaving = False
     app.state.worker = worker
+    app.state.streams = streams.Streams()
     include_doors(app)
     console.mount(app)
     guards.install(app, addresses.networks(hub.settings.proxies), hub.settings.address_per_second)

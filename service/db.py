@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from service import clock
@@ -28,6 +29,7 @@ _INSTANT = UTCDateTime()
 HIDES_PARAMETERS = True
 # True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
 _REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
+_NOTIFY = sa.text("SELECT pg_notify(:channel, :payload)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,23 @@ class Database:
             await owner.dispose()
         return True
 
+    async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
+        """Call ``heard`` with what commits tell on ``channel``, until the connection, one of its own, is lost.
+
+        For PostgreSQL alone. It is never more than a hint: what is told while nobody listens is lost.
+        """
+        lost = asyncio.Event()
+        alone = create_async_engine(self._writer.url, poolclass=NullPool, hide_parameters=HIDES_PARAMETERS)
+        try:
+            async with alone.connect() as conn:
+                raw = (await conn.get_raw_connection()).driver_connection
+                assert raw is not None
+                raw.add_termination_listener(lambda _: lost.set())
+                await raw.add_listener(channel, lambda *told: heard(told[-1]))
+                await lost.wait()
+        finally:
+            await alone.dispose()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.dispose()
@@ -182,6 +201,12 @@ async def extend(conn: AsyncConnection, reach: Reach) -> None:
     """
     if conn.dialect.name == "postgresql":
         await conn.execute(_REACH, {"kind": reach.kind, "tenant": reach.tenant})
+
+
+async def notify(conn: AsyncConnection, channel: str, payload: str) -> None:
+    """Tell whoever listens on ``channel``, when this transaction is committed; on SQLite nobody can."""
+    if conn.dialect.name == "postgresql":
+        await conn.execute(_NOTIFY, {"channel": channel, "payload": payload})
 
 
 async def insert_rows(conn: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

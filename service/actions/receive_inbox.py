@@ -10,8 +10,8 @@ from service.actions import standing
 from service.audit import Log
 from service.engine import outbox, settling, writer
 from service.engine.hub import Hub
-from service.models import Dispatch, Endpoint, Order, table_of
-from service.queries import visibility
+from service.models import Dispatch, Order, table_of
+from service.queries import inbox, visibility
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import states
@@ -19,7 +19,6 @@ from workflows.terms import Channel, DispatchState, Event, Fact, OrderState, Sta
 
 _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
-_ENDPOINTS = table_of(Endpoint)
 
 
 async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
@@ -48,8 +47,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
         .order_by(_DISPATCHES.c.position)
     )
     async with hub.database.read(principal.reach) as conn:
-        newest = sa.select(sa.func.max(_ENDPOINTS.c.inbox_position)).where(_ENDPOINTS.c.tenant == principal.tenant)
-        if up_to > ((await conn.execute(newest)).scalar_one() or 0):
+        if up_to > await inbox.newest(conn, principal):
             raise errors.InvalidInput.of("after", "cursor.invalid")
         if (await conn.execute(waiting.limit(1))).first() is None:
             return

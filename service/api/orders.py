@@ -1,23 +1,23 @@
 """The door for participants: the pull inbox, one order, and the acknowledgements that answer it."""
 
-import asyncio
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from service import clock, errors
 from service.actions import acknowledge_order, note_reading, receive_inbox
-from service.queries import inbox
+from service.queries import clients, inbox
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody, InboxPage, ParticipantOrder
 from service.security.scopes import Scope
-from service.web.doors import Caller, HubDep, PageSize, RawBody, Signature
+from service.web import streams
+from service.web.doors import Caller, HubDep, PageSize, RawBody, Signature, TokenEnds
 from workflows.terms import Door, View
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
-# How often a long poll looks again; a commit on this node wakes it earlier through the writer.
-_LOOK_AGAIN = 0.25
+# How often a long poll looks again; the commit that lays something into the inbox wakes it earlier.
+_LOOK_AGAIN = 1.0
 _LAST_POSITION = 2**53 - 1
 
 
@@ -35,12 +35,39 @@ async def list_orders(
     principal.require(Scope.ORDERS_READ)
     await receive_inbox.receive(hub, principal, after)
     until = clock.monotonic() + wait
-    while True:
-        async with hub.database.read(principal.reach) as conn:
-            page = await inbox.page(conn, hub.vault, principal, after=after, limit=limit)
-        if page.items or clock.monotonic() >= until:
-            return page
-        await asyncio.sleep(_LOOK_AGAIN)
+    doorbell = hub.writer.doorbell
+    with doorbell.waiting(principal.tenant) as bell:
+        while True:
+            async with hub.database.read(principal.reach) as conn:
+                # Whoever was suspended while it waited is given nothing any more.
+                if await clients.find(conn, principal.client_id, key=principal.jkt) is None:
+                    raise errors.Unauthenticated("token.refused")
+                page = await inbox.page(conn, hub.vault, principal, after=after, limit=limit)
+            left = until - clock.monotonic()
+            if page.items or left <= 0 or doorbell.is_closed:
+                return page
+            await bell.wait(min(_LOOK_AGAIN, left))
+
+
+# OpenAPI 3.1 has no words for a stream of events; the handbook has them (quickstart-participant).
+@router.get("/stream", include_in_schema=False)
+async def stream_orders(
+    request: Request,
+    hub: HubDep,
+    principal: Caller,
+    ends_at: TokenEnds,
+    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=16)] = None,
+) -> Response:
+    """Send what waits for you as server-sent events, from behind ``Last-Event-ID`` on, and then what comes.
+
+    It confirms nothing: what was given counts as delivered once ``listOrders`` is asked with its position as ``after``.
+    """
+    principal.require(Scope.ORDERS_READ)
+    after = _position(last)
+    async with hub.database.read(principal.reach) as conn:
+        if after > await inbox.newest(conn, principal):
+            raise errors.InvalidInput.of("Last-Event-ID", "cursor.invalid")
+    return streams.Events(request.app.state.streams, hub, principal, after, ends_at)
 
 
 @router.get("/{order_id}", operation_id="getOrder")
@@ -69,3 +96,11 @@ async def acknowledge(
 ) -> AcknowledgementAccepted:
     """Answer an order: received, executed (with the amount held), refused, not mine or ported, lifted."""
     return await acknowledge_order.acknowledge(hub, principal, order_id, body, raw, signature)
+
+
+def _position(text: str | None) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise errors.InvalidInput.of("Last-Event-ID", "cursor.invalid")
+    return int(text)

@@ -83,7 +83,8 @@ class _Server(uvicorn.Server):
         self._leave_within = leave_within
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Leave, or, when told again, stop."""
+        """Leave, or, when told again, stop. Who waits at an inbox, or reads its stream, is sent away at once."""
+        self._app.state.hub.writer.doorbell.close()
         if self._app.state.is_leaving or not self._leave_within:
             super().handle_exit(sig, frame)
             return

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
+from service.engine import doorbell
 from service.models import Dispatch, Endpoint, QueueItem, table_of
 from service.vault import KeyRow, Vault, subjects
 from workflows.terms import Channel, DispatchKind, DispatchState
@@ -98,6 +99,7 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
             )
     await db.insert_rows(conn, _DISPATCHES, dispatches)
     await db.insert_rows(conn, _QUEUE, queue)
+    await doorbell.announce(conn, {item.participant_id for item in items if item.channel is Channel.PULL})
     return [row["id"] for row in dispatches]
 
 

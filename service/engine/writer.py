@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import db
 from service.audit import Log
 from service.db import Database, Reach, Unit
+from service.engine.doorbell import Doorbell
 from service.models import SpentIdentifier, table_of
 from service.security.single_use import SingleUse
 
@@ -25,11 +26,16 @@ class IdentifierSpent(Exception):
 
 
 class Writer:
-    """Runs units of change; ``wake`` is set after each commit, so that delivery and firing look at once."""
+    """Runs units of change; ``wake`` is set after each commit, so that delivery and firing look at once.
+
+    ``doorbell`` is for those who wait at their inboxes. On SQLite, which this process alone writes to, each commit
+    rings it; on PostgreSQL the commits themselves do, whichever node they are made by.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.wake = asyncio.Event()
+        self.doorbell = Doorbell()
 
     async def run(self, unit: Unit[T], singles: Sequence[SingleUse] = (), *, reach: Reach) -> T:
         """Run ``unit`` in one transaction within ``reach`` and return its result after the commit.
@@ -43,19 +49,21 @@ class Writer:
 
         result = await self._database.write(whole, reach)
         self.wake.set()
+        if self._database.dialect == "sqlite":
+            self.doorbell.ring_all()
         return result
 
     def for_call(self) -> "CallWriter":
         """Return a writer for one call at a door: what the call owes is spent with its first change."""
-        return CallWriter(self._database, self.wake)
+        return CallWriter(self._database, self)
 
 
 class CallWriter(Writer):
     """Writes for one call; the proof that came with the call is spent in the transaction of the call's effect."""
 
-    def __init__(self, database: Database, wake: asyncio.Event) -> None:
+    def __init__(self, database: Database, whole: Writer) -> None:
         super().__init__(database)
-        self.wake = wake
+        self.wake, self.doorbell = whole.wake, whole.doorbell
         self._owed: list[SingleUse] = []
 
     def owe(self, single: SingleUse) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Acknowledgement, Dispatch, Order, table_of
+from service.models import Acknowledgement, Dispatch, Endpoint, Order, table_of
 from service.queries import restorations, visibility
 from service.schemas.common import money
 from service.schemas.orders import AcknowledgementAnswer, InboxItem, InboxPage, ParticipantOrder
@@ -18,6 +18,7 @@ from workflows.terms import Channel, DispatchKind, DispatchState
 
 _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
+_ENDPOINTS = table_of(Endpoint)
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 
 
@@ -43,6 +44,12 @@ async def page(conn: AsyncConnection, vault: Vault, principal: Principal, *, aft
     keys = await subjects.of(conn, *(row.message_sealed for row in rows))
     items = [_item(vault, keys, row) for row in rows]
     return InboxPage(items=items, next=items[-1].position if items else after)
+
+
+async def newest(conn: AsyncConnection, principal: Principal) -> int:
+    """Return the last position that was ever given out in the caller's inbox, 0 before the first."""
+    query = sa.select(sa.func.max(_ENDPOINTS.c.inbox_position)).where(_ENDPOINTS.c.tenant == principal.tenant)
+    return (await conn.execute(query)).scalar_one() or 0
 
 
 async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order_id: UUID) -> ParticipantOrder | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
@@ -62,6 +63,7 @@ async def caller(request: Request, writer: CallWriterDep) -> AsyncIterator[Princ
     limits: dict[str, Limits] = request.app.state.limits
     limits["agency" if client.sector is Sector.AGENCY else "other"].take(client.tenant)
     writer.owe(proof)
+    request.state.token_ends = claims.expires_at
     try:
         try:
             yield principals.of_client(claims, tenant=client.tenant, sector=client.sector, roles=client.roles)
@@ -81,6 +83,15 @@ async def raw_body(request: Request) -> bytes:
 
 # In the function's scope: what a dependency does after the answer has left cannot change it any more.
 Caller = Annotated[Principal, Depends(caller, scope="function")]
+
+
+async def token_ends(request: Request, principal: Caller) -> datetime:
+    """Return the instant at which the caller's token ends, for an answer that lasts."""
+    ends: datetime = request.state.token_ends
+    return ends
+
+
+TokenEnds = Annotated[datetime, Depends(token_ends, scope="function")]
 RawBody = Annotated[bytes, Depends(raw_body)]
 Signature = Annotated[
     str | None,
