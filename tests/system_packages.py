@@ -1,4 +1,4 @@
-"""Installs what the tests need of the system: PostgreSQL, Chromium and haproxy; or says what is missing."""
+"""Installs what the tests need of the system (PostgreSQL, Chromium, haproxy, Node, a JDK), or says what is missing."""
 
 import os
 import shutil
@@ -20,6 +20,10 @@ def missing() -> dict[str, str]:
         wanted["haproxy"] = "the proxy in front is tested by starting it"
     if not Path("/usr/lib/softhsm/libsofthsm2.so").exists():
         wanted["softhsm2"] = "the vault's master key is tested in a PKCS#11 token"
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        wanted |= {"nodejs": "what the hub sends is read by JavaScript", "npm": "and by a library that npm brings"}
+    if shutil.which("javac") is None:
+        wanted["default-jdk-headless"] = "and by Java"
     return wanted
 
 
