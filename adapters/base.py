@@ -1,9 +1,9 @@
 """What every adapter shares: a message goes out, a receipt comes back, or ``DeliveryFailed`` says why not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from workflows.terms import Channel, DispatchKind
 
@@ -99,4 +99,17 @@ class Adapter(Protocol):
 
     async def send(self, message: Message, endpoint: Endpoint, transport: Transport) -> Receipt:
         """Translate the message and send it; raise ``DeliveryFailed`` if the receiver does not have it afterwards."""
+        ...
+
+
+@runtime_checkable
+class BatchAdapter(Adapter, Protocol):
+    """A wire format that carries several messages in one call."""
+
+    def batches(self, messages: Sequence[Message]) -> Sequence[Sequence[Message]]:
+        """Divide messages, in their order, into what fits into one call each; what fits into none stands alone."""
+        ...
+
+    async def send_batch(self, messages: Sequence[Message], endpoint: Endpoint, transport: Transport) -> Receipt:
+        """Send what ``batches`` put together; raise ``DeliveryFailed`` if the receiver does not have all of it."""
         ...

@@ -90,6 +90,7 @@ async def prepare(
         "max_in_flight": 8,
         "timeout_seconds": 10,
         "position": body.position,
+        "batch": False,
         "inbox_position": 0,
         "active": True,
         "created_at": at,
@@ -137,6 +138,7 @@ def definition(
         "client_certificate": body.client_certificate,
         "max_in_flight": body.max_in_flight,
         "timeout_seconds": body.timeout_seconds,
+        "batch": body.batch,
         "position": body.position,
     }
 

@@ -78,6 +78,7 @@ def propose(
     position: Position = 1,
     max_in_flight: InFlight = 8,
     timeout: Timeout = 10,
+    batch: Annotated[bool, typer.Option("--batch", help="it takes up to 100 messages in one call")] = False,
     by: context.By = None,
     key: context.Key = None,
     as_json: AsJson = False,
@@ -103,6 +104,7 @@ def propose(
         "position": position,
         "max_in_flight": max_in_flight,
         "timeout_seconds": timeout,
+        "batch": batch,
     }
     if instead_of is None:
         shape = NewWebhook if speaks is Spoken.WEBHOOK else NewStandardDoor

@@ -34,6 +34,13 @@ same body: store the id and answer a repetition 2xx without acting twice.
 
 **Obey the highest `sequence`** of a hold: what concerns one case and target is sent in order, yet retries may overtake.
 
+**Batches, where your endpoint declares them** (`batch`, approved like its address): up to 100 messages or 20 kB,
+whichever comes first, come as a JSON array of such events in one POST, `application/cloudevents-batch+json`. One
+signature covers it, under a `webhook-id` of its own (`batch_` and 32 hexadecimal digits); each order carries the hub's
+signature in its event, as the extension attribute `hoatocsignature`. Store each event under its own `id`, which is the
+`webhook-id` that it has alone. A 2xx takes all of it, anything else none: whatever is tried again comes alone, as
+described above, and so does what is due alone.
+
 **Then acknowledge** an order with `POST` to its `answer_url` (`hub.v1.json`, `acknowledgeOrder`). The 2xx to a webhook
 is the receipt, never the answer. New members and new event types may come: answer 2xx to what you do not know.
 """

@@ -42,6 +42,8 @@ class Result:
     status: int | None = None
     answer_sealed: bytes | None = None
     was_probe: bool = False
+    # Of several that went in one call, one stands for the call.
+    leads: bool = True
 
     @property
     def chain(self) -> str:

@@ -21,6 +21,7 @@ CHANGEABLE = (
     "max_in_flight",
     "timeout_seconds",
     "position",
+    "batch",
 )
 
 
@@ -28,8 +29,9 @@ def digest(row: Mapping[str, Any]) -> str:
     """Return the SHA-256, in hexadecimal, of an endpoint's whole definition.
 
     It is taken over compact JSON with sorted names and no escapes, so that an administrator can take it himself.
+    ``batch`` is among them where it is true: what was approved before there were batches stays approved.
     """
-    definition = {name: row[name] for name in CHANGEABLE} | {
+    definition = {name: row[name] for name in CHANGEABLE if name != "batch" or row[name]} | {
         "endpoint_id": str(row["id"]),
         "participant_id": row["tenant"],
         "channel": str(row["channel"]),

@@ -11,13 +11,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.base import DeliveryFailed, Transport
+from adapters.base import Transport
 from service import audit, clock, db, log, metrics
-from service.engine import breaker, completing, sending, store
+from service.engine import breaker, completing, parcels, sending, store
 from service.engine.completing import Result, Settled
 from service.engine.hub import Hub
 from service.engine.lanes import REFRESH_EVERY, Lanes
 from service.engine.node import Node
+from service.engine.parcels import Parcel
+from service.engine.sending import Ending
 from service.engine.store import Claimed, Free
 from service.vault import Erased, Keys, MasterMissing, SealBroken, subjects
 from service.vault.sealing import key_of
@@ -85,7 +87,7 @@ class Delivery:
         if room.cap == 0 or not (room.free or room.tripped):
             return 0
 
-        async def unit(conn: AsyncConnection) -> tuple[list[Claimed], set[UUID], Keys]:
+        async def unit(conn: AsyncConnection) -> tuple[list[Parcel], set[UUID], Keys]:
             if self._uncertain:
                 await self._queue.release(conn, lease, tuple(self._under_way))
             pausing = await self._breakers.probes(conn, room.tripped, self._node.live - {lease})
@@ -95,11 +97,13 @@ class Delivery:
             )
             probed = {row.endpoint_id for row in claimed} & probes.keys()
             await self._breakers.hold(conn, probed, lease)
-            return claimed, probed, await subjects.of(conn, *(row.message_sealed for row in claimed))
+            packed, over = parcels.pack(claimed, room.calls, probed)
+            await self._queue.put_back(conn, [row.queue_id for row in over], lease)
+            return packed, probed, await subjects.of(conn, *(row.message_sealed for each in packed for row in each))
 
         was_uncertain, self._uncertain = self._uncertain, True
         try:
-            claimed, probed, keys = await self._hub.database.write(unit, db.HUB)
+            packed, probed, keys = await self._hub.database.write(unit, db.HUB)
         except IntegrityError:
             # Another node claimed a row of the same order key at this very instant; nothing was leased.
             self._uncertain = was_uncertain
@@ -108,10 +112,10 @@ class Delivery:
         if lease != self._node.boot:
             # Fenced while claiming: the sweep gives the rows to whoever is alive.
             return 0
-        self._lanes.take(claimed, probed)
-        for row in claimed:
-            self._start(row, lease, keys, was_probe=row.endpoint_id in probed)
-        return len(claimed)
+        self._lanes.take([parcel[0] for parcel in packed], probed)
+        for parcel in packed:
+            self._start(parcel, lease, keys, was_probe=parcel[0].endpoint_id in probed)
+        return sum(map(len, packed))
 
     async def settle_forever(self) -> None:
         """Settle results in batches, as they come."""
@@ -130,7 +134,7 @@ class Delivery:
                 await self._settle_or_split(list(results), lease)
         finally:
             for result in batch:
-                self._over(result.claimed, was_probe=result.was_probe)
+                self._over(result.claimed, was_probe=result.was_probe, leads=result.leads)
 
     async def drain(self, within: float) -> int:
         """Wait up to ``within`` seconds for what is under way, then let go of the rest; return how many those were."""
@@ -151,56 +155,54 @@ class Delivery:
         for task in list(self._under_way.values()):
             task.cancel()
 
-    def _start(self, claimed: Claimed, lease: UUID, keys: Keys, *, was_probe: bool) -> None:
-        self._unsettled += 1
+    def _start(self, parcel: Parcel, lease: UUID, keys: Keys, *, was_probe: bool) -> None:
+        self._unsettled += len(parcel)
         self._idle.clear()
-        sender = asyncio.create_task(self._send(claimed, lease, keys, was_probe))
-        self._under_way[claimed.queue_id] = sender
+        sender = asyncio.create_task(self._send(parcel, lease, keys, was_probe))
+        self._under_way.update({claimed.queue_id: sender for claimed in parcel})
 
         def ended(task: asyncio.Task[None]) -> None:
             if task.cancelled():
-                self._over(claimed, was_probe=was_probe)
+                for claimed in parcel:
+                    self._over(claimed, was_probe=was_probe, leads=claimed is parcel[0])
 
         sender.add_done_callback(ended)
 
-    def _over(self, claimed: Claimed, *, was_probe: bool) -> None:
+    def _over(self, claimed: Claimed, *, was_probe: bool, leads: bool) -> None:
         self._under_way.pop(claimed.queue_id, None)
-        self._lanes.give_back(claimed, was_probe=was_probe)
+        if leads:
+            self._lanes.give_back(claimed, was_probe=was_probe)
         self._unsettled -= 1
         if not self._unsettled:
             self._idle.set()
 
-    async def _send(self, claimed: Claimed, lease: UUID, keys: Keys, was_probe: bool) -> None:
+    async def _send(self, parcel: Parcel, lease: UUID, keys: Keys, was_probe: bool) -> None:
         began = clock.monotonic()
-        error, retryable, retry_after, status, head = None, True, None, None, b""
         try:
-            row = self._lanes.endpoint(claimed.endpoint_id)
+            row = self._lanes.endpoint(parcel[0].endpoint_id)
             both = {**self._lanes.keys, **keys}
-            receipt = await sending.send(
-                self._hub, self._adapters, self._transport, claimed, both, row, self._node.now()
+            endings = await sending.send(
+                self._hub, self._adapters, self._transport, parcel, both, row, self._node.now()
             )
-            status, head = receipt.status, receipt.body_head
-        except DeliveryFailed as failure:
-            error, retryable, status, head = failure.code, failure.retryable, failure.status, failure.body_head
-            retry_after = failure.retry_after
         except Exception:
-            _log.exception("attempt.broke", dispatch_id=str(claimed.dispatch_id), channel=str(claimed.channel))
-            error = "hub.fault"
-        text = head.decode("utf-8", "replace")
-        self._ended.put_nowait(
-            Result(
-                claimed=claimed,
-                lease=lease,
-                node=self._node.name,
-                latency=clock.monotonic() - began,
-                error=error,
-                retryable=retryable,
-                retry_after=retry_after,
-                status=status,
-                answer_sealed=self._sealed(claimed, keys, text),
-                was_probe=was_probe,
+            _log.exception("attempt.broke", dispatch_id=str(parcel[0].dispatch_id), channel=str(parcel[0].channel))
+            endings = [Ending(clock.monotonic() - began, "hub.fault")] * len(parcel)
+        for claimed, ending in zip(parcel, endings, strict=True):
+            self._ended.put_nowait(
+                Result(
+                    claimed=claimed,
+                    lease=lease,
+                    node=self._node.name,
+                    latency=ending.latency,
+                    error=ending.error,
+                    retryable=ending.retryable,
+                    retry_after=ending.retry_after,
+                    status=ending.status,
+                    answer_sealed=self._sealed(claimed, keys, ending.head.decode("utf-8", "replace")),
+                    was_probe=was_probe,
+                    leads=claimed is parcel[0],
+                )
             )
-        )
 
     def _sealed(self, claimed: Claimed, keys: Keys, text: str) -> bytes | None:
         key_id = key_of(claimed.message_sealed)
@@ -265,7 +267,8 @@ class Delivery:
                 request_tenant=result.claimed.tenant,
             )
             for result in results
-            if (row := self._lanes.endpoint(result.claimed.endpoint_id)) is not None
+            if result.leads
+            and (row := self._lanes.endpoint(result.claimed.endpoint_id)) is not None
             and breaker.counts(result.error, result.retryable)
         ]
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from service import db, metrics
 from service.db import Database
+from service.engine import parcels
 from service.engine.store import Claimed, Free
 from service.models import Endpoint, EndpointState, table_of
 from service.vault import KeyRow, subjects
@@ -24,11 +25,15 @@ REFRESH_EVERY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Where there is room: lanes with a closed breaker, and endpoints whose breaker waits for one probe."""
+    """Where there is room: lanes with a closed breaker, and endpoints whose breaker waits for one probe.
+
+    ``calls`` is how many calls may begin to each endpoint that takes batches: there, ``free`` counts messages.
+    """
 
     free: dict[UUID, Free]
     tripped: tuple[UUID, ...]
     cap: int
+    calls: dict[UUID, int]
 
 
 class Lanes:
@@ -78,18 +83,23 @@ class Lanes:
         endpoints = list(self._endpoints.values())
         random.shuffle(endpoints)
         free: dict[UUID, Free] = {}
+        calls: dict[UUID, int] = {}
         for row in endpoints:
             limit = max(1, row.max_in_flight // max(1, live_nodes))
             slots = limit - self._in_flight[row.id]
             if row.id in self.tripped or slots <= 0:
                 continue
             retries = max(1, limit // 2) - self._retries[row.id]
+            if row.batch:
+                # A retry is a call of its own; how many calls the first attempts make, their sizes will tell.
+                calls[row.id] = slots
+                retries, slots = min(retries, slots), parcels.MOST
             free[row.id] = Free(slots, max(0, retries), reserves=limit > 1 and retries > 0)
         tripped = tuple(row.id for row in endpoints if row.id in self.tripped - self._probes)
-        return Openings(free, tripped, max(0, cap))
+        return Openings(free, tripped, max(0, cap), calls)
 
     def take(self, claimed: Collection[Claimed], probes: Collection[UUID]) -> None:
-        """Count ``claimed`` as under way; those to ``probes`` are the one probe of their breaker."""
+        """Count a call for each of ``claimed`` as under way; those to ``probes`` are the one probe of their breaker."""
         for row in claimed:
             self._in_flight[row.endpoint_id] += 1
             self._retries[row.endpoint_id] += row.is_retry
@@ -97,7 +107,7 @@ class Lanes:
         metrics.IN_FLIGHT.set(self._in_flight.total())
 
     def give_back(self, claimed: Claimed, *, was_probe: bool) -> None:
-        """Count one as no longer under way."""
+        """Count the call of one as no longer under way."""
         self._in_flight[claimed.endpoint_id] -= 1
         self._retries[claimed.endpoint_id] -= claimed.is_retry
         if was_probe:

@@ -1,14 +1,18 @@
-"""One attempt: the message and the endpoint are opened, and the channel's adapter sends. No transaction is open."""
+"""One call: its messages and the endpoint are opened, and the channel's adapter sends. No transaction is open."""
 
 import asyncio
+import itertools
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from adapters.base import Adapter, DeliveryFailed, Endpoint, Message, Receipt, Transport
+from adapters.base import Adapter, BatchAdapter, DeliveryFailed, Endpoint, Message, Transport
+from service import clock, log
 from service.engine import definitions
 from service.engine.hub import Hub
 from service.engine.store import Claimed
@@ -17,9 +21,13 @@ from service.security.keyring import KeyUnfit
 from service.vault import Erased, Keys, MasterMissing, SealBroken, Vault
 from workflows.terms import Channel, DispatchKind
 
+_log = log.get(__name__)
+
 # An adapter keeps its own time; this is for one that does not, and stays far below a lease.
 _LONGEST = 30.0
 _GRACE = 5.0
+# The keys of another installation, most likely: nothing is lost as long as nobody gives up.
+_UNREADABLE = (SealBroken, Erased, MasterMissing, ValueError, KeyError, TypeError)
 
 
 class Speakers(Protocol):
@@ -30,33 +38,97 @@ class Speakers(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: ``error`` is None for a success, ``latency`` in seconds, ``head`` what was answered."""
+
+    latency: float
+    error: str | None = None
+    retryable: bool = True
+    retry_after: float | None = None
+    status: int | None = None
+    head: bytes = b""
+
+
 async def send(
     hub: Hub,
     adapters: Speakers,
     transport: Transport,
-    claimed: Claimed,
+    parcel: Sequence[Claimed],
     keys: Keys,
     row: sa.Row[Any] | None,
     now: datetime,
-) -> Receipt:
-    """Send one dispatch to the endpoint of ``row``; raise ``DeliveryFailed`` unless the receiver has it."""
+) -> list[Ending]:
+    """Send to the endpoint of ``row`` what goes there together, and return how that ended for each of ``parcel``.
+
+    What cannot be opened does not hold the others. A batch ends alike for all that was in it.
+    """
+    began = clock.monotonic()
+    try:
+        adapter, endpoint = _prepared(hub, adapters, keys, row, now)
+    except DeliveryFailed as failure:
+        return [_failed(began, failure)] * len(parcel)
+    endings = [Ending(0.0, "message.unreadable")] * len(parcel)
+    opened: list[tuple[int, Message]] = []
+    for at, claimed in enumerate(parcel):
+        try:
+            opened.append((at, open_message(hub.vault, keys, claimed)))
+        except _UNREADABLE:
+            continue
+    messages = [message for _, message in opened]
+    calls: Sequence[Sequence[Message]] = [[message] for message in messages]
+    if len(messages) > 1 and isinstance(adapter, BatchAdapter):
+        calls = adapter.batches(messages)
+    places = iter(at for at, _ in opened)
+    for call in calls:
+        ending = await _call(adapter, call, endpoint, transport)
+        for at in itertools.islice(places, len(call)):
+            endings[at] = ending
+    return endings
+
+
+def _prepared(
+    hub: Hub, adapters: Speakers, keys: Keys, row: sa.Row[Any] | None, now: datetime
+) -> tuple[Adapter, Endpoint]:
     if row is None:
         raise DeliveryFailed("endpoint.gone")
     if not definitions.is_in_force(dict(row._mapping)):
         raise DeliveryFailed("endpoint.not_approved")
     try:
-        message = open_message(hub.vault, keys, claimed)
-        endpoint = open_endpoint(hub, keys, row, now)
+        return adapters.of(row.channel), open_endpoint(hub, keys, row, now)
     except KeyUnfit:
         raise DeliveryFailed("endpoint.client_key") from None
-    except (SealBroken, Erased, MasterMissing, ValueError, KeyError, TypeError):
-        # The keys of another installation, most likely: nothing is lost as long as nobody gives up.
+    except _UNREADABLE:
         raise DeliveryFailed("message.unreadable") from None
+
+
+async def _call(adapter: Adapter, messages: Sequence[Message], endpoint: Endpoint, transport: Transport) -> Ending:
+    began = clock.monotonic()
     try:
         async with asyncio.timeout(min(endpoint.timeout, _LONGEST) + _GRACE):
-            return await adapters.of(row.channel).send(message, endpoint, transport)
+            if len(messages) > 1 and isinstance(adapter, BatchAdapter):
+                receipt = await adapter.send_batch(messages, endpoint, transport)
+            else:
+                receipt = await adapter.send(messages[0], endpoint, transport)
     except TimeoutError:
-        raise DeliveryFailed("answer.timeout") from None
+        return _failed(began, DeliveryFailed("answer.timeout"))
+    except DeliveryFailed as failure:
+        return _failed(began, failure)
+    except Exception:
+        _log.exception("attempt.broke", message_id=messages[0].id, channel=str(endpoint.channel))
+        return _failed(began, DeliveryFailed("hub.fault"))
+    return Ending(clock.monotonic() - began, status=receipt.status, head=receipt.body_head)
+
+
+def _failed(began: float, failure: DeliveryFailed) -> Ending:
+    return Ending(
+        clock.monotonic() - began,
+        failure.code,
+        failure.retryable,
+        failure.retry_after,
+        failure.status,
+        failure.body_head,
+    )
 
 
 def open_message(vault: Vault, keys: Keys, claimed: Claimed) -> Message:

@@ -43,6 +43,8 @@ class Endpoint(SQLModel, table=True):
     previous_secret_until: datetime | None = None
     max_in_flight: int = 8
     timeout_seconds: int = 10
+    # Whether several messages may come in one call; only a webhook can say so.
+    batch: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     # The order in which a participant's endpoints of one purpose are used: the lowest first.
     position: int = 1
     # The last position given out in a pull inbox; its row lock makes positions appear in the order of commits.

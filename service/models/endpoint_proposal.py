@@ -36,6 +36,7 @@ class EndpointProposal(SQLModel, table=True):
     client_certificate: str | None = Field(default=None, sa_type=sa.Text)
     max_in_flight: int
     timeout_seconds: int
+    batch: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     position: int
     # Of the whole definition: engine.definitions.
     sha256: str = Field(max_length=64)

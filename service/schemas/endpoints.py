@@ -5,7 +5,7 @@ from datetime import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.schemas.common import Answer, Instant, Name, Sha256, Shape
@@ -35,6 +35,9 @@ class _Called(Shape):
     max_in_flight: Annotated[int, Field(strict=True, ge=1, le=8)] = 8
     timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=30)] = 10
     position: Position = 1
+    batch: StrictBool = Field(
+        default=False, description="it takes up to 100 messages, below 20 kB, in one call (CloudEvents' batch format)"
+    )
 
 
 class NewWebhook(_Called):
@@ -97,6 +100,7 @@ class EndpointAnswer(Answer):
     max_in_flight: int
     timeout_seconds: int
     position: int
+    batch: bool
     active: bool
     approved_sha256: str | None = Field(description="of what two administrators let pass; of a webhook, none: not used")
     approved_at: Instant | None
@@ -119,6 +123,7 @@ class ProposalAnswer(Answer):
     max_in_flight: int
     timeout_seconds: int
     position: int
+    batch: bool
     sha256: str = Field(description="of the whole definition: what an approval names")
     state: ProposalState
     proposed_by: str

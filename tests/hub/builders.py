@@ -455,6 +455,7 @@ class Builder:
         urgent: bool = True,
         order_key: int | None = None,
         deadline_at: datetime | None = None,
+        note: str = "thử",
     ) -> UUID:
         """Put one dispatch into the outbox and its work item into the queue."""
         outgoing = outbox.Outgoing(
@@ -466,7 +467,7 @@ class Builder:
             message_type=message_type,
             subject=str(order_id or request_id or endpoint_id),
             sequence=1,
-            body={"order_id": str(order_id), "note": "thử"},
+            body={"order_id": str(order_id), "note": note},
             request_id=request_id,
             order_id=order_id,
             urgent=urgent,

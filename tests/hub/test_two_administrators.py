@@ -149,6 +149,7 @@ async def test_an_approval_is_of_exactly_what_was_read(hub: Hub, build: Builder,
         {"timeout_seconds": 11},
         {"max_in_flight": 7},
         {"position": 2},
+        {"batch": True},
     ],
     ids="-".join,
 )

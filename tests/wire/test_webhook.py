@@ -1,5 +1,6 @@
 """The signed CloudEvent: the same bytes at every attempt, readable by any receiver, never unsigned or too large."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,6 +44,17 @@ class Unreachable:
 
     async def post(self, url: str, *, content: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
         raise AssertionError("something was sent")
+
+
+class Keeper:
+    """A transport that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, dict[str, str]]] = []
+
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
+        self.kept.append((content, dict(headers)))
+        return Receipt(202, 0.0, b"", "127.0.0.1:443")
 
 
 async def refused(message: Message, secrets: tuple[str, ...] = (SECRET,)) -> DeliveryFailed:
@@ -179,3 +191,51 @@ def test_the_registry_knows_who_speaks_on_a_channel_and_that_nobody_speaks_on_pu
         with pytest.raises(DeliveryFailed) as caught:
             adapters.of(channel)
         assert caught.value.code == "channel.unavailable"
+
+
+@given(sizes=st.lists(st.integers(0, 25_000), max_size=40))
+async def test_a_batch_is_below_twenty_kilobytes_and_loses_nothing(sizes: list[int]) -> None:
+    messages = [replace(MESSAGE, id=f"msg_{at}", body={"t": "x" * size}) for at, size in enumerate(sizes)]
+    batches = HUB.batches(messages)
+    assert [message for batch in batches for message in batch] == messages
+    sent = Keeper()
+    for batch in batches:
+        if len(batch) > 1:
+            await HUB.send_batch(batch, endpoint("https://bank.example/", secrets=(SECRET, OLDER)), sent)
+    for content, headers in sent.kept:
+        assert len(content) < 20_000
+        assert headers["Content-Type"] == "application/cloudevents-batch+json"
+        for secret in (SECRET, OLDER):
+            Oracle(secret).verify(content, dict(headers))
+    # As few calls as their order allows: what a batch has no room for would have made it too large.
+    for batch, after in itertools.pairwise(batches):
+        both = [webhook.cloud_event(message, HUB.source) for message in (*batch, after[0])]
+        assert sum(map(len, both)) + len(both) + 1 >= 20_000
+
+
+def test_a_batch_has_a_hundred_events_at_most() -> None:
+    many = [replace(MESSAGE, id=f"msg_{at}", body={}, signature="a..b") for at in range(201)]
+    small = [replace(one, type="t", subject="s", signature=None) for one in many]
+    content = max(len(webhook.cloud_event(one, "h")) for one in small)
+    assert content * 100 < 20_000
+    assert [len(batch) for batch in Webhook("h").batches(small)] == [100, 100, 1]
+
+
+async def test_a_batch_is_named_after_what_is_in_it_and_each_order_has_its_own_signature() -> None:
+    one, two = replace(MESSAGE, id="msg_1", signature="a..b"), replace(MESSAGE, id="msg_2")
+    sent = Keeper()
+    for batch in ([one, two], [one, two], [two, one]):
+        await HUB.send_batch(batch, endpoint("https://bank.example/", secrets=(SECRET,)), sent)
+    names = [headers["webhook-id"] for _, headers in sent.kept]
+    assert names[0] == names[1] != names[2] and names[0].startswith("batch_")
+    events = json.loads(sent.kept[0][0])
+    assert [event.get("hoatocsignature") for event in events] == ["a..b", None]
+    alone = json.loads(webhook.cloud_event(one, HUB.source))
+    assert {name: value for name, value in events[0].items() if name != "hoatocsignature"} == alone
+    assert "Hoatoc-Signature" not in sent.kept[0][1]
+
+
+async def test_nothing_is_sent_unsigned_in_a_batch_either() -> None:
+    with pytest.raises(DeliveryFailed) as caught:
+        await HUB.send_batch([MESSAGE, MESSAGE], endpoint("https://bank.example/"), Unreachable())
+    assert caught.value.code == "endpoint.no_secret"

@@ -38,6 +38,10 @@ class QueueStore(Protocol):
         """Hand back what ``lease`` holds except ``keep``, as if it had not been claimed; return how much it was."""
         ...
 
+    async def put_back(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> None:
+        """Hand back some of what was just claimed, as if it had not been."""
+        ...
+
     async def reap(self, conn: AsyncConnection, ttl: timedelta, own: UUID) -> int:
         """Free the rows of nodes not seen for ``ttl`` (never of ``own``) and of leases that ended; return how many."""
         ...

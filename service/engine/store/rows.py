@@ -123,6 +123,12 @@ class Common:
         held = sa.update(QUEUE).where(QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.id.not_in(keep))
         return (await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))).rowcount
 
+    async def put_back(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> None:
+        """Hand back some of what was just claimed, as if it had not been."""
+        if queue_ids:
+            held = sa.update(QUEUE).where(QUEUE.c.id.in_(queue_ids), QUEUE.c.leased, QUEUE.c.lease_id == lease)
+            await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))
+
     async def reap(self, conn: AsyncConnection, ttl: timedelta, own: UUID) -> int:
         """Free the rows of nodes not seen for ``ttl`` (never of ``own``) and of leases that ended; return how many."""
         now = await db.now(conn)
