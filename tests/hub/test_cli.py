@@ -87,8 +87,9 @@ def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run
     assert "endpoint.other_definition" in clean(ready("endpoint", "approve", *other, *second))
     approved = json.loads(ready("endpoint", "approve", *what, *second, "--json").stdout)
     assert approved["approved_sha256"] == made["sha256"]
-    change = ("--webhook", "https://new.acb.example/x", *hook, "--instead-of", made["id"], "--json")
+    change = ("--webhook", "https://new.acb.example/x", *hook, "--instead-of", made["id"], "--batch", "--json")
     changed = json.loads(ready("endpoint", "propose", "acb", *change).stdout)
+    assert (changed["batch"], approved["batch"]) == (True, False)
     refusal = ("acb", made["id"], "--sha256", changed["sha256"], "--json")
     assert json.loads(ready("endpoint", "refuse", *refusal).stdout)["state"] == "refused"
     (shown,) = json.loads(ready("participant", "show", "acb", "--json").stdout)["endpoints"]
