@@ -4,13 +4,13 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
 _GUARD = "endpoints_approved_by_two"
 _BEFORE = ("url", "network", "port", "ca_pem", "client_certificate", "max_in_flight", "timeout_seconds", "position")
-_CONCERNED = "NEW.channel = 'webhook' AND NEW.approved_sha256 IS NOT NULL"
+_CONCERNED = "NEW.channel IN ('webhook', 'iso20022', 'etsi') AND NEW.approved_sha256 IS NOT NULL"
 
 
 def upgrade() -> None:

@@ -28,7 +28,7 @@ from service.security import client_keys
 from service.security.keyring import KeyUnfit
 from service.settings import Settings
 from service.vault import KeyRow, subjects
-from workflows.terms import Purpose, Sector
+from workflows.terms import Channel, Purpose, Sector
 
 TABLE = table_of(Endpoint)
 
@@ -122,6 +122,8 @@ def definition(
         target = targets.parse(body.url)
     except UrlRefused:
         raise errors.InvalidInput.of(f"{within}/url", "endpoint.url") from None
+    if body.batch and body.channel is not Channel.WEBHOOK:
+        raise errors.InvalidInput.of(f"{within}/batch", "endpoint.batch")
     if body.port not in (None, target.port):
         raise errors.InvalidInput.of(f"{within}/port", "endpoint.port")
     _check_host(target, network, settings, within)

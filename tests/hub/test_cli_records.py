@@ -120,7 +120,7 @@ def test_terms_change_by_two_and_a_hold_keeps_one_matter(
     assert "retention.keep" in clean(as_person("an", *term, "P1Y"))
     proposal = json.loads(as_person("an", *term, "P30D", "--json").stdout)["id"]
     another_account = as_person("binh", "retention", "approve", proposal)
-    assert another_account.exit_code == 2 and "--key" in another_account.stderr
+    assert another_account.exit_code == 2 and "--by" in another_account.stderr
     binh, chi = (administrator(run, tmp_path, name) for name in ("binh-he-thong", "chi-he-thong"))
     own = json.loads(run(*term, "P40D", *binh, "--json").stdout)["id"]
     assert "retention.same_person" in clean(run("retention", "approve", own, *binh))

@@ -373,7 +373,7 @@ async def test_an_operator_finds_asks_and_another_one_erases_by_his_own_key(
     assert line["erasable"] == "yes"
     assert (await at_the_machine("erase", "ask", line["request"], "--decision", "15/QD-XOA")).exit_code == 0
     another_account = await at_the_machine("erase", "confirm", line["request"], who="nguoi-khac")
-    assert another_account.exit_code == 2 and "--key" in another_account.stderr
+    assert another_account.exit_code == 2 and "--by" in another_account.stderr
     second = await shown(world, "nguoi-khac", tmp_path / "second.jwk")
     done = await at_the_machine("erase", "confirm", line["request"], *second, "--json")
     assert json.loads(done.stdout) == {"requests_erased": 2}

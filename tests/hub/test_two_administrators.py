@@ -272,10 +272,11 @@ async def test_the_door_of_a_standard_is_let_pass_by_two_and_keeps_its_channel(
     assert made.proposal is not None
     assert made.secret is not None
     assert await reached(hub) == set()
-    other = forms.definition()
-    with pytest.raises(errors.InvalidInput) as refused:
-        await propose_endpoint.propose(hub, FIRST, bank, made.endpoint.id, other)
-    assert [(field.field, field.code) for field in refused.value.fields] == [("/channel", "endpoint.channel")]
+    other, batched = forms.definition(), forms.definition().model_copy(update={"channel": channel, "batch": True})
+    for wrong, code in ((other, "endpoint.channel"), (batched, "endpoint.batch")):
+        with pytest.raises(errors.InvalidInput) as refused:
+            await propose_endpoint.propose(hub, FIRST, bank, made.endpoint.id, wrong)
+        assert [field.code for field in refused.value.fields] == [code]
     with pytest.raises(DBAPIError, match="approved_by"):
         await build.change(
             Endpoint,
