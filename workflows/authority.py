@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from workflows import authority_ends, extend, freeze, lift, preserve, takedown, working_hours
+from workflows import authority_ends, disclose, extend, freeze, lift, preserve, recall, takedown, working_hours
 from workflows.authority_ends import EndBeyondMaximum as EndBeyondMaximum
 from workflows.authority_ends import EndInPast as EndInPast
 from workflows.authority_rules import MOST_UNREVIEWED, RANK_ORDER, Tier
@@ -14,7 +14,7 @@ from workflows.authority_rules import AgencyLevel as AgencyLevel
 from workflows.authority_rules import AuthorityRule as AuthorityRule
 from workflows.authority_rules import Power as Power
 from workflows.authority_rules import Rank as Rank
-from workflows.terms import Action, LegalBasis, Measure, TargetKind, Urgency
+from workflows.terms import ONCE, Action, LegalBasis, Measure, TargetKind, Urgency
 from workflows.working_hours import Calendar
 
 # In the order in which they are checked; the code of a refusal is ``authority.<rule>``.
@@ -43,9 +43,11 @@ _TARGETS = {
     Action.EXTEND: extend.TARGETS,
     Action.TAKEDOWN: takedown.TARGETS,
     Action.PRESERVE: preserve.TARGETS,
+    Action.RECALL: recall.TARGETS,
+    Action.DISCLOSE: disclose.TARGETS,
 }
-_TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE})
-_MONEY = frozenset({Action.FREEZE, Action.EXTEND})
+_TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE, *ONCE})
+_MONEY = frozenset({Action.FREEZE, Action.EXTEND, Action.RECALL})
 
 
 class AuthorityRefused(Exception):
@@ -88,7 +90,7 @@ class Granted:
 
     ``approvals_needed`` officers, the filing one among them, make the request active.
     ``review_within`` is set when it becomes active at once and a second officer must review it in that time.
-    ``latest_end`` is None for what has no maximum (lift, takedown).
+    ``latest_end`` is None for what has no maximum (lift, takedown) and for what lapses by itself (recall, disclose).
     """
 
     rule_name: str
@@ -230,7 +232,7 @@ def _check_money(rule: AuthorityRule, demand: Demand) -> None:
     if demand.whole_account:
         _check_whole_account(rule, demand.rank)
     elif demand.amount is None:
-        if demand.action is Action.FREEZE:
+        if demand.action is not Action.EXTEND:
             _refuse("amount_missing", basis=rule.basis)
     elif reached is not None and reached.amount_cap is not None and demand.amount > reached.amount_cap:
         _refuse("amount_over_cap", basis=rule.basis, cap=str(reached.amount_cap), rank=demand.rank)

@@ -2,15 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 
-from workflows import extend, freeze, preserve, working_hours
+from workflows import disclose, extend, freeze, preserve, recall, working_hours
 from workflows.authority_rules import AuthorityRule, WorkingDays
-from workflows.terms import Action
+from workflows.terms import ONCE, Action
 from workflows.working_hours import Calendar
 
 _LENGTHS = {
     Action.FREEZE: freeze.DEFAULT_LENGTH,
     Action.EXTEND: extend.DEFAULT_LENGTH,
     Action.PRESERVE: preserve.DEFAULT_LENGTH,
+    # No hold ends then: what is not done by then is not asked for any more.
+    Action.RECALL: recall.OPEN_FOR,
+    Action.DISCLOSE: disclose.OPEN_FOR,
 }
 
 
@@ -31,7 +34,7 @@ def latest(rule: AuthorityRule, action: Action, start: datetime, calendar: Calen
 
     Raise ``working_hours.BeyondCalendar`` when the rule counts working days that the calendar does not know yet.
     """
-    if action in {Action.LIFT, Action.TAKEDOWN}:
+    if action in {Action.LIFT, Action.TAKEDOWN, *ONCE}:
         return None
     if action is Action.PRESERVE:
         return start.astimezone(UTC) + preserve.LONGEST

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from workflows import freeze, preserve, takedown
+from workflows import disclose, freeze, preserve, takedown
 from workflows.terms import Action, LegalBasis, TargetKind, Urgency
 
 
@@ -114,7 +114,7 @@ RULES: tuple[AuthorityRule, ...] = (
         source="Criminal Procedure Code 101/2015/QH13, article 129: heads of investigating bodies, amount-bound",
         valid_from=date(2018, 1, 1),
         valid_to=None,
-        actions=_HOLDS | {Action.PRESERVE},
+        actions=_HOLDS | {Action.PRESERVE, Action.RECALL},
         target_kinds=preserve.TARGETS,
         agency_levels=_INVESTIGATORS,
         own_province_only=False,
@@ -126,11 +126,27 @@ RULES: tuple[AuthorityRule, ...] = (
         longest=timedelta(days=180),
     ),
     AuthorityRule(
+        basis=LegalBasis.CPC_88,
+        source="Criminal Procedure Code 101/2015/QH13, article 88: whoever has data provides them; on customers of"
+        " banks Decree 117/2018/NĐ-CP",
+        valid_from=date(2018, 1, 1),
+        valid_to=None,
+        actions=frozenset({Action.DISCLOSE}),
+        target_kinds=disclose.TARGETS,
+        agency_levels=_INVESTIGATORS,
+        own_province_only=False,
+        power=Power.ORDER,
+        urgency=None,
+        tiers=(Tier(Rank.THIEU_TA, None, whole_account=False),),
+        approver_rank=Rank.THIEU_TA,
+        longest=disclose.OPEN_FOR,
+    ),
+    AuthorityRule(
         basis=LegalBasis.DECREE_52_11,
         source="Decree 52/2024/NĐ-CP on non-cash payment, article 11: partial or full, on a written request",
         valid_from=date(2024, 7, 1),
         valid_to=None,
-        actions=_HOLDS | {Action.PRESERVE},
+        actions=_HOLDS | {Action.PRESERVE, Action.RECALL},
         target_kinds=freeze.TARGETS,
         agency_levels=frozenset(AgencyLevel),
         own_province_only=True,
@@ -165,7 +181,8 @@ RULES: tuple[AuthorityRule, ...] = (
         source="Decree 147/2024/NĐ-CP on internet services; for numbers and sender names Law 24/2023/QH15",
         valid_from=date(2024, 12, 25),
         valid_to=None,
-        actions=frozenset({Action.TAKEDOWN, Action.PRESERVE, Action.LIFT}),
+        # Services on the net give their users' data to the authority that asks in writing, within 24 h.
+        actions=frozenset({Action.TAKEDOWN, Action.PRESERVE, Action.LIFT, Action.DISCLOSE}),
         target_kinds=takedown.TARGETS,
         agency_levels=frozenset(AgencyLevel),
         own_province_only=False,  # a page or a number is nowhere in particular

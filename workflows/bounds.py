@@ -39,6 +39,9 @@ _KINDS: Mapping[Action, BoundKind] = {
     Action.PRESERVE: BoundKind.HOLDS,
     Action.TAKEDOWN: BoundKind.TAKEDOWNS,
     Action.LIFT: BoundKind.LIFTS,
+    # A recall moves money as a freeze stops it; reading about people harms others, and must not use up the room for it.
+    Action.RECALL: BoundKind.HOLDS,
+    Action.DISCLOSE: BoundKind.DISCLOSURES,
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from workflows import extend, freeze, lift, preserve, takedown
+from workflows import disclose, extend, freeze, lift, preserve, recall, takedown
 from workflows.terms import Action, LegalBasis, Measure, Sector, Stage, TargetKind, Urgency
 
 
@@ -35,6 +35,8 @@ ACKNOWLEDGEMENT_VALID_FOR: Mapping[Action, timedelta] = {
     Action.EXTEND: timedelta(hours=1),
     Action.TAKEDOWN: timedelta(hours=1),
     Action.PRESERVE: timedelta(hours=4),
+    Action.RECALL: timedelta(minutes=10),
+    Action.DISCLOSE: timedelta(hours=1),
 }
 
 END_WARNING_BEFORE = timedelta(hours=12)  # "warn at T-12 h" of the default profile
@@ -92,6 +94,10 @@ def _defaults(
             return extend.TIME_LIMITS
         case Action.PRESERVE:
             return preserve.TIME_LIMITS
+        case Action.RECALL:
+            return recall.TIME_LIMITS
+        case Action.DISCLOSE:
+            return disclose.time_limits(urgency)
         case Action.TAKEDOWN:
             return takedown.time_limits(target_kind, sector, measure, urgency, intimate)
 

@@ -22,6 +22,7 @@ class View(StrEnum):
     APPEAL = "appeal"
     NOTE = "note"
     ROSTER = "roster"
+    DISCLOSURE = "disclosure"
 
 
 class RecordKind(StrEnum):

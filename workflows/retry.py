@@ -14,8 +14,8 @@ GIVE_UP_AFTER = timedelta(hours=72)
 
 
 def is_urgent(action: Action | None, urgency: Urgency | None) -> bool:
-    """Tell whether a dispatch takes the fast schedule: a freeze or a lift always, anything marked hỏa tốc."""
-    return action in (Action.FREEZE, Action.LIFT) or urgency is Urgency.HOA_TOC
+    """Tell whether a dispatch takes the fast schedule: a freeze, a lift or a recall always, anything marked hỏa tốc."""
+    return action in (Action.FREEZE, Action.LIFT, Action.RECALL) or urgency is Urgency.HOA_TOC
 
 
 def wait_before(

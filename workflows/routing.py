@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from urllib.parse import urlsplit
 
-from workflows.terms import Measure, Sector, TargetKind
+from workflows.terms import Action, Measure, Sector, TargetKind
 
 # A member with one of these statuses gets no orders; any other is routed to, even if it cannot be reached today.
 CLOSED_STATUSES = frozenset({"closed", "merged"})
@@ -107,12 +107,19 @@ def fold(name: str) -> str:
     return "".join(letter for letter in plain if letter.isalnum() and not unicodedata.combining(letter))
 
 
-def route(target: RoutingTarget, directory: Directory, today: date, measure: Measure | None = None) -> Route:
+def route(
+    target: RoutingTarget,
+    directory: Directory,
+    today: date,
+    measure: Measure | None = None,
+    action: Action | None = None,
+) -> Route:
     """Return who must get an order about ``target`` on ``today`` (a date in Vietnam).
 
     Money goes to the institution; a card without one by its first six digits; a phone number to the holder of the
     longest known prefix, a first guess because numbers are portable; a sender name to every telecom; a domain or URL
     to every ISP and to the platform of a known host, a domain to be suspended also to the registrar of its ending.
+    Who holds a domain is asked of that registrar alone: an ISP does not know, and need not hear of it.
     Raise ``UnknownInstitution`` when that is nobody.
     """
     finder = _Finder(directory, today, SECTORS[target.kind])
@@ -127,6 +134,9 @@ def route(target: RoutingTarget, directory: Directory, today: date, measure: Mea
         case TargetKind.SMS_SENDER:
             found = finder.everybody(Sector.TELECOM)
             missing = ("value", target.value)
+        case TargetKind.DOMAIN if action is Action.DISCLOSE:
+            found = finder.ending(_host(target))
+            missing = ("value", _host(target))
         case TargetKind.DOMAIN | TargetKind.URL:
             host = _host(target)
             found = (*finder.everybody(Sector.ISP), *finder.host(host))

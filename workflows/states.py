@@ -1,6 +1,6 @@
 """The lives of an order and of a request: two tables of legal moves and one function for each."""
 
-from workflows.terms import Action, Event, OrderState, RequestEvent, RequestState
+from workflows.terms import ONCE, Action, Event, OrderState, RequestEvent, RequestState
 
 
 class IllegalMove(Exception):
@@ -24,7 +24,7 @@ MOVES: dict[tuple[OrderState, Event], OrderState] = {
     **{(state, Event.REROUTE): OrderState.REROUTED for state in _OPEN},
     **{(state, Event.WITHDRAW): OrderState.WITHDRAWN for state in _OPEN},
     **{(state, Event.LAPSE): OrderState.LAPSED for state in _OPEN},
-    # A balance that filled up: the bank holds more than it could at first.
+    # A balance that filled up: the bank holds, or sends back, more than it could at first. Data that were completed.
     (OrderState.EXECUTED, Event.EXECUTE): OrderState.EXECUTED,
     (OrderState.EXECUTED, Event.LAPSE): OrderState.LAPSED,
     (OrderState.EXECUTED, Event.LIFT): OrderState.LIFTED,
@@ -65,10 +65,11 @@ def is_final(state: OrderState, action: Action, was_delivered: bool) -> bool:
     """Tell whether nothing more can come of an order.
 
     A held amount is not final while the hold stands: EXECUTED is final only for the actions that leave no hold
-    behind, and LAPSED only if the participant never got the order (otherwise it must confirm the lift).
+    behind, and LAPSED only if the participant never got the order (otherwise it must confirm the lift) or if there is
+    nothing to lift.
     """
     if state in _ALWAYS_FINAL:
         return True
     if state is OrderState.EXECUTED:
         return action is not Action.FREEZE
-    return state is OrderState.LAPSED and not was_delivered
+    return state is OrderState.LAPSED and (action in ONCE or not was_delivered)

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workflows.answer_terms import Datum as Datum
+from workflows.answer_terms import DocumentKind as DocumentKind
+from workflows.answer_terms import HolderState as HolderState
+from workflows.answer_terms import Outcome as Outcome
+from workflows.answer_terms import RefusalCode as RefusalCode
 from workflows.appeal_terms import AppealGround as AppealGround
 from workflows.appeal_terms import AppealReason as AppealReason
 from workflows.appeal_terms import AppealState as AppealState
@@ -22,6 +27,8 @@ class Action(StrEnum):
     EXTEND = "extend"
     TAKEDOWN = "takedown"
     PRESERVE = "preserve"
+    RECALL = "recall"
+    DISCLOSE = "disclose"
 
 
 class Measure(StrEnum):
@@ -62,6 +69,8 @@ class TargetKind(StrEnum):
 
 
 MONEY_TARGETS = frozenset({TargetKind.ACCOUNT, TargetKind.WALLET, TargetKind.CARD})
+# What is done once and leaves nothing in force: there is nothing to lift, to extend or to appeal against.
+ONCE = frozenset({Action.RECALL, Action.DISCLOSE})
 
 
 class Urgency(StrEnum):
@@ -76,6 +85,7 @@ class LegalBasis(StrEnum):
     """The legal instruments that the shipped authority rules know."""
 
     AML_POSTPONEMENT = "aml_postponement"
+    CPC_88 = "cpc_88"
     CPC_129 = "cpc_129"
     DECREE_52_11 = "decree_52_11"
     DECREE_147 = "decree_147"
@@ -130,31 +140,6 @@ class Event(StrEnum):
     WITHDRAW = "withdraw"
     LAPSE = "lapse"
     LIFT = "lift"
-
-
-class Outcome(StrEnum):
-    """What a participant's acknowledgement says."""
-
-    RECEIVED = "received"
-    EXECUTED = "executed"
-    REFUSED = "refused"
-    NOT_MINE = "not_mine"
-    LIFTED = "lifted"
-
-
-class RefusalCode(StrEnum):
-    """Why a participant refuses an order; free text never travels instead of a code."""
-
-    TARGET_NOT_FOUND = "target_not_found"
-    HOLDER_MISMATCH = "holder_mismatch"
-    NO_BALANCE = "no_balance"
-    TARGET_CLOSED = "target_closed"
-    NOT_MINE = "not_mine"
-    AUTHORITY_DOUBTED = "authority_doubted"
-    DOCUMENT_DOUBTED = "document_doubted"
-    TARGET_LEGITIMATE = "target_legitimate"
-    NOT_FEASIBLE = "not_feasible"
-    OTHER = "other"
 
 
 class Stage(StrEnum):
@@ -253,11 +238,12 @@ class CallbackOutcome(StrEnum):
 
 
 class BoundKind(StrEnum):
-    """What bounds count together: holds of money or data, takedowns, and lifts."""
+    """What bounds count together: holds and recalls, takedowns, lifts, and disclosures."""
 
     HOLDS = "holds"
     TAKEDOWNS = "takedowns"
     LIFTS = "lifts"
+    DISCLOSURES = "disclosures"
 
 
 class BoundSubject(StrEnum):

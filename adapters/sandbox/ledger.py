@@ -24,6 +24,7 @@ class Order:
     extends: str
     sequence: int
     answer_url: str
+    asked: tuple[str, ...] = ()
 
 
 def read_order(message: Message) -> Order:
@@ -46,6 +47,7 @@ def read_order(message: Message) -> Order:
             extends=str(body.get("extends_order_id") or body["order_id"]),
             sequence=message.sequence,
             answer_url=answer_url,
+            asked=tuple(map(str, body.get("asked") or ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EventInvalid("the order's body is malformed") from None
@@ -64,12 +66,16 @@ class Hold:
 
 @dataclass(slots=True)
 class Ledger:
-    """The books. ``balances`` are ₫ by account; ``blocked`` is what was taken down or preserved, by order."""
+    """The books. ``balances`` are ₫ by account; ``blocked`` is what was taken down or preserved, by order.
+
+    ``returned`` is how much of a recall was sent back, by order.
+    """
 
     default_balance: int = DEFAULT_BALANCE
     balances: dict[str, int] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    returned: dict[str, int] = field(default_factory=dict)
     _lifted: set[str] = field(default_factory=set)
 
     def held(self, account: str) -> int:
@@ -91,6 +97,15 @@ class Ledger:
         if held <= 0:
             return None
         return self.holds.setdefault(order.id, Hold(order, order.amount, held, order.ends_at, order.sequence))
+
+    def recall(self, order: Order) -> int:
+        """Send back what is free of the amount asked, and return how much that is; the same order twice is once."""
+        if order.id not in self.returned:
+            balance = self.balances.setdefault(order.target, self.default_balance)
+            back = max(0, min(order.amount or 0, balance - self.held(order.target)))
+            self.balances[order.target] = balance - back
+            self.returned[order.id] = back
+        return self.returned[order.id]
 
     def extend(self, order: Order) -> bool:
         """Move the end of a hold, unless a later order has already done so; false if there is no such hold."""

@@ -20,10 +20,19 @@ from adapters.sandbox.server import EmbeddedServer
 from adapters.sandbox.signatures import HEADER, HubKeys, SignatureRefused
 from adapters.sandbox.tls import SandboxTls
 from adapters.transport import HubClient
-from workflows.terms import Action, DispatchKind, Outcome, RefusalCode, Sector
+from workflows.terms import Action, Datum, DispatchKind, DocumentKind, HolderState, Outcome, RefusalCode, Sector
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 LARGEST_BODY = 64 * 1024
+# Whom every target of a sandbox belongs to: nobody. It knows no mailbox, so that something is always not held.
+MADE_UP: Mapping[str, Any] = {
+    Datum.HOLDER_NAME: "NGUYEN VAN MAU",
+    Datum.HOLDER_DOCUMENT: {"kind": DocumentKind.NATIONAL_ID, "number": "000000000000"},
+    Datum.HOLDER_BIRTH_DATE: "1990-01-01",
+    Datum.CONTACT_PHONE: "+84980000001",
+    Datum.OPENED_ON: "2024-05-06",
+    Datum.STATE: HolderState.OPEN,
+}
 
 
 class Sandbox:
@@ -163,6 +172,18 @@ class Sandbox:
             if is_new and isinstance(self.behaviour, Partial) and self.behaviour.after is not None:
                 await asyncio.sleep(self.behaviour.after)
                 await self.top_up(order.target, self.behaviour.more)
+        elif order.action is Action.RECALL:
+            back = self.ledger.recall(order)
+            if not back:
+                await self._refuse(order, RefusalCode.ALREADY_PAID_OUT)
+                return
+            self._tell("executed", order, amount_returned=back)
+            await self._answer(order, {"outcome": Outcome.EXECUTED, "amount_returned": _vnd(back)})
+        elif order.action is Action.DISCLOSE:
+            # Of a person the event tells nothing: only how much was given.
+            disclosed = {name: MADE_UP[name] for name in order.asked if name in MADE_UP}
+            self._tell("executed", order, data_given=len(disclosed))
+            await self._answer(order, {"outcome": Outcome.EXECUTED, "disclosed": disclosed})
         elif order.action is Action.EXTEND and not self.ledger.extend(order):
             await self._refuse(order, RefusalCode.TARGET_NOT_FOUND)
         else:
@@ -206,4 +227,8 @@ class Sandbox:
 
 
 def _executed(hold: Hold) -> dict[str, Any]:
-    return {"outcome": Outcome.EXECUTED, "amount_held": {"value": str(hold.held), "currency": "VND"}}
+    return {"outcome": Outcome.EXECUTED, "amount_held": _vnd(hold.held)}
+
+
+def _vnd(amount: int) -> dict[str, str]:
+    return {"value": str(amount), "currency": "VND"}

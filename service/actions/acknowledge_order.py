@@ -162,6 +162,7 @@ def _row(
         "order_id": given.order["id"],
         "outcome": body.outcome,
         "amount_held": body.amount_held.minor_units if body.amount_held else None,
+        "amount_returned": body.amount_returned.minor_units if body.amount_returned else None,
         "refusal_code": body.refusal_code or verdict.refusal_code,
         "ported_to": given.ported_to,
         "body_sealed": hub.vault.seal(key, "acknowledgements", acknowledgement_id, raw.decode()),

@@ -133,14 +133,18 @@ async def tell(
     state: OrderState,
     *,
     amount_held: int | None = None,
+    amount_returned: int | None = None,
     amount_asked: int | None = None,
     refusal_code: RefusalCode | None = None,
+    **data: Any,
 ) -> Verdict:
-    """Record a fact, tell the agency, and return the verdict."""
+    """Record a fact, tell the agency, and return the verdict; ``data`` are codes and numbers for the fact alone."""
     record(
         answering,
         fact,
+        **data,
         amount_held=None if amount_held is None else str(amount_held),
+        amount_returned=None if amount_returned is None else str(amount_returned),
         amount_asked=None if amount_asked is None else str(amount_asked),
         refusal=str(refusal_code) if refusal_code else None,
         ported_to=answering.ported_to,
@@ -153,6 +157,7 @@ async def tell(
         answering.order["participant_id"],
         amount_held,
         str(refusal_code) if refusal_code else None,
+        amount_returned=amount_returned,
     )
     await statuses.tell(answering.conn, answering.hub, answering.log.at, [news])
     return Verdict(state, refusal_code=refusal_code)

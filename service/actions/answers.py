@@ -5,11 +5,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from service import errors
-from service.actions import answering, lift_answers
+from service.actions import answering, executions, lift_answers
 from service.actions.answering import Answering, Verdict
-from service.engine import closing, lifting, overlaps, placing, settling, timers
+from service.engine import overlaps, placing, settling, timers
 from service.models import Order, table_of
-from workflows import deadlines, states
+from workflows import deadlines, recall, states
 from workflows.terms import Action, Event, Fact, OrderState, Outcome, RefusalCode, Stage, SubjectKind, TaskKind
 
 _ORDERS = table_of(Order)
@@ -31,16 +31,22 @@ async def means_something_new(given: Answering, contradicted: bool, said_at: dat
 
 
 async def take(given: Answering) -> Verdict:
-    """Apply the answer and return the order's new state; raise ``InvalidInput`` for an amount that cannot be."""
+    """Apply the answer and return the order's new state.
+
+    Raise ``InvalidInput`` for an amount, a datum or a code that this order cannot be answered with, ``Conflict`` for
+    data that nobody asks for any more.
+    """
     outcome = given.body.outcome
-    held = _held(given) if outcome is Outcome.EXECUTED else None
+    done = executions.read(given) if outcome is Outcome.EXECUTED else None
+    if given.body.refusal_code in recall.OF_THE_PAYMENT and given.order["action"] is not Action.RECALL:
+        raise errors.InvalidInput.of("/refusal_code", "refusal_code.not_for_action")
     if outcome is Outcome.RECEIVED:
         return await _received(given)
     if given.order["action"] is Action.LIFT:
         return await lift_answers.about_a_lift(given)
+    if done is not None:
+        return await executions.executed(given, done)
     match outcome:
-        case Outcome.EXECUTED:
-            return await _executed(given, held)
         case Outcome.REFUSED:
             return await lift_answers.refused(given, given.body.refusal_code or RefusalCode.OTHER)
         case Outcome.NOT_MINE:
@@ -85,59 +91,6 @@ async def _received(given: Answering) -> Verdict:
         ],
     )
     return verdict
-
-
-async def _executed(given: Answering, held: int | None) -> Verdict:
-    order, state = given.order, given.order["state"]
-    asked = order["amount"]
-    if state in _GONE:
-        return await _too_late(given, held)
-    if state is OrderState.EXECUTED and held == order["amount_held"]:
-        return Verdict(state)
-    smaller = state is OrderState.EXECUTED and (held is None or held < (order["amount_held"] or 0))
-    if smaller or (state, Event.EXECUTE) not in states.MOVES:
-        return await answering.contradicted(given)
-    await answering.move(given, states.advance(state, Event.EXECUTE), amount_held=held)
-    partly = asked is not None and held is not None and held < asked
-    verdict = await answering.tell(
-        given,
-        Fact.ORDER_PARTLY_EXECUTED if partly else Fact.ORDER_EXECUTED,
-        OrderState.EXECUTED,
-        amount_held=held,
-        amount_asked=asked,
-    )
-    await answering.meet(given, settling.PARTICIPANT_STAGES)
-    if given.order["action"] is not Action.FREEZE:
-        # Final: no hold is left behind whose end the hub would have to keep.
-        await answering.finish(given)
-    await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
-    return verdict
-
-
-def _held(given: Answering) -> int | None:
-    order, amount = given.order, given.body.amount_held
-    if order["action"] is not Action.FREEZE:
-        if amount is not None:
-            raise errors.InvalidInput.of("/amount_held", "amount_held.not_for_action")
-        return None
-    if amount is None:
-        if order["amount"] is None:
-            return None  # the whole account: what it holds is the bank's to know
-        raise errors.InvalidInput.of("/amount_held", "field.missing")
-    if order["amount"] is not None and amount.minor_units > order["amount"]:
-        raise errors.InvalidInput.of("/amount_held", "amount_held.more_than_asked", asked=str(order["amount"]))
-    return amount.minor_units
-
-
-async def _too_late(given: Answering, held: int | None) -> Verdict:
-    """Undo what a participant did after the order was gone: the person must not stay frozen."""
-    order = given.order
-    if order["action"] is Action.EXTEND:
-        return Verdict(order["state"])  # it moved the end of a hold, which the hub lifts at its own end
-    await answering.move(given, order["state"], amount_held=held)
-    answering.record(given, Fact.LATE_ANSWER_LIFTED)
-    await lifting.send_lifts(given.conn, given.hub, given.log, given.dossier, [order], "late_answer")
-    return Verdict(order["state"])
 
 
 async def _not_mine(given: Answering) -> Verdict:

@@ -15,17 +15,19 @@ from service.engine import activating, dossier
 from service.engine.dossier import Dossier
 from service.models import ActionRequest, Officer, Participant, table_of
 from service.queries.registry import Known
-from service.schemas.requests import (
+from service.schemas.demands import (
     NEWEST_START,
     OLDEST_START,
+    DiscloseRequest,
     ExtendRequest,
     FreezeRequest,
     LiftRequest,
     PreserveRequest,
+    RecallRequest,
     SubmitRequest,
     TakedownRequest,
 )
-from workflows import authority, deadlines, takedown, working_hours
+from workflows import authority, deadlines, disclose, takedown, working_hours
 from workflows.authority_rules import MOST_UNREVIEWED, AgencyLevel, Power, Rank
 from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
@@ -51,6 +53,7 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
     agency = (await conn.execute(sa.select(_PARTICIPANTS).where(_PARTICIPANTS.c.id == tenant))).one()
     original = await _original(conn, tenant, body)
     kinds = _kinds(body, original)
+    _check_payment_and_asked(body, now)
     first_start = original.request["starts_at"] if original else None
     starts_at = _start(body, now)
     try:
@@ -126,16 +129,16 @@ async def unreviewed(conn: AsyncConnection, tenant: str, officer_id: str, but: U
 
 def targets(body: SubmitRequest) -> Sequence[Any]:
     """Return the targets that a request names itself; a lift or an extension names none."""
-    if isinstance(body, FreezeRequest):
+    if isinstance(body, FreezeRequest | RecallRequest):
         return [body.target]
-    if isinstance(body, TakedownRequest | PreserveRequest):
+    if isinstance(body, TakedownRequest | PreserveRequest | DiscloseRequest):
         return body.targets
     return []
 
 
 def unknown_institution(body: SubmitRequest, unroutable: activating.Unroutable) -> errors.InvalidInput:
     """Turn "nobody is known as …" into the error of the field that says so."""
-    at = "/target" if isinstance(body, FreezeRequest) else f"/targets/{unroutable.position}"
+    at = "/target" if isinstance(body, FreezeRequest | RecallRequest) else f"/targets/{unroutable.position}"
     said = targets(body)[unroutable.position]
     # A platform may have been looked for by the host of an address.
     field = unroutable.why.field if getattr(said, unroutable.why.field, None) is not None else "value"
@@ -190,6 +193,19 @@ def _refuse_twins_and_measures(body: SubmitRequest) -> None:
             raise errors.InvalidInput.of("/measure", "measure.not_for_target", position=position)
 
 
+def _check_payment_and_asked(body: SubmitRequest, now: datetime) -> None:
+    if isinstance(body, RecallRequest) and body.payment.sent_on > now.astimezone(working_hours.VIETNAM).date():
+        raise errors.InvalidInput.of("/payment/sent_on", "payment.not_sent_yet")
+    if not isinstance(body, DiscloseRequest):
+        return
+    for place, datum in enumerate(body.asked):
+        if datum in body.asked[:place]:
+            raise errors.InvalidInput.of(f"/asked/{place}", "asked.repeated")
+        for position, target in enumerate(body.targets):
+            if not disclose.may_be_asked(datum, target.kind):
+                raise errors.InvalidInput.of(f"/asked/{place}", "asked.not_for_target", position=position)
+
+
 def _start(body: SubmitRequest, now: datetime) -> datetime:
     named: datetime | None = getattr(body, "starts_at", None)
     if named is not None and named < now - OLDEST_START:
@@ -214,7 +230,7 @@ def _end(
         if original.request["ends_at"] is None or body.ends_at <= original.request["ends_at"]:
             raise errors.InvalidInput.of("/ends_at", "ends_at.not_later")
         return body.ends_at
-    if body.ends_at is not None:
+    if not isinstance(body, RecallRequest | DiscloseRequest) and body.ends_at is not None:
         return body.ends_at
     return authority.default_end(
         body.action,
@@ -228,7 +244,7 @@ def _end(
 
 
 def _amount(body: SubmitRequest, original: Dossier | None) -> int | None:
-    if isinstance(body, FreezeRequest):
+    if isinstance(body, FreezeRequest | RecallRequest):
         return body.amount.minor_units if body.amount else None
     return original.request["amount"] if original else None
 

@@ -8,7 +8,7 @@ from service.engine import closing, settling
 from service.engine.dossier import Dossier, Row
 from service.models import Order, table_of
 from workflows import states
-from workflows.terms import Event, Fact, OrderState, Outcome, RefusalCode, TaskKind
+from workflows.terms import ONCE, Event, Fact, OrderState, Outcome, RefusalCode, TaskKind
 
 _ORDERS = table_of(Order)
 
@@ -47,6 +47,8 @@ async def gone(given: Answering) -> Verdict:
 async def refused(given: Answering, code: RefusalCode) -> Verdict:
     """The participant will not, or cannot, do what the order asks."""
     state = given.order["state"]
+    if state is OrderState.LAPSED and given.order["action"] in ONCE:
+        return Verdict(state, refusal_code=code)
     if state is OrderState.LAPSED:
         return await gone(given)  # it holds nothing, which is all that a lapsed order still wants to hear
     if state is OrderState.WITHDRAWN and await _is_awaited(given):

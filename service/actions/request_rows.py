@@ -13,7 +13,7 @@ from service.actions import demands, references
 from service.engine.hub import Hub
 from service.models import ActionRequest, Case, table_of
 from service.queries.registry import Known
-from service.schemas.requests import FreezeRequest, SubmitRequest, TakedownRequest
+from service.schemas.demands import DiscloseRequest, FreezeRequest, RecallRequest, SubmitRequest, TakedownRequest
 from service.security.principals import Principal
 from service.vault import KeyRow
 from workflows import policy
@@ -53,7 +53,8 @@ def request(
         return hub.vault.seal(key, "requests", request_id, text)
 
     whole = body.whole_account if isinstance(body, FreezeRequest) else None
-    amount = body.amount if isinstance(body, FreezeRequest) else None
+    amount = body.amount if isinstance(body, FreezeRequest | RecallRequest) else None
+    payment = body.payment if isinstance(body, RecallRequest) else None
     return {
         "id": request_id,
         "tenant": tenant,
@@ -72,6 +73,8 @@ def request(
         "currency": amount.currency if amount else None,
         "whole_account": whole is not None,
         "whole_account_reason_sealed": seal(whole.reason) if whole else None,
+        "payment_sealed": seal(payment.model_dump_json(exclude_none=True)) if payment else None,
+        "asked": [str(datum) for datum in body.asked] if isinstance(body, DiscloseRequest) else None,
         "document_number": body.document.number,
         "document_date": body.document.date,
         "document_sha256": body.document.sha256,

@@ -15,7 +15,8 @@ from service.engine import activating, dossier, holding, writer
 from service.engine.hub import Hub
 from service.models import ActionRequest, Target, table_of
 from service.models.subject_key import KeyOwner
-from service.schemas.requests import RequestAccepted, SubmitRequest, Unreachable
+from service.schemas.demands import SubmitRequest
+from service.schemas.requests import RequestAccepted, Unreachable
 from service.security import signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope

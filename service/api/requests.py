@@ -7,8 +7,10 @@ from fastapi import APIRouter, Header, Query, Response
 
 from service import errors
 from service.actions import approve_request, note_reading, submit_request, withdraw_request
-from service.queries import reads, requests, timeline
+from service.queries import disclosures, reads, requests, timeline
 from service.schemas.common import Instant
+from service.schemas.demands import SubmitRequest
+from service.schemas.disclosures import DisclosureList
 from service.schemas.reads import ReadPage
 from service.schemas.requests import (
     OfficerSays,
@@ -16,7 +18,6 @@ from service.schemas.requests import (
     RequestAccepted,
     RequestDetail,
     RequestPage,
-    SubmitRequest,
     TimelineAnswer,
 )
 from service.security.scopes import Scope
@@ -55,7 +56,7 @@ async def submit(
     key: IdempotencyKey = None,
     signature: Signature = None,
 ) -> RequestAccepted:
-    """File a freeze, lift, extend, takedown or preserve; 201 comes after it is durable."""
+    """File a freeze, lift, extend, takedown, preserve, recall or disclose; 201 comes after it is durable."""
     if key is None:
         raise errors.MalformedInput("idempotency_key.missing")
     submitted = await submit_request.submit(hub, principal, key, body, raw, signature)
@@ -118,6 +119,19 @@ async def list_reads(
         found = await reads.page(conn, principal, request_id, after=after, limit=limit)
     if found is None:
         raise errors.NotFound
+    return found
+
+
+@router.get("/{request_id}/disclosures", operation_id="listDisclosures")
+async def list_disclosures(hub: HubDep, principal: Caller, request_id: UUID) -> DisclosureList:
+    """Return what participants disclosed about the targets of your own request, oldest first."""
+    principal.require(Scope.DISCLOSURES_READ)
+    async with hub.database.read(principal.reach) as conn:
+        found = await disclosures.of_request(conn, hub.vault, principal, request_id)
+    if found is None:
+        raise errors.NotFound
+    if not found.erased:
+        await note_reading.opened(hub, principal, Door.API, View.DISCLOSURE, [request_id])
     return found
 
 

@@ -11,7 +11,7 @@ from service.queries import board
 from service.queries.board import Background, Raised
 from service.schemas.common import ERASED
 from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail, TargetAnswer
-from workflows.terms import DeadlineState, OrderState, RequestState, Stage
+from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage
 
 # A card shows this many orders whole; of more it counts the states and shows what went another way.
 _FEW = 4
@@ -50,7 +50,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An order as its card shows it; ``percent`` is the share of the amount that is held."""
+    """An order as its card shows it: ``done`` whole ₫ are held or sent back, ``percent`` of what was asked."""
 
     order: OrderAnswer
     target: TargetAnswer
@@ -59,6 +59,7 @@ class OrderView:
     tone: str
     is_partly: bool
     is_overdue: bool
+    done: int
     percent: int | None
     clocks: tuple[Clock, ...]
     rungs: tuple[Raised, ...]
@@ -137,7 +138,9 @@ def overview(detail: RequestDetail) -> Overview:
 
 
 def _held(order: OrderAnswer) -> int:
-    return order.amount_held.minor_units if order.amount_held else 0
+    # Of a recall what was sent back: the same measure of what was asked.
+    amount = order.amount_returned if order.action is Action.RECALL else order.amount_held
+    return amount.minor_units if amount else 0
 
 
 def _lane(participant_id: str, views: Sequence[OrderView]) -> Lane:
@@ -181,6 +184,7 @@ def _view(
         tone=tone,
         is_partly=is_partly,
         is_overdue=any(clock.state == DeadlineState.MISSED and clock.left for clock in clocks),
+        done=_held(order),
         percent=100 * held // asked if held is not None and asked else None,
         clocks=clocks,
         rungs=tuple(behind.raised.get(order.id, ())),

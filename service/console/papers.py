@@ -1,7 +1,7 @@
 """Puts the text that an officer signs into words: every member of it once, read from the text itself."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -23,6 +23,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "original_request_id",
         "urgency",
     ),
+    "payment": ("payment.reference", "payment.sent_on", "payment.sender", "payment.end_to_end_id"),
     "targets": (),
     "basis": ("legal_basis", "document.number", "document.date", "document.sha256", "case_number", "province_code"),
     "people": ("officer_id", "contact.name", "contact.phone", "contact.email"),
@@ -72,6 +73,10 @@ def groups(body: Mapping[str, Any], reading: Reading) -> tuple[Group, ...]:
     made = []
     for name, members in _GROUPS.items():
         lines = list(_targets(body, reading, left)) if name == "targets" else _lines(members, left, reading)
+        if name == "demand" and isinstance(body.get("asked"), list):
+            for place in range(len(body["asked"])):
+                left.pop(f"asked.{place}", None)
+            lines.append(Line(reading.label("asked"), _asked(body["asked"], reading)))
         made.append(Group(name, tuple(lines)))
     made.append(Group("more", tuple(Line(path, _raw(value), is_code=True) for path, value in left.items())))
     return tuple(group for group in made if group.lines)
@@ -91,8 +96,8 @@ def summary(
     key = action
     if action == Action.FREEZE and body.get("whole_account"):
         key = "freeze_whole"
-    elif action == Action.TAKEDOWN and len(targets) == 1:
-        key = "takedown_one"
+    elif action in {Action.TAKEDOWN, Action.DISCLOSE} and len(targets) == 1:
+        key = f"{action}_one"
     return i18n.text(
         f"console.approve.does.{key}",
         reading.lang,
@@ -103,9 +108,14 @@ def summary(
         holder=first.get("holder_name"),
         measure=i18n.sentence_case(reading.term("measure", str(body.get("measure")))),
         count=len(targets),
+        asked=_asked(body.get("asked", ()), reading),
         end=forms.moment(ends_at) if ends_at else None,
         original=original,
     )
+
+
+def _asked(asked: Iterable[Any], reading: Reading) -> str:
+    return ", ".join(reading.term("datum", str(datum)) for datum in asked)
 
 
 def _listed(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -148,7 +158,7 @@ def _worded(name: str, value: str, reading: Reading) -> tuple[str, str]:
         return i18n.sentence_case(reading.term(_TERMS[name], value)), ""
     if name == "officer_id":
         return reading.officer(value), value
-    if name == "document.date":
+    if name in {"document.date", "payment.sent_on"}:
         return date.fromisoformat(value).strftime("%d/%m/%Y"), ""
     if name.endswith("_at"):
         return forms.moment(datetime.fromisoformat(value.upper())), value

@@ -52,11 +52,12 @@ OPERATIONS: Mapping[str, Told] = {
         advice=(
             "Repeat a request whose answer you did not get with the same `Idempotency-Key` and the same content: it is"
             " answered with the first result and the header `Idempotency-Replayed: true`. The same key with another"
-            " body is a 422. A freeze, an extension or a preservation waits for a second officer's approval, unless"
-            " the basis is `emergency`, which must be reviewed instead. `unreachable` names participants that are"
-            " known but cannot be reached: coordinators have a task for them, you should telephone. What passes a bound"
-            " of the officer, the agency or the pair of officers gets the state `held_for_callback`, at once or when it"
-            " is approved: nothing is sent until the hub has called your duty desk."
+            " body is a 422. A freeze, an extension, a preservation, a recall or a disclosure waits for a second"
+            " officer's approval, unless the basis is `emergency`, which must be reviewed instead. `unreachable` names"
+            " participants that are known but cannot be reached: coordinators have a task for them, you should"
+            " telephone. What passes a bound of the officer, the agency or the pair of officers gets the state"
+            " `held_for_callback`, at once or when it is approved: nothing is sent until the hub has called your duty"
+            " desk."
         ),
     ),
     "listRequests": Told(
@@ -69,6 +70,13 @@ OPERATIONS: Mapping[str, Told] = {
     "getTimeline": Told(
         scopes=(Scope.REQUESTS_READ,),
         advice="Each fact carries the hash that chains it to the one before (SHA-256 over RFC 8785 JSON).",
+    ),
+    "listDisclosures": Told(
+        scopes=(Scope.DISCLOSURES_READ,),
+        advice=(
+            "For the agency that asked, of a disclosure alone: for everybody else, coordinators and auditors too, it is"
+            " unknown. Each call is on record (`listReads`). Data are nowhere else: not in facts, statuses or orders."
+        ),
     ),
     "listReads": Told(
         scopes=(Scope.REQUESTS_READ,),
@@ -115,10 +123,12 @@ OPERATIONS: Mapping[str, Told] = {
     "getOrder": Told(scopes=(Scope.ORDERS_READ,), advice="Another's order is as unknown as one that does not exist."),
     "acknowledgeOrder": Told(
         scopes=(Scope.ORDERS_ANSWER,),
-        conflicts=("request.erased",),
+        conflicts=("request.erased", "disclosure.over"),
         advice=(
             "`received` stops the acknowledge clock for a while; `executed` says what is held now and may be said"
-            " again with a larger amount; `refused` needs a `refusal_code`; `not_mine` may name who has it now;"
+            " again with a larger amount, of a recall what was sent back (`amount_returned`), of a disclosure the data"
+            " (`disclosed`: what was asked and nothing else, or nothing of it is kept; said again it completes or"
+            " corrects); `refused` needs a `refusal_code`; `not_mine` may name who has it now;"
             " `lifted` confirms a lift. The same answer twice is answered as the first time (`repeated`). An answer"
             " that contradicts a final one changes nothing and calls a coordinator (`contradicts`)."
         ),

@@ -66,10 +66,10 @@ _ORDER_HEADERS = (
 
 _SIGNED = {
     "Hoatoc-Signature": (
-        "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MiLCJraWQiOiJnQmpBU2Zxb3Nsa3V1YmNIUV9qbXhOemVicnY5"
-        "aFg3clB5LThibk05WDRVIiwiaWF0IjoxNzk1NDAxMDAxLCJqdGkiOiIzUzl3aF9MSXB4RWtLWVRGTTk3MUNRIiwic3ViIjoiMDE5"
-        "MzVhMTAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAyIn0..Oi31lG0gn1CC5j_AAUyHl4u-ieoXyD4S-iDWyRN8lFpLnsE4AOI"
-        "REkmygJqHBmBo8jyYqBeHLaYLGzGToyO6Xw"
+        "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MiLCJraWQiOiJJa1E5ckdEbDdwaEhTUTZNYkpiVVdlaGhn"
+        "VG9oMm51eWhta3V2WDlUc2FNIiwiaWF0IjoxNzk1NDAxMDAxLCJqdGkiOiJDQk14SlhGdzhiWTFiR3VVX3JUd1N3Iiwic3Vi"
+        "IjoiMDE5MzVhMTAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAyIn0..goeuSXiFLOMrxBuN5lUhNlCpz7QiCmpUugdBtmm"
+        "lPVe_hrF4D8sVdf9Xy4eWAj6SdDM-5-yFSX97C-Lgj0LtUQ"
     ),
     "webhook-id": "msg_0193580c4d7e7a31a0c2f7b6a1d20001",
     "webhook-timestamp": "1795401000",
@@ -80,8 +80,9 @@ _SIGNED = {
 _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "order": (
         "receiveOrder",
-        "An order to you about one target: freeze, lift, extend, takedown or preserve. Sent to the endpoint with the"
-        " purpose `orders`. A participant without a webhook pulls the same events (`hub.v1.json`, `listOrders`).",
+        "An order to you about one target: freeze, lift, extend, takedown, preserve, recall or disclose. Sent to the"
+        " endpoint with the purpose `orders`. A participant without a webhook pulls the same events (`hub.v1.json`,"
+        " `listOrders`).",
         ("OrderEvent",),
     ),
     "status": (

@@ -102,7 +102,7 @@ def route(hub: Hub, known: Known, found: Dossier) -> dict[UUID, tuple[str, ...]]
         value = hub.vault.unseal(found.keys, "targets", target_id, target["tenant"], target["value_sealed"])
         wanted = routing.RoutingTarget(target["kind"], value, target["institution"], target["platform"])
         try:
-            reached = routing.route(wanted, known.directory, today, found.request["measure"])
+            reached = routing.route(wanted, known.directory, today, found.request["measure"], found.request["action"])
         except routing.UnknownInstitution as unknown:
             raise Unroutable(target["position"], unknown) from None
         routes[target_id] = tuple(recipient.participant_id for recipient in reached.participants)

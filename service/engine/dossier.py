@@ -74,8 +74,8 @@ class Dossier:
 
 
 def is_urgent(action: Action, urgency: Urgency) -> bool:
-    """Tell whether dispatches go first: what holds or frees money, and whatever is stamped hỏa tốc."""
-    return action in {Action.FREEZE, Action.LIFT} or urgency is Urgency.HOA_TOC
+    """Tell whether dispatches go first: what holds, frees or sends back money, and whatever is stamped hỏa tốc."""
+    return action in {Action.FREEZE, Action.LIFT, Action.RECALL} or urgency is Urgency.HOA_TOC
 
 
 async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUID, Dossier]:

@@ -33,7 +33,7 @@ from service.models import (
 )
 from service.vault import sealing, subjects
 from workflows import appeal
-from workflows.terms import Action, Actor, DispatchState, Fact, RequestState
+from workflows.terms import ONCE, Action, Actor, DispatchState, Fact, RequestState
 
 _REQUESTS = table_of(ActionRequest)
 _ORDERS = table_of(Order)
@@ -88,8 +88,8 @@ async def obstacle(conn: AsyncConnection, ids: Sequence[UUID]) -> str | None:
     states = sa.select(_REQUESTS.c.state).where(_REQUESTS.c.id.in_(ids))
     holds = sa.select(sa.literal(1)).where(
         _ORDERS.c.request_id.in_(ids),
-        # What is lifted or extended holds; the order to lift or to extend it does not.
-        _ORDERS.c.action.not_in((Action.LIFT, Action.EXTEND)),
+        # What is lifted or extended holds; the order to lift or to extend it does not, nor does what is done once.
+        _ORDERS.c.action.not_in((Action.LIFT, Action.EXTEND, *ONCE)),
         _ORDERS.c.state.in_(HOLDING),
         _ORDERS.c.ends_at > await db.now(conn),
     )

@@ -15,6 +15,7 @@ from service.engine.hub import Hub
 from service.models import Order, table_of
 from workflows import deadlines, states
 from workflows.terms import (
+    ONCE,
     Action,
     Actor,
     DispatchKind,
@@ -43,7 +44,10 @@ async def next_sequences(conn: AsyncConnection, orders: Sequence[UUID]) -> dict[
 async def lapse(
     conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier, orders: Sequence[Row], reason: str
 ) -> None:
-    """End holds whose end has come: no request, no signer. What was never delivered is final, the rest is lifted."""
+    """End what has come to its end: no request, no signer. What was never delivered is final, the rest is lifted.
+
+    A recall or a disclosure that lapses holds nothing: its end stands in the order, and no lift follows.
+    """
     for order in orders:
         states.advance(order["state"], Event.LAPSE)
     ids = [order["id"] for order in orders]
@@ -60,7 +64,9 @@ async def lapse(
             participant_id=order["participant_id"],
             reason=reason,
         )
-    await send_lifts(conn, hub, log, dossier, await _reached(conn, log.at, orders), reason)
+    reached = await _reached(conn, log.at, orders)
+    if dossier.request["action"] not in ONCE:
+        await send_lifts(conn, hub, log, dossier, reached, reason)
 
 
 async def withdraw(

@@ -86,6 +86,9 @@ def order_body(
         "amount": money(amount, request["currency"]),
         "whole_account": whole_account,
         "measure": str(request["measure"]) if request["measure"] else None,
+        "payment": _payment(vault, keys, request),
+        "asked": request["asked"],
+        "confidential": action is Action.DISCLOSE,
         "starts_at": instant(request["starts_at"]),
         "ends_at": instant(ends_at),
         "contact": json.loads(
@@ -97,3 +100,11 @@ def order_body(
         "deadlines": [{"stage": str(stage), "due_at": instant(due)} for stage, due in deadlines],
         "answer_url": f"/v1/orders/{order_id}/acknowledgements",
     }
+
+
+def _payment(vault: Vault, keys: Keys, request: Mapping[str, Any]) -> dict[str, str] | None:
+    sealed = request["payment_sealed"]
+    if sealed is None:
+        return None
+    payment: dict[str, str] = json.loads(vault.unseal(keys, "requests", request["id"], request["tenant"], sealed))
+    return payment

@@ -26,6 +26,7 @@ class News:
     amount_held: int | None = None
     refusal_code: str | None = None
     appeal_id: UUID | None = None
+    amount_returned: int | None = None
 
 
 async def tell(conn: AsyncConnection, hub: Hub, at: datetime, news: Sequence[News]) -> None:
@@ -67,6 +68,7 @@ def _body(item: News, at: datetime) -> dict[str, Any]:
         "order_id": str(item.order_id) if item.order_id else None,
         "participant_id": item.participant_id,
         "amount_held": messages.money(item.amount_held),
+        "amount_returned": messages.money(item.amount_returned),
         "refusal_code": item.refusal_code,
         "appeal_id": str(item.appeal_id) if item.appeal_id else None,
         "occurred_at": messages.instant(at),

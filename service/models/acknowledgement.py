@@ -21,6 +21,7 @@ class Acknowledgement(SQLModel, table=True):
     order_id: UUID = Field(foreign_key="orders.id", index=True)
     outcome: Outcome = columns.code(Outcome)
     amount_held: int | None = Field(default=None, sa_type=sa.BigInteger)
+    amount_returned: int | None = Field(default=None, sa_type=sa.BigInteger)
     refusal_code: RefusalCode | None = columns.code(RefusalCode, nullable=True)
     ported_to: str | None = Field(default=None, max_length=64)
     body_sealed: bytes

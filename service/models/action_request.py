@@ -1,4 +1,4 @@
-"""One demand by an agency: freeze, lift, extend, takedown or preserve."""
+"""One demand by an agency: freeze, lift, extend, takedown, preserve, recall or disclose."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from workflows.terms import Action, LegalBasis, Measure, RequestState, Urgency
 
 
 class ActionRequest(SQLModel, table=True):
-    """One demand by an agency: freeze, lift, extend, takedown or preserve."""
+    """One demand by an agency: freeze, lift, extend, takedown, preserve, recall or disclose."""
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -24,6 +24,14 @@ class ActionRequest(SQLModel, table=True):
             "action <> 'freeze' OR (ends_at IS NOT NULL AND ((amount IS NOT NULL AND NOT whole_account)"
             " OR (amount IS NULL AND whole_account AND whole_account_reason_sealed IS NOT NULL)))",
             name="freeze_is_proportionate",
+        ),
+        sa.CheckConstraint(
+            "action <> 'recall' OR (amount IS NOT NULL AND NOT whole_account AND payment_sealed IS NOT NULL"
+            " AND ends_at IS NOT NULL)",
+            name="recall_names_its_payment",
+        ),
+        sa.CheckConstraint(
+            "action <> 'disclose' OR (asked IS NOT NULL AND ends_at IS NOT NULL)", name="disclosure_says_what"
         ),
         sa.CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_it_starts"),
         sa.CheckConstraint(
@@ -49,6 +57,9 @@ class ActionRequest(SQLModel, table=True):
     currency: str | None = Field(default=None, max_length=3)
     whole_account: bool = False
     whole_account_reason_sealed: bytes | None = None
+    # Of a recall: the payment that brought the money. Of a disclosure: the codes of what is asked.
+    payment_sealed: bytes | None = None
+    asked: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
     document_number: str = Field(max_length=64)
     document_date: date
     document_sha256: str = Field(max_length=64)

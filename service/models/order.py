@@ -32,6 +32,7 @@ class Order(SQLModel, table=True):
     subject_index: bytes
     amount: int | None = Field(default=None, sa_type=sa.BigInteger)
     amount_held: int | None = Field(default=None, sa_type=sa.BigInteger)
+    amount_returned: int | None = Field(default=None, sa_type=sa.BigInteger)
     ends_at: datetime | None = None
     # The order that a lift or an extension is about, or the one that was answered "not mine".
     original_id: UUID | None = Field(default=None, foreign_key="orders.id", index=True)

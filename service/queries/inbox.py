@@ -110,6 +110,7 @@ def _answer(row: sa.Row[Any]) -> AcknowledgementAnswer:
         id=row.id,
         outcome=row.outcome,
         amount_held=money(row.amount_held),
+        amount_returned=money(row.amount_returned),
         refusal_code=row.refusal_code,
         received_at=row.received_at,
         contradicts=row.contradicts,

@@ -13,6 +13,7 @@ from service.models import Acknowledgement, ActionRequest, Approval, Case, Deadl
 from service.queries import cursors, visibility
 from service.schemas import requests as shapes
 from service.schemas.common import money
+from service.schemas.demands import Payment
 from service.security.principals import Principal
 from service.vault import Keys, Vault, subjects
 from workflows.terms import Action, Outcome, RequestState, TaskKind
@@ -103,6 +104,8 @@ async def one(
         document_sha256=row.document_sha256,
         original_request_id=row.original_id,
         measure=row.measure,
+        payment=_payment(vault, keys, row),
+        asked=row.asked,
         review_by=row.review_by,
         held_at=row.held_at,
         held_bounds=row.held_bounds or [],
@@ -190,6 +193,12 @@ def _target(vault: Vault, keys: Keys, row: sa.Row[Any]) -> shapes.TargetAnswer:
     )
 
 
+def _payment(vault: Vault, keys: Keys, row: sa.Row[Any]) -> Payment | None:
+    if row.payment_sealed is None or vault.is_erased(keys.get(row.id)):
+        return None
+    return Payment.model_validate_json(vault.unseal(keys, "requests", row.id, row.tenant, row.payment_sealed))
+
+
 async def _orders(
     conn: AsyncConnection, orders: Sequence[sa.Row[Any]], targets: Mapping[UUID, sa.Row[Any]]
 ) -> list[shapes.OrderAnswer]:
@@ -227,6 +236,7 @@ async def _orders(
             state=order.state,
             amount=money(order.amount),
             amount_held=money(order.amount_held),
+            amount_returned=money(order.amount_returned),
             ends_at=order.ends_at,
             original_order_id=order.original_id,
             rerouted_from_id=order.rerouted_from_id,

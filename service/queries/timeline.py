@@ -20,7 +20,7 @@ _ENTRIES = table_of(AuditEntry)
 _OFFICERS = table_of(Officer)
 _ORDERS = table_of(Order)
 _PARTICIPANTS = table_of(Participant)
-_AMOUNTS = frozenset({"amount", "amount_held", "amount_asked"})
+_AMOUNTS = frozenset({"amount", "amount_held", "amount_returned", "amount_asked"})
 
 
 async def tell(conn: AsyncConnection, principal: Principal, request_id: UUID) -> TimelineAnswer | None:

@@ -36,6 +36,13 @@ def requests(principal: Principal) -> Condition:
     return _REQUESTS.c.tenant == principal.tenant if principal.sector is Sector.AGENCY else sa.false()
 
 
+def disclosures(principal: Principal) -> Condition:
+    """What was disclosed is for the agency that asked; who watches over the hub sees that it was, and never what."""
+    if principal.sector is not Sector.AGENCY:
+        return sa.false()
+    return _REQUESTS.c.tenant == principal.tenant
+
+
 def orders(principal: Principal) -> Condition:
     """A participant sees the orders addressed to it, an agency those of its requests."""
     if sees_all(principal):

@@ -6,7 +6,8 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.schemas.common import Answer, HeldMoney, Instant, Shape
+from service.schemas.common import Answer, HeldMoney, Instant, Money, Shape
+from service.schemas.disclosures import Disclosed
 from workflows.terms import OrderState, Outcome, RefusalCode
 
 
@@ -16,6 +17,12 @@ class AcknowledgementBody(Shape):
     outcome: Outcome
     amount_held: HeldMoney | None = Field(
         default=None, description="what is held now; less than asked is a partial hold, a larger amount may follow"
+    )
+    amount_returned: Money | None = Field(
+        default=None, description="what was sent back; less than asked is a part, a larger amount may follow"
+    )
+    disclosed: Disclosed | None = Field(
+        default=None, description="what was asked, as far as you hold it; what is left out counts as not held"
     )
     refusal_code: RefusalCode | None = None
     ported_to: (
@@ -29,6 +36,10 @@ class AcknowledgementBody(Shape):
     def _belongs_together(self) -> "AcknowledgementBody":
         if self.amount_held is not None and self.outcome is not Outcome.EXECUTED:
             raise PydanticCustomError("acknowledgement.amount_without_execution", "amount_held goes with executed")
+        if self.amount_returned is not None and self.outcome is not Outcome.EXECUTED:
+            raise PydanticCustomError("acknowledgement.return_without_execution", "amount_returned goes with executed")
+        if self.disclosed is not None and self.outcome is not Outcome.EXECUTED:
+            raise PydanticCustomError("acknowledgement.disclosure_without_execution", "disclosed goes with executed")
         if (self.refusal_code is not None) != (self.outcome is Outcome.REFUSED):
             raise PydanticCustomError("acknowledgement.refusal_code", "refusal_code goes with refused, and only there")
         if self.refusal_code is RefusalCode.NOT_MINE:
@@ -77,6 +88,7 @@ class AcknowledgementAnswer(Answer):
     id: UUID
     outcome: Outcome
     amount_held: HeldMoney | None
+    amount_returned: HeldMoney | None
     refusal_code: RefusalCode | None
     received_at: Instant
     contradicts: bool

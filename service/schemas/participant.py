@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from service.schemas.common import Answer, Day, HeldMoney, Instant, Money, Sha256
-from workflows.terms import Action, LegalBasis, Measure, Reach, RefusalCode, Stage, TargetKind, Urgency
+from workflows.terms import Action, Datum, LegalBasis, Measure, Reach, RefusalCode, Stage, TargetKind, Urgency
 
 EventId = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
 Sequence = Annotated[str, StringConstraints(pattern=r"^[0-9]{10}$")]
@@ -54,6 +54,15 @@ class OrderContact(Answer):
     email: str | None = None
 
 
+class OrderPayment(Answer):
+    """The payment whose money is recalled. A member that is not known is left out."""
+
+    reference: str = Field(description="transaction id at the sending institution")
+    sent_on: Day
+    sender: str = Field(description="as the agency named it: BIN, SWIFT or short name")
+    end_to_end_id: str | None = None
+
+
 class OrderDeadline(Answer):
     """By when a stage is due: `receipt` (your 2xx), `acknowledge` (any answer), `execute` (the final answer)."""
 
@@ -79,11 +88,19 @@ class OrderBody(Answer):
     officer: OrderOfficer
     document: OrderDocument
     target: OrderTarget
-    amount: Money | None = Field(description="hold this much and no more; null for a whole account or no money")
+    amount: Money | None = Field(
+        description="hold, or of a recall send back, this much and no more; null for a whole account or no money"
+    )
     whole_account: bool
     measure: Measure | None = Field(description="of a takedown")
+    payment: OrderPayment | None = Field(description="of a recall: the payment that brought the money")
+    asked: list[Datum] | None = Field(description="of a disclosure: answer with these and no others")
+    confidential: bool = Field(description="do not let the holder learn of it; true of each disclosure")
     starts_at: Instant
-    ends_at: Instant | None = Field(description="a hold ends by itself here; the hub sends a lift then")
+    ends_at: Instant | None = Field(
+        description="a hold ends by itself here; the hub sends a lift then. A recall or a disclosure that was not"
+        " executed lapses, without another message"
+    )
     contact: OrderContact
     lifts_order_id: UUID | None = Field(description="of a lift: the order that it undoes")
     extends_order_id: UUID | None = Field(description="of an extension: the order whose end moves to `ends_at`")
@@ -113,6 +130,7 @@ class OrderStatusBody(StatusBody):
     order_id: UUID
     participant_id: str
     amount_held: HeldMoney | None = None
+    amount_returned: HeldMoney | None = None
     refusal_code: RefusalCode | None = None
 
 
@@ -151,6 +169,8 @@ class OrderEvent(Event):
         "vn.hoatoc.order.extend",
         "vn.hoatoc.order.takedown",
         "vn.hoatoc.order.preserve",
+        "vn.hoatoc.order.recall",
+        "vn.hoatoc.order.disclose",
     ]
     data: OrderBody
 

@@ -1,17 +1,16 @@
-"""The shapes of requests: five demands that an agency files, and what the hub answers."""
+"""The shapes around filed requests: the officers' signatures, and what the hub answers."""
 
-from datetime import date, timedelta
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, StringConstraints
 
-from service.schemas.common import Answer, Day, HeldMoney, Instant, Money, Name, Sha256, Shape, ShortText, Slug
-from service.schemas.targets import E164, AnyTarget, MoneyTarget, TakedownTarget
-from workflows.table import written
+from service.schemas.common import Answer, HeldMoney, Instant, Shape, Slug
+from service.schemas.demands import Payment
 from workflows.terms import (
     Action,
+    Datum,
     LegalBasis,
     Measure,
     OrderState,
@@ -20,110 +19,6 @@ from workflows.terms import (
     TargetKind,
     Urgency,
 )
-
-MAX_TARGETS = 100
-
-# How far back a start may lie: a request that was signed on paper earlier the same day.
-OLDEST_START = timedelta(days=1)
-# How far ahead one may lie: what two clocks differ by. Orders are placed at once, a later start would only hold longer.
-NEWEST_START = timedelta(minutes=5)
-_STARTS = (
-    f"default: now; at most {written(OLDEST_START)} back, and {written(NEWEST_START)} ahead, for a clock that is fast:"
-    " a request takes effect at once"
-)
-
-CaseNumber = Annotated[str, StringConstraints(strict=True, pattern=r"^[\w][\w /.-]{0,63}$")]
-
-
-class Document(Shape):
-    """The legal paper behind a request: the written decision or request of the competent authority."""
-
-    number: Annotated[str, StringConstraints(strict=True, pattern=r"^[\w][\w /.-]{0,63}$")]
-    date: Day
-    sha256: Sha256 = Field(description="digest of the signed paper's file")
-
-
-class AgencyContact(Shape):
-    """Whom a participant calls back about this request."""
-
-    name: Name
-    phone: E164
-    email: Annotated[str, StringConstraints(strict=True, max_length=254, pattern=r"^[^\s@]+@[^\s@]+$")] | None = None
-
-
-class _Demand(Shape):
-    case_number: CaseNumber
-    urgency: Urgency
-    legal_basis: LegalBasis
-    officer_id: Slug = Field(description="the signing officer, enrolled with the filing agency")
-    province_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{2}$")] | None = Field(
-        default=None, description="the province that the matter lies in; some bases bind an agency to its own"
-    )
-    document: Document
-    contact: AgencyContact
-
-
-class WholeAccount(Shape):
-    """A hold on everything: only with a reason, and only on a basis that allows it."""
-
-    reason: ShortText
-
-
-class FreezeRequest(_Demand):
-    """Hold an amount (or, with a reason, the whole) on one account, wallet or card, until a named end."""
-
-    action: Literal[Action.FREEZE]
-    target: MoneyTarget
-    amount: Money | None = None
-    whole_account: WholeAccount | None = None
-    starts_at: Instant | None = Field(default=None, description=_STARTS)
-    ends_at: Instant | None = Field(default=None, description="default: 72 h after the start, or what the basis allows")
-
-    @model_validator(mode="after")
-    def _amount_or_whole(self) -> "FreezeRequest":
-        if (self.amount is None) == (self.whole_account is None):
-            raise PydanticCustomError("freeze.amount_or_whole_account", "exactly one of amount and whole_account")
-        return self
-
-
-class TakedownRequest(_Demand):
-    """Block, suspend or remove up to 100 numbers, sender names, accounts, domains, addresses or pieces of content."""
-
-    action: Literal[Action.TAKEDOWN]
-    measure: Measure
-    targets: Annotated[list[TakedownTarget], Field(min_length=1, max_length=MAX_TARGETS)]
-    starts_at: Instant | None = Field(default=None, description=_STARTS)
-    ends_at: Instant | None = Field(default=None, description="the end of a provisional block; none for a removal")
-
-
-class PreserveRequest(_Demand):
-    """Keep what is known about the targets until the end; nothing is blocked and nothing is handed over."""
-
-    action: Literal[Action.PRESERVE]
-    targets: Annotated[list[AnyTarget], Field(min_length=1, max_length=MAX_TARGETS)]
-    starts_at: Instant | None = Field(default=None, description=_STARTS)
-    ends_at: Instant | None = Field(default=None, description="default: 90 days after the start")
-
-
-class LiftRequest(_Demand):
-    """Undo a freeze, a block or a preservation; it is a new request, never an edit."""
-
-    action: Literal[Action.LIFT]
-    original_request_id: UUID
-
-
-class ExtendRequest(_Demand):
-    """Move the end of a freeze or a preservation; two officers sign it anew."""
-
-    action: Literal[Action.EXTEND]
-    original_request_id: UUID
-    ends_at: Instant
-
-
-SubmitRequest = Annotated[
-    FreezeRequest | LiftRequest | ExtendRequest | TakedownRequest | PreserveRequest, Field(discriminator="action")
-]
-
 
 DetachedJws = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2048)]
 
@@ -163,6 +58,7 @@ class OrderAnswer(Answer):
     state: OrderState
     amount: HeldMoney | None
     amount_held: HeldMoney | None
+    amount_returned: HeldMoney | None = Field(description="of a recall: what was sent back; less than asked is a part")
     ends_at: Instant | None
     original_order_id: UUID | None
     rerouted_from_id: UUID | None
@@ -240,6 +136,8 @@ class RequestDetail(RequestSummary):
     document_sha256: str
     original_request_id: UUID | None
     measure: Measure | None
+    payment: Payment | None = Field(description="of a recall; none any more once erased")
+    asked: list[Datum] | None = Field(description="of a disclosure; the answers are at `listDisclosures`")
     review_by: Instant | None
     held_at: Instant | None = Field(description="since when it waits, or waited, for the agency to be called back")
     held_bounds: list[str] = Field(description="the bounds that it passed, such as `officer_count`; new ones may come")

@@ -160,6 +160,11 @@ class ContentTarget(Shape):
 
 
 MoneyTarget = Annotated[AccountTarget | WalletTarget | CardTarget, Field(discriminator="kind")]
+RecallTarget = Annotated[AccountTarget | WalletTarget, Field(discriminator="kind")]
+HolderTarget = Annotated[
+    AccountTarget | WalletTarget | CardTarget | PhoneTarget | SocialAccountTarget | EmailTarget | DomainTarget,
+    Field(discriminator="kind"),
+]
 TakedownTarget = Annotated[
     PhoneTarget | SmsSenderTarget | SocialAccountTarget | EmailTarget | DomainTarget | UrlTarget | ContentTarget,
     Field(discriminator="kind"),

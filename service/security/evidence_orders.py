@@ -6,18 +6,18 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from service.schemas.demands import DiscloseRequest, FreezeRequest, SubmitRequest
 from service.schemas.evidence import EvidenceAnswer, EvidenceFact, EvidenceMessage, EvidenceOrder, EvidenceRequest
-from service.schemas.requests import FreezeRequest, SubmitRequest
 from service.security import evidence_checks as checks
 from service.security.evidence_checks import Findings
 from service.security.signatures import Kind
-from workflows.terms import Action, LegalBasis, Outcome
+from workflows.terms import ONCE, Action, LegalBasis, Outcome
 
 HUB = ("hub", "hoatoc-hub", "hoatoc-hub")
 
 _DEMAND: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
 # An emergency hold is one officer's, to be reviewed; everything else that binds anybody takes two from the start.
-_TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE})
+_TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE, *ONCE})
 _NAMES_ITS_DISPATCH = frozenset({"order.delivered", "dispatch.sent", "dispatch.failed", "dispatch.dead"})
 
 
@@ -146,6 +146,10 @@ def _message(
         "whole_account": (body.get("whole_account"), isinstance(demand, FreezeRequest) and demand.amount is None),
         "amount": (body.get("amount"), plain.get("amount")),
         "measure": (body.get("measure"), plain.get("measure")),
+        # An earlier build's orders do not have the members at all.
+        "payment": (body.get("payment"), plain.get("payment")),
+        "asked": (body.get("asked"), plain.get("asked")),
+        "confidential": (body.get("confidential", False), isinstance(demand, DiscloseRequest)),
         "starts_at": (_starts_as_asked(body, plain, filed), True),
         "answer_url": (body.get("answer_url"), f"/v1/orders/{order.id}/acknowledgements"),
     }
@@ -200,9 +204,9 @@ def _answer(
             about=order.id,
             taken_at=answer.received_at,
         )
-    if recorded is not None and recorded.get("amount_held") is not None:
-        said = checks.member(body.get("amount_held"), "value")
-        findings.expect("answer.fact", order.id, amount_held=(recorded["amount_held"], said))
+    for name in ("amount_held", "amount_returned"):
+        if recorded is not None and recorded.get(name) is not None:
+            findings.expect("answer.fact", order.id, **{name: (recorded[name], checks.member(body.get(name), "value"))})
 
 
 def _read(text: str) -> tuple[Mapping[str, Any], Any]:
@@ -216,7 +220,7 @@ def _read(text: str) -> tuple[Mapping[str, Any], Any]:
 def _targets(demand: Any) -> list[Any]:
     if demand is None:
         return []
-    return [demand.target] if isinstance(demand, FreezeRequest) else list(getattr(demand, "targets", []))
+    return [demand.target] if hasattr(demand, "target") else list(getattr(demand, "targets", []))
 
 
 def _target(target: Any) -> dict[str, Any]:

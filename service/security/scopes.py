@@ -13,6 +13,7 @@ class Scope(StrEnum):
     REQUESTS_WRITE = "requests:write"
     REQUESTS_APPROVE = "requests:approve"
     REQUESTS_READ = "requests:read"
+    DISCLOSURES_READ = "disclosures:read"
     ORDERS_READ = "orders:read"
     ORDERS_ANSWER = "orders:answer"
     APPEALS_FILE = "appeals:file"
@@ -28,7 +29,7 @@ class Scope(StrEnum):
     AUDIT_READ = "audit:read"
 
 
-_AGENCYS_READS = frozenset({Scope.REQUESTS_READ, Scope.APPEALS_READ, Scope.ESCALATIONS_READ})
+_AGENCYS_READS = frozenset({Scope.REQUESTS_READ, Scope.DISCLOSURES_READ, Scope.APPEALS_READ, Scope.ESCALATIONS_READ})
 
 # Least privilege: administrators see no cases, nobody who writes the registry reads a request, and a reader of the
 # audit changes nothing. Roles add up; a system that makes and approves holds both.

@@ -44,6 +44,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "preserve": {"action": "preserve", "targets": [MONEY, HOST]},
     "lift": {"action": "lift", "original_request_id": "01a20b6b-f72c-7204-8d6d-1b1c98c21e8b"},
     "extend": {"action": "extend", "original_request_id": "01a20b6b-f72c-7204-8d6d-1b1c98c21e8b", "ends_at": ENDS},
+    "recall": {
+        "action": "recall",
+        "target": MONEY,
+        "amount": {"value": "150000000", "currency": "VND"},
+        "payment": {"reference": "FT26327", "sent_on": "2026-11-20", "sender": "970407", "end_to_end_id": "E2E-417"},
+    },
+    "disclose": {"action": "disclose", "targets": [MONEY], "asked": ["holder_name", "holder_document"]},
+    "disclose many": {"action": "disclose", "targets": [MONEY, HOST], "asked": ["holder_name", "opened_on"]},
     "unknown": {
         "action": "seize",
         "target": MONEY,
@@ -52,7 +60,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
 }
 
-TERMS = ("action", "measure", "urgency", "legal_basis", "target_kind")
+TERMS = ("action", "measure", "urgency", "legal_basis", "target_kind", "datum")
 
 
 def reading(lang: str) -> papers.Reading:
@@ -104,6 +112,9 @@ def test_what_the_signature_does_is_one_sentence(name: str, lang: str) -> None:
         "one": ("mau.example.com",),
         "many": (" 2 ",),
         "preserve": (" 2 ",),
+        "recall": ("150.000.000 ₫", "9990001112223", "970436 (Vietcombank)"),
+        "disclose": ("9990001112223", i18n.text("terms.datum.holder_document", lang)),
+        "disclose many": (" 2 ", i18n.text("terms.datum.opened_on", lang)),
         "lift": ("HT-261124-ABCDEF",),
         "extend": ("HT-261124-ABCDEF",),
     }[name]:

@@ -20,8 +20,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service import app as application
 from service import contract, i18n
 from service.contract import examples, operations, problems
+from service.schemas import demands
 from service.schemas import participant as sent
-from service.schemas import requests
 from service.security import keyring, signatures
 from service.security.scopes import SCOPES, Scope
 from service.security.signatures import Kind
@@ -310,5 +310,5 @@ def test_a_start_says_what_bounds_it() -> None:
         if name.endswith("Request") and "starts_at" in schema.get("properties", {})
     ]
     assert len(fields) == 3
-    bounds = [table.written(bound) for bound in (requests.OLDEST_START, requests.NEWEST_START)]
+    bounds = [table.written(bound) for bound in (demands.OLDEST_START, demands.NEWEST_START)]
     assert all(bound in field["description"] for field in fields for bound in bounds)

@@ -57,6 +57,9 @@ _CLOCKS: tuple[tuple[str, Action, TargetKind, Sector, dict[str, object]], ...] =
     ("lift", Action.LIFT, TargetKind.ACCOUNT, Sector.BANK, {}),
     ("extend", Action.EXTEND, TargetKind.ACCOUNT, Sector.BANK, {}),
     ("preserve", Action.PRESERVE, TargetKind.ACCOUNT, Sector.BANK, {}),
+    ("recall", Action.RECALL, TargetKind.ACCOUNT, Sector.BANK, {}),
+    ("disclose", Action.DISCLOSE, TargetKind.ACCOUNT, Sector.BANK, {}),
+    ("disclose marked `hoa_toc`", Action.DISCLOSE, TargetKind.ACCOUNT, Sector.BANK, {"urgency": Urgency.HOA_TOC}),
     ("takedown of a `phone` number", Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM, {}),
     ("takedown of an `sms_sender` name", Action.TAKEDOWN, TargetKind.SMS_SENDER, Sector.TELECOM, {}),
     ("takedown of a `domain` at an ISP", Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP, {}),
@@ -226,9 +229,8 @@ def clock_rows_vi() -> Iterator[str]:
         if action is Action.TAKEDOWN:
             name += f": {i18n.term(kind, 'vi')} ({i18n.term(sector, 'vi')})"
             name += ", nội dung nhạy cảm" if more.get("intimate") else ""
-            name += ", hỏa tốc" if more.get("urgency") else ""
             name += ", tạm ngừng" if more.get("measure") else ""
-        yield _row(name, *times)
+        yield _row(f"{name}, hỏa tốc" if more.get("urgency") else name, *times)
 
 
 def evidence_rows() -> Iterator[str]:

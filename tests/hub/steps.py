@@ -133,6 +133,29 @@ def preserve(*targets: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in {"target", "amount"}}
 
 
+def recall(**changes: Any) -> dict[str, Any]:
+    """The body of a recall of 150,000,000 ₫ that were sent to the account of a freeze."""
+    payment = {"reference": "FT26327-0000417", "sent_on": "2026-11-20", "sender": "970407", "end_to_end_id": "E2E-417"}
+    return worlds.freeze(action="recall", **{"payment": payment, **changes})
+
+
+def disclose(*targets: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of a disclosure about the account of a freeze, or about these targets, by a senior officer."""
+    about = list(targets) or [worlds.freeze()["target"]]
+    asked = {"asked": ["holder_name", "holder_document", "contact_phone"], "legal_basis": "cpc_88", **changes}
+    body = worlds.freeze(action="disclose", targets=about, **{"officer_id": "approver", **asked})
+    return {name: value for name, value in body.items() if name not in {"target", "amount"}}
+
+
+async def asked(world: World, *targets: Mapping[str, Any], **changes: Any) -> list[dict[str, Any]]:
+    """File a disclosure, let a second senior officer approve it, and return its orders."""
+    if not await world.rows(Officer, id="second"):
+        await second_officer(world)
+    filed = await world.submit(disclose(*targets, **changes))
+    await world.approve(filed.id, "second")
+    return await world.orders(filed.id)
+
+
 def emergency(**changes: Any) -> dict[str, Any]:
     """The body of an emergency hold by one officer."""
     return worlds.freeze(legal_basis="emergency", **changes)

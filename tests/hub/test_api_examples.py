@@ -143,8 +143,8 @@ class Stage:
         read: dict[str, Any] = filed.json()
         return read
 
-    async def order(self) -> dict[str, Any]:
-        request = await self.file()
+    async def order(self, title: str = "") -> dict[str, Any]:
+        request = await self.file(title)
         await self.call("approveRequest", self.api.police, self.body("approveRequest"), request_id=request["id"])
         (order,) = await self.api.world.orders(UUID(request["id"]))
         return order
@@ -180,6 +180,10 @@ async def test_every_example_is_taken_by_the_hub_and_answered_as_promised(
     assert play.played == set(OPERATIONS)
 
 
+# Which request an answer is about, where it is not a freeze.
+_ANSWERS = {"returned": "recall", "paid_out": "recall", "disclosed": "disclose"}
+
+
 async def requests_and_orders(play: Stage) -> None:
     api = play.api
     for title in play.shown["submitRequest"].requests:
@@ -191,8 +195,11 @@ async def requests_and_orders(play: Stage) -> None:
     await play.call("reviewRequest", api.police, play.body("reviewRequest"), request_id=emergency["id"])
     for title in play.shown["acknowledgeOrder"].requests:
         if title != "ported":
-            order = await play.order()
+            order = await play.order(_ANSWERS.get(title, ""))
             await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder", title), order_id=order["id"])
+            if title == "disclosed":
+                disclosed = await play.call("listDisclosures", api.police, request_id=order["request_id"])
+                assert disclosed.json()["items"]
     number = await play.file("takedown_suspend")
     viettel = await api.enroll(System("viettel-system"), "viettel", Role.PARTICIPANT_OPERATOR)
     (ported, *_) = [
@@ -293,6 +300,10 @@ async def test_what_the_hub_sends_is_what_the_contract_promises(
     await play.call("approveRequest", api.police, play.body("approveRequest"), request_id=kept["id"])
     for title in ("takedown", "takedown_suspend"):
         await play.file(title)
+    for answered in ("returned", "disclosed"):
+        once = await play.order(_ANSWERS[answered])
+        await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder", answered), order_id=once["id"])
+    await play.order("recall")
     momo = await api.enroll(System("momo-system"), "momo", Role.PARTICIPANT_OPERATOR)
     (held,) = await api.world.orders(UUID((await play.file("emergency"))["id"]))
     await play.call("acknowledgeOrder", momo, {"outcome": "received"}, order_id=held["id"])

@@ -13,9 +13,9 @@ from workflows.terms import Actor, ActorKind, Role, Sector
 
 TENANT = "vn-agency-c06"
 TABLE = {
-    Role.MAKER: "appeals:read escalations:read requests:read requests:write",
-    Role.APPROVER: "appeals:read escalations:read requests:approve requests:read",
-    Role.READER: "appeals:read escalations:read requests:read",
+    Role.MAKER: "appeals:read disclosures:read escalations:read requests:read requests:write",
+    Role.APPROVER: "appeals:read disclosures:read escalations:read requests:approve requests:read",
+    Role.READER: "appeals:read disclosures:read escalations:read requests:read",
     Role.AGENCY_ADMIN: "agency:admin registry:read",
     Role.PARTICIPANT_OPERATOR: "appeals:file appeals:read escalations:read orders:answer orders:read",
     Role.SUPERVISOR: "escalations:read registry:read",

@@ -35,8 +35,9 @@ from service.models import (
 )
 from service.models.subject_key import KeyOwner
 from service.queries import timeline
+from service.schemas.demands import SubmitRequest
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
-from service.schemas.requests import RequestAccepted, SubmitRequest
+from service.schemas.requests import RequestAccepted
 from service.security import scopes, signatures
 from service.security.principals import Principal
 from service.security.signatures import Kind

@@ -62,6 +62,19 @@ EXTEND = replace(FREEZE, action=Action.EXTEND, starts_at=NOW - 3 * DAY, ends_at=
 PRESERVE = replace(TAKEDOWN, action=Action.PRESERVE, ends_at=NOW + 90 * DAY)
 
 
+RECALL = replace(FREEZE, action=Action.RECALL, target_kinds=frozenset({TargetKind.ACCOUNT}), ends_at=NOW + DAY)
+DISCLOSE = replace(
+    FREEZE,
+    action=Action.DISCLOSE,
+    basis=LegalBasis.CPC_88,
+    rank=Rank.THIEU_TA,
+    agency_level=AgencyLevel.PROVINCE,
+    amount=None,
+    target_kinds=frozenset({TargetKind.ACCOUNT, TargetKind.PHONE, TargetKind.DOMAIN}),
+    ends_at=NOW + 20 * DAY,
+)
+
+
 def refusal(demand: Demand) -> AuthorityRefused:
     with pytest.raises(AuthorityRefused) as refused:
         authority.check(demand, CALENDAR)
@@ -88,6 +101,14 @@ PAIRS: dict[str, list[Pair]] = {
         (replace(TAKEDOWN, basis=LegalBasis.DECREE_52_11), TAKEDOWN),
         (replace(TAKEDOWN, basis=LegalBasis.EMERGENCY), TAKEDOWN),
         (replace(FREEZE, basis=LegalBasis.DECREE_147), FREEZE),
+        (replace(RECALL, basis=LegalBasis.AML_POSTPONEMENT), RECALL),
+        (
+            replace(EMERGENCY, action=Action.RECALL, target_kinds=frozenset({TargetKind.ACCOUNT})),
+            replace(CPC, action=Action.RECALL, target_kinds=frozenset({TargetKind.ACCOUNT}), ends_at=NOW + DAY),
+        ),
+        (replace(DISCLOSE, basis=LegalBasis.DECREE_52_11), DISCLOSE),
+        (replace(DISCLOSE, basis=LegalBasis.CPC_129), DISCLOSE),
+        (replace(FREEZE, basis=LegalBasis.CPC_88, agency_level=AgencyLevel.PROVINCE), FREEZE),
     ],
     "target_not_covered": [
         (
@@ -100,6 +121,12 @@ PAIRS: dict[str, list[Pair]] = {
         ),
         (replace(TAKEDOWN, target_kinds=frozenset({TargetKind.ACCOUNT})), TAKEDOWN),
         (replace(PRESERVE, target_kinds=frozenset({TargetKind.ACCOUNT})), PRESERVE),
+        (replace(RECALL, target_kinds=frozenset({TargetKind.CARD})), RECALL),
+        (replace(DISCLOSE, target_kinds=frozenset({TargetKind.URL})), DISCLOSE),
+        (
+            replace(DISCLOSE, basis=LegalBasis.DECREE_147, target_kinds=frozenset({TargetKind.ACCOUNT})),
+            replace(DISCLOSE, basis=LegalBasis.DECREE_147, target_kinds=frozenset({TargetKind.EMAIL})),
+        ),
     ],
     "officer_inactive": [(replace(FREEZE, officer_active=False), FREEZE), (replace(LIFT, officer_active=False), LIFT)],
     "power_missing": [
@@ -111,6 +138,7 @@ PAIRS: dict[str, list[Pair]] = {
         (replace(AML, rank=Rank.DAI_UY), AML),
         (replace(CPC, rank=Rank.THIEU_TA), CPC),
         (replace(EMERGENCY, rank=Rank.THIEU_UY), EMERGENCY),
+        (replace(DISCLOSE, rank=Rank.DAI_UY), DISCLOSE),
         (replace(TAKEDOWN, rank=Rank.THUONG_UY), TAKEDOWN),
         (replace(LIFT, rank=Rank.THUONG_UY), LIFT),
     ],
@@ -346,6 +374,8 @@ def test_an_appointment_ends_at_its_instant_and_a_suspension_at_once() -> None:
         (Action.FREEZE, LegalBasis.EMERGENCY, 24 * HOUR),
         (Action.EXTEND, LegalBasis.DECREE_52_11, 7 * DAY),
         (Action.PRESERVE, LegalBasis.DECREE_147, 90 * DAY),
+        (Action.RECALL, LegalBasis.DECREE_52_11, DAY),
+        (Action.DISCLOSE, LegalBasis.CPC_88, 20 * DAY),
         (Action.LIFT, LegalBasis.DECREE_52_11, None),
         (Action.TAKEDOWN, LegalBasis.DECREE_147, None),
     ],
@@ -355,6 +385,17 @@ def test_a_request_that_names_no_end_gets_the_default_one(
 ) -> None:
     expected = None if length is None else NOW + length
     assert authority.default_end(action, basis, NOW, CALENDAR) == expected
+
+
+def test_a_recall_and_a_disclosure_take_two_officers_and_their_ends_have_no_maximum_of_the_basis() -> None:
+    for demand in (RECALL, DISCLOSE):
+        granted = grants(demand)
+        assert (granted.approvals_needed, granted.review_within, granted.latest_end) == (2, None, None)
+
+
+def test_a_recall_always_names_an_amount_within_the_officers_cap() -> None:
+    assert refusal(replace(RECALL, amount=None)).rule == "amount_missing"
+    assert refusal(replace(RECALL, amount=2_000_000_001)).rule == "amount_over_cap"
 
 
 def test_a_phone_block_is_provisional_for_seven_days() -> None:

@@ -119,7 +119,7 @@ def test_only_a_policy_can_say_that_there_is_no_bound() -> None:
 
 def test_every_action_is_counted_with_one_kind() -> None:
     kinds = {action: bounds.kind_of(action) for action in Action}
-    assert kinds[Action.EXTEND] is kinds[Action.PRESERVE] is kinds[Action.FREEZE] is HOLDS
+    assert kinds[Action.EXTEND] is kinds[Action.PRESERVE] is kinds[Action.RECALL] is kinds[Action.FREEZE] is HOLDS
     for kind in BoundKind:
         assert {action for action in Action if kinds[action] is kind} == set(bounds.actions_of(kind))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows import deadlines, extend, freeze, lift, preserve, takedown
+from workflows import deadlines, disclose, extend, freeze, lift, preserve, recall, takedown
 from workflows.deadlines import Limit, LimitOverride
 from workflows.terms import MONEY_TARGETS, Action, LegalBasis, Measure, Sector, Stage, TargetKind, Urgency
 
@@ -43,6 +43,11 @@ def execute_within(
         (Action.LIFT, TargetKind.ACCOUNT, Sector.BANK, 5 * MINUTE),
         (Action.EXTEND, TargetKind.ACCOUNT, Sector.BANK, HOUR),
         (Action.PRESERVE, TargetKind.CONTENT, Sector.PLATFORM, HOUR),
+        (Action.RECALL, TargetKind.ACCOUNT, Sector.BANK, 10 * MINUTE),
+        (Action.RECALL, TargetKind.WALLET, Sector.WALLET, 10 * MINUTE),
+        (Action.DISCLOSE, TargetKind.ACCOUNT, Sector.BANK, 24 * HOUR),
+        (Action.DISCLOSE, TargetKind.SOCIAL_ACCOUNT, Sector.PLATFORM, 24 * HOUR),
+        (Action.DISCLOSE, TargetKind.DOMAIN, Sector.REGISTRAR, 24 * HOUR),
         (Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM, 10 * MINUTE),
         (Action.TAKEDOWN, TargetKind.SMS_SENDER, Sector.TELECOM, 30 * MINUTE),
         (Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP, HOUR),
@@ -78,12 +83,21 @@ def test_content_filed_as_hoa_toc_has_one_hour_and_money_is_no_faster_for_it() -
         assert limits[-1] == Limit(Stage.EXECUTE, expected)
 
 
+@pytest.mark.parametrize("urgency", Urgency)
+def test_a_disclosure_marked_hoa_toc_has_three_hours_and_nothing_else_has(urgency: Urgency) -> None:
+    limits = deadlines.limits_for(Action.DISCLOSE, TargetKind.PHONE, Sector.TELECOM, urgency=urgency)
+    expected = 3 * HOUR if urgency is Urgency.HOA_TOC else 24 * HOUR
+    assert limits[-1] == Limit(Stage.EXECUTE, expected)
+
+
 TARGETS_OF = {
     Action.FREEZE: freeze.TARGETS,
     Action.LIFT: lift.TARGETS,
     Action.EXTEND: extend.TARGETS,
     Action.TAKEDOWN: takedown.TARGETS,
     Action.PRESERVE: preserve.TARGETS,
+    Action.RECALL: recall.TARGETS,
+    Action.DISCLOSE: disclose.TARGETS,
 }
 
 

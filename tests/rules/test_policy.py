@@ -31,6 +31,8 @@ def minutes(found: tuple[Rung, ...]) -> list[float]:
         (Action.LIFT, TargetKind.ACCOUNT, Sector.BANK, [10, 30, 60]),
         (Action.EXTEND, TargetKind.ACCOUNT, Sector.BANK, [60, 120, 240]),
         (Action.PRESERVE, TargetKind.ACCOUNT, Sector.BANK, [60, 360, 1440]),
+        (Action.RECALL, TargetKind.ACCOUNT, Sector.BANK, [10, 30, 60]),
+        (Action.DISCLOSE, TargetKind.PHONE, Sector.TELECOM, [1440, 2160, 2880]),
         (Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM, [10, 30, 120]),
         (Action.TAKEDOWN, TargetKind.SMS_SENDER, Sector.TELECOM, [30, 60, 120]),
         (Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP, [60, 360, 1440]),
@@ -90,6 +92,7 @@ def test_no_order_can_stay_silent_without_reaching_a_supervisor(name: str, actio
     ("action", "kind", "sector"),
     [
         (Action.FREEZE, TargetKind.ACCOUNT, Sector.BANK),
+        (Action.RECALL, TargetKind.WALLET, Sector.WALLET),
         (Action.LIFT, TargetKind.ACCOUNT, Sector.BANK),
         (Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP),
         (Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM),

@@ -97,7 +97,7 @@ def test_an_attempt_below_one_or_a_jitter_out_of_range_is_an_error(attempt: int,
 
 @pytest.mark.parametrize("action", [None, *Action])
 @pytest.mark.parametrize("urgency", [None, *Urgency])
-def test_freeze_and_lift_are_always_urgent_and_others_when_marked_hoa_toc(
+def test_freeze_lift_and_recall_are_always_urgent_and_others_when_marked_hoa_toc(
     action: Action | None, urgency: Urgency | None
 ) -> None:
-    assert retry.is_urgent(action, urgency) is (action in {"freeze", "lift"} or urgency == "hoa_toc")
+    assert retry.is_urgent(action, urgency) is (action in {"freeze", "lift", "recall"} or urgency == "hoa_toc")

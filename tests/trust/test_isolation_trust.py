@@ -21,7 +21,7 @@ from service import db
 from service.engine.hub import OPERATOR
 from service.models import AuditEntry, Dispatch, Order
 from service.queries import visibility
-from workflows.terms import Fact
+from workflows.terms import Fact, View
 
 pytest_plugins = ["api_fixtures"]
 
@@ -29,7 +29,7 @@ FastForward = Callable[..., Awaitable[None]]
 _WHOLE = (
     *("order_id", "request_id", "reference", "case_number", "action", "sequence", "participant_id", "urgency"),
     *("legal_basis", "whole_account", "measure", "reason", "starts_at", "ends_at", "lifts_order_id"),
-    *("extends_order_id", "answer_url"),
+    *("extends_order_id", "answer_url", "asked", "confidential"),
 )
 # What a participant needs in order to act, and to know that it must: by member of an order's body, with its members.
 NEEDED: Mapping[str, set[str]] = {
@@ -39,6 +39,7 @@ NEEDED: Mapping[str, set[str]] = {
     "document": {"number", "date", "sha256"},
     "target": {"kind", "value", "holder_name", "institution", "platform", "sha256", "perceptual_hash"},
     "amount": {"value", "currency"},
+    "payment": {"reference", "sent_on", "sender", "end_to_end_id"},
     "contact": {"name", "phone", "email"},
     "deadlines": {"stage", "due_at"},
 }
@@ -46,7 +47,7 @@ NEEDED: Mapping[str, set[str]] = {
 CONDITIONS = frozenset(
     {
         *("answerable", "appeals", "escalations", "inbox", "orders", "participants", "requests", "tasks"),
-        "whole_participants",
+        *("disclosures", "whole_participants"),
     }
 )
 
@@ -173,8 +174,13 @@ async def _facts_of_others(stage: Stage, since: int) -> list[str]:
         f"a fact {row.code} of {row.actor_tenant} at {row.tenant}"
         for row in rows
         if row.actor_tenant != row.tenant
-        and not (
-            row.code == Fact.PERSON_OPENED
-            and row.actor_tenant in orders.get(json.loads(row.data).get("order_id", ""), ())
-        )
+        and not (row.code == Fact.PERSON_OPENED and _may_open(orders, row.actor_tenant, json.loads(row.data)))
     ]
+
+
+def _may_open(orders: Mapping[str, frozenset[str]], reader: str, opened_: Mapping[str, str]) -> bool:
+    """Tell whether an opening belongs on another's record: by whom an order is for, or by who watches over all."""
+    # What was disclosed is no operator's to open.
+    return reader in orders.get(opened_.get("order_id", ""), ()) or (
+        reader == OPERATOR and opened_["view"] != View.DISCLOSURE
+    )

@@ -430,6 +430,35 @@ async def test_a_freeze_of_more_than_the_balance_is_partly_executed_and_a_top_up
     assert held == ["40000000", "100000000", "150000000"]
 
 
+async def test_a_recall_sends_back_what_is_free_once_and_refuses_when_nothing_is_left(play: Play) -> None:
+    scene = await play(Prompt(), balances={ACCOUNT: 92_500_000})
+    for number in (1, 2):
+        await scene.send(order("recall-1", "recall", number=number))
+        await scene.events.until("answered", number)
+    await scene.send(order("recall-2", "recall", number=3))
+    await scene.events.until("answered", 3)
+    back = {"outcome": "executed", "amount_returned": {"value": "92500000", "currency": "VND"}}
+    assert [answer for _, answer in scene.hub.answers] == [
+        back,
+        back,
+        {"outcome": "refused", "refusal_code": "already_paid_out"},
+    ]
+    assert scene.sandbox.ledger.balances[ACCOUNT] == 0
+
+
+async def test_a_disclosure_is_answered_with_what_is_asked_and_the_event_names_nobody(play: Play) -> None:
+    scene = await play(Prompt())
+    asked = ["holder_name", "contact_email", "opened_on"]
+    await scene.send(order("ask-1", "disclose", amount=None, asked=asked, confidential=True))
+    await scene.events.until("answered")
+    [(_, answer)] = scene.hub.answers
+    assert answer == {
+        "outcome": "executed",
+        "disclosed": {"holder_name": "NGUYEN VAN MAU", "opened_on": "2024-05-06"},
+    }
+    assert "NGUYEN" not in str(scene.events.told)
+
+
 async def test_a_partial_bank_holds_a_part_then_more_by_itself_and_only_once(play: Play) -> None:
     scene = await play(Partial(first=90_000_000, more=60_000_000, after=0.0))
     await scene.send(order())
