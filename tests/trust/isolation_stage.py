@@ -242,6 +242,7 @@ class Stage:
             reached_by=ContactMailbox(channel=Channel.EMAIL, address=f"canary-{agency}@agency.example"),
         )
         await add_contact.add(world.hub, changes.local_administrator("root"), agency, line)
+        await self._disclosed(agency)
 
     async def reasons_and_neighbours(self, agency: str) -> None:
         """File what has a reason in words, and one request about accounts at both banks: each gets its own part."""
@@ -266,9 +267,24 @@ class Stage:
         self.secrets[f"CANARY-REASON-{agency}"] = frozenset({agency})
         await self._learn()
 
+    async def _disclosed(self, agency: str) -> None:
+        """File a disclosure that the agency's bank has answered: the two of them alone know what it said."""
+        first, second = "approver" if agency == AGENCY else "approver-b", await self._senior(agency)
+        asked = self.body(agency, 9, action="disclose", legal_basis="cpc_88", asked=["holder_name"])
+        asked |= {"officer_id": first, "targets": [asked["target"]]}
+        body = {name: value for name, value in asked.items() if name not in {"target", "amount"}}
+        filed = await self.worlds[agency].submit(body)
+        await self.worlds[agency].approve(filed.id, second)
+        [order] = await self.world.orders(filed.id)
+        said = {"holder_name": f"CANARY-DISCLOSED-{agency}"}
+        await self.world.answer(order, outcome="executed", disclosed=said)
+        self.secrets[said["holder_name"]] = frozenset({agency, BANKS[agency]})
+
     async def _senior(self, agency: str) -> str:
         first = "approver" if agency == AGENCY else "approver-b"
         name = f"senior-{first}"
+        if await self.world.rows(Officer, id=name):
+            return name
         [row] = await self.world.rows(Officer, id=first)
 
         async def unit(conn: Any) -> None:

@@ -350,7 +350,12 @@ _LISTED = {
     "listParticipants": ("participant_id", "id"),
 }
 # Asked for an own id too: they change nothing, because it is a read, or because the request awaits nobody's signature.
-_HARMLESS = frozenset({"getRequest", "getTimeline", "getRequestBody", "getOrder", "getAppeal", "getParticipant"})
+_HARMLESS = frozenset(
+    {
+        *("getRequest", "getTimeline", "getRequestBody", "getOrder", "getAppeal", "getParticipant"),
+        "listDisclosures",
+    }
+)
 _IN_BODY: Mapping[str, tuple[str, ...]] = {
     "submitRequest": ("request_id", "officer_id"),
     "approveRequest": ("officer_id",),

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import requests
 import schemathesis
+import steps
 import trust_sizes
 import world as worlds
 from apis import Api, System, grown, hashed
@@ -190,11 +191,16 @@ async def set_the_table(api: Api, chance: random.Random) -> Deck:
     ids = [waiting["id"], *(request["id"] for request in filed)]
     targets = [{"kind": "phone", "value": "+84912000111"}, {"kind": "domain", "value": "vi-du.example"}]
     bodies: dict[str, list[Any]] = {
-        "submitRequest": [worlds.freeze(), worlds.takedown(*targets), worlds.lift(ids[1])],
+        "submitRequest": [
+            *(worlds.freeze(), worlds.takedown(*targets), worlds.lift(ids[1])),
+            *(steps.recall(), steps.disclose()),
+        ],
         "acknowledgeOrder": [
             {"outcome": "received"},
             {"outcome": "executed", "amount_held": {"value": "150000000", "currency": "VND"}},
             {"outcome": "refused", "reason": "no_such_account"},
+            {"outcome": "executed", "amount_returned": {"value": "1", "currency": "VND"}},
+            {"outcome": "executed", "disclosed": {"holder_name": "NGUYEN VAN MAU", "opened_on": "2024-05-06"}},
         ],
         "withdrawRequest": [{"officer_id": "maker"}],
         "fileAppeal": [{**EXAMPLES["fileAppeal"]["request"], "order_id": order_ids[0]}],
