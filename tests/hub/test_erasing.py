@@ -314,6 +314,7 @@ async def _put_back(world: World, before: dict[str, list[dict[str, Any]]]) -> No
 
 
 async def test_the_doors_answer_for_an_erased_request_and_never_break(api: Api) -> None:
+    await forms.enrolled(api.world.hub, CONFIRMER)
     order = await over(api.world)
     await erase(api.world, order["request_id"])
     about = f"/v1/requests/{order['request_id']}"
