@@ -57,7 +57,9 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
         state = states.advance_request(found.request["state"], RequestEvent.APPROVE)
         await activating.mark_active(conn, log, found)
         await settling.cancel(conn, log.at, [found.id])
-        active = replace(found, request={**found.request, "state": state, "activated_at": log.at})
+        # Read once more: the orders name the officer who has just approved.
+        signed = await _visible(conn, principal, request_id)
+        active = replace(signed, request={**found.request, "state": state, "activated_at": log.at})
         try:
             await activating.activate(conn, hub, log, principal.actor(), active, plan)
         except activating.HoldIsOver:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
-from service.models import ActionRequest, Case, Officer, Order, Participant, Target, table_of
+from service.models import ActionRequest, Approval, Case, Officer, Order, Participant, Target, table_of
 from service.vault import KeyRow, Keys, Vault, subjects
 from workflows import deadlines, policy
 from workflows.policy import Policy
@@ -22,6 +22,7 @@ _REQUESTS = table_of(ActionRequest)
 _CASES = table_of(Case)
 _PARTICIPANTS = table_of(Participant)
 _OFFICERS = table_of(Officer)
+_APPROVALS = table_of(Approval)
 _TARGETS = table_of(Target)
 _ORDERS = table_of(Order)
 
@@ -33,8 +34,9 @@ class Dossier:
     """The rows behind one request.
 
     ``policy`` is the ladder that was in force when the request came; later edits do not touch it. ``hold_case_id`` is
-    the case of the hold that it is about: a lift filed under another case still follows what it lifts. ``keys`` open
-    the request and its targets, which may be those of the request that it is about.
+    the case of the hold that it is about: a lift filed under another case still follows what it lifts. ``hold_action``
+    is what that hold demanded, the request's own action where it is about no other. ``keys`` open the request and its
+    targets, which may be those of the request that it is about.
     """
 
     request: Row
@@ -44,7 +46,10 @@ class Dossier:
     targets: Mapping[UUID, Row]
     policy: Policy
     hold_case_id: UUID
+    hold_action: Action
     keys: Keys
+    # Rank and number of the officer who approved it; None where one officer's word was enough.
+    second_officer: Row | None
 
     @property
     def id(self) -> UUID:
@@ -91,17 +96,25 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
     officers = await _by_id(conn, _OFFICERS, {row["officer_id"] for row in requests})
     # A lift or an extension has no targets of its own: it is about those of the original.
     owners = {row["original_id"] or row["id"] for row in requests}
+    second = _OFFICERS.alias("second")
     held = (
-        sa.select(_REQUESTS.c.id, _REQUESTS.c.case_id, *subjects.COLUMNS)
+        sa.select(
+            _REQUESTS.c.id, _REQUESTS.c.case_id, _REQUESTS.c.action, second.c.rank, second.c.number, *subjects.COLUMNS
+        )
         .select_from(_REQUESTS)
+        .outerjoin(_APPROVALS, sa.and_(_APPROVALS.c.request_id == _REQUESTS.c.id, _APPROVALS.c.kind == "approval"))
+        .outerjoin(second, second.c.id == _APPROVALS.c.officer_id)
         .outerjoin(subjects.SUBJECTS, subjects.SUBJECTS.c.id == _REQUESTS.c.id)
         .outerjoin(subjects.TENANTS, subjects.TENANTS.c.id == subjects.SUBJECTS.c.tenant_key_id)
         .where(_REQUESTS.c.id.in_(owners | {row["id"] for row in requests}))
     )
-    hold_cases: dict[UUID, UUID] = {}
+    holds: dict[UUID, tuple[UUID, Action]] = {}
     keys: dict[UUID, KeyRow] = {}
+    seconds: dict[UUID, Row] = {}
     for row in (await conn.execute(held)).all():
-        hold_cases[row.id] = row.case_id
+        holds[row.id] = row.case_id, row.action
+        if row.rank is not None:
+            seconds[row.id] = {"rank": row.rank, "number": row.number}
         if (key := subjects.row(row)) is not None:
             keys[row.id] = key
     targets: dict[UUID, dict[UUID, Row]] = {}
@@ -116,8 +129,9 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
             officers[row["officer_id"]],
             targets.get(row["original_id"] or row["id"], {}),
             _policy(json.dumps(row["policy"])),
-            hold_cases[row["original_id"] or row["id"]],
+            *holds[row["original_id"] or row["id"]],
             {each: keys[each] for each in (row["id"], row["original_id"]) if each in keys},
+            seconds.get(row["id"]),
         )
         for row in requests
     }

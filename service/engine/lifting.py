@@ -194,6 +194,7 @@ def _outgoing(
         case_number=dossier.case_number,
         agency=dossier.agency,
         officer=dossier.officer,
+        second_officer=dossier.second_officer,
         target=target,
         order_id=order["id"],
         participant_id=order["participant_id"],
@@ -204,6 +205,7 @@ def _outgoing(
         ends_at=order["ends_at"],
         deadlines=limits,
         lifts=order["id"],
+        lifts_action=dossier.hold_action,
         reason=reason,
     )
     return outbox.Outgoing(

@@ -51,6 +51,7 @@ def order_body(
     case_number: str,
     agency: Mapping[str, Any],
     officer: Mapping[str, Any],
+    second_officer: Mapping[str, Any] | None,
     target: Mapping[str, Any],
     order_id: UUID,
     participant_id: str,
@@ -61,6 +62,7 @@ def order_body(
     ends_at: datetime | None,
     deadlines: Iterable[tuple[Stage, datetime]],
     lifts: UUID | None = None,
+    lifts_action: Action | None = None,
     extends: UUID | None = None,
     reason: str | None = None,
 ) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def order_body(
         "legal_basis": str(request["legal_basis"]),
         "agency": {"id": agency["id"], "name": agency["name_vi"]},
         "officer": {"rank": officer["rank"], "number": officer["number"]},
+        "second_officer": dict(second_officer) if second_officer else None,
         "document": {
             "number": request["document_number"],
             "date": request["document_date"].isoformat(),
@@ -95,6 +98,7 @@ def order_body(
             vault.unseal(keys, "requests", request["id"], request["tenant"], request["contact_sealed"])
         ),
         "lifts_order_id": str(lifts) if lifts else None,
+        "lifts_action": str(lifts_action) if lifts_action else None,
         "extends_order_id": str(extends) if extends else None,
         "reason": reason,
         "deadlines": [{"stage": str(stage), "due_at": instant(due)} for stage, due in deadlines],

@@ -207,6 +207,7 @@ def _outgoing(
         case_number=dossier.case_number,
         agency=dossier.agency,
         officer=dossier.officer,
+        second_officer=dossier.second_officer,
         target=target,
         order_id=order_id,
         participant_id=placement.participant_id,
@@ -217,6 +218,7 @@ def _outgoing(
         ends_at=request["ends_at"],
         deadlines=limits,
         lifts=placement.original if action is Action.LIFT else None,
+        lifts_action=dossier.hold_action if action is Action.LIFT else None,
         extends=placement.original if action is Action.EXTEND else None,
         reason=placement.reason,
     )

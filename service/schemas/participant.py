@@ -86,6 +86,9 @@ class OrderBody(Answer):
     legal_basis: LegalBasis
     agency: OrderAgency
     officer: OrderOfficer
+    second_officer: OrderOfficer | None = Field(
+        default=None, description="who approved it; null where one officer's word is enough"
+    )
     document: OrderDocument
     target: OrderTarget
     amount: Money | None = Field(
@@ -103,6 +106,7 @@ class OrderBody(Answer):
     )
     contact: OrderContact
     lifts_order_id: UUID | None = Field(description="of a lift: the order that it undoes")
+    lifts_action: Action | None = Field(default=None, description="of a lift: what the order that it undoes demanded")
     extends_order_id: UUID | None = Field(description="of an extension: the order whose end moves to `ends_at`")
     reason: str | None = Field(
         description="of a lift that no officer signed: `end_reached`, `unreviewed`, `withdrawn`, `late_answer` or"

@@ -142,6 +142,8 @@ def _message(
         "reference": (body.get("reference"), said.get("reference")),
         "agency": (checks.member(body.get("agency"), "id"), section.request.agency),
         "officer": (body.get("officer"), {"rank": officer.rank, "number": officer.number} if officer else None),
+        # An earlier build's orders do not name the second officer.
+        "second_officer": (body.get("second_officer", _second(findings, section)), _second(findings, section)),
         "target": (body.get("target") in [_target(each) for each in _targets(original.demand)], True),
         "whole_account": (body.get("whole_account"), isinstance(demand, FreezeRequest) and demand.amount is None),
         "amount": (body.get("amount"), plain.get("amount")),
@@ -235,6 +237,12 @@ def _starts_as_asked(body: Mapping[str, Any], plain: Mapping[str, Any], filed: E
     if plain.get("starts_at"):
         return starts_at == checks.instant(plain["starts_at"])
     return starts_at is not None and filed_at is not None and starts_at <= filed_at
+
+
+def _second(findings: Findings, section: Section) -> dict[str, str] | None:
+    approvals = {each.officer_id for each in section.request.approvals if each.kind == "approval"}
+    officers = [each for each in findings.bundle.officers if each.id in approvals]
+    return {"rank": officers[0].rank, "number": officers[0].number} if officers else None
 
 
 def _undone(body: Mapping[str, Any]) -> Any:

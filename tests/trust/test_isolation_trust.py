@@ -29,13 +29,14 @@ FastForward = Callable[..., Awaitable[None]]
 _WHOLE = (
     *("order_id", "request_id", "reference", "case_number", "action", "sequence", "participant_id", "urgency"),
     *("legal_basis", "whole_account", "measure", "reason", "starts_at", "ends_at", "lifts_order_id"),
-    *("extends_order_id", "answer_url", "asked", "confidential"),
+    *("lifts_action", "extends_order_id", "answer_url", "asked", "confidential"),
 )
 # What a participant needs in order to act, and to know that it must: by member of an order's body, with its members.
 NEEDED: Mapping[str, set[str]] = {
     **{name: set[str]() for name in _WHOLE},
     "agency": {"id", "name"},
     "officer": {"rank", "number"},
+    "second_officer": {"rank", "number"},
     "document": {"number", "date", "sha256"},
     "target": {"kind", "value", "holder_name", "institution", "platform", "sha256", "perceptual_hash"},
     "amount": {"value", "currency"},
