@@ -52,12 +52,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The receiver has it: status, seconds it took, the head of its answer (2 KiB), and which address answered."""
+    """The receiver has it: status, seconds it took, the head of its answer (2 KiB), and which address answered.
+
+    ``body`` is the whole answer (at most 64 KiB), for an adapter that must read it; only the head is kept.
+    """
 
     status: int
     latency: float
     body_head: bytes
     answered_by: str
+    body: bytes = b""
 
 
 class DeliveryFailed(Exception):

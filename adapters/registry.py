@@ -4,19 +4,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from adapters.base import Adapter, DeliveryFailed
+from adapters.etsi.adapter import Etsi
 from adapters.notice import Mail
 from adapters.webhook import Webhook
 from workflows.terms import Channel
 
 
 class Adapters:
-    """The adapters of this hub: the webhook always, e-mail where a relay is configured.
+    """The adapters of this hub: webhook and ETSI always, e-mail where a relay is configured.
 
     A participant on the pull channel fetches its orders itself, so nothing speaks on that channel.
     """
 
     def __init__(self, webhook: Webhook, mail: Mail | None = None) -> None:
         known: dict[Channel, Adapter] = {Channel.WEBHOOK: webhook}
+        known[Channel.ETSI] = Etsi(webhook.source, webhook.clock)
         if mail is not None:
             known[Channel.EMAIL] = mail
         self._known: Mapping[Channel, Adapter] = MappingProxyType(known)

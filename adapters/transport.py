@@ -64,7 +64,7 @@ class Transport:
                 target = _parse(url)
                 address = await self._registered_address(target, endpoint)
                 async with self._line(target, endpoint) as client:
-                    status, head = await _exchange(client, target, address, content, headers)
+                    status, body = await _exchange(client, target, address, content, headers)
         except httpx.ConnectTimeout:
             raise DeliveryFailed("connect.timeout") from None
         except (TimeoutError, httpx.TimeoutException):
@@ -74,7 +74,7 @@ class Transport:
         except (httpx.HTTPError, OSError) as error:
             # TLS 1.3 servers refuse a missing client certificate only after the handshake, on the first read.
             raise DeliveryFailed("tls" if _came_from_tls(error) else "connection.broken") from None
-        return Receipt(status, time.monotonic() - began, head, f"{address}:{target.port}")
+        return Receipt(status, time.monotonic() - began, body[:ANSWER_HEAD], f"{address}:{target.port}", body)
 
     async def aclose(self) -> None:
         """Close the kept connections."""
@@ -178,17 +178,16 @@ async def _exchange(
         extensions={"sni_hostname": target.host},
     ) as response:
         body, fault = await _read(response)
-        head = body[:ANSWER_HEAD]
         status = response.status_code
         if response.is_success and fault is None:
-            return status, head
+            return status, body
         # What the status says matters more than a fault of the answer's body.
         code = fault if response.is_success and fault else f"http.{status}"
         raise DeliveryFailed(
             "http.redirect" if 300 <= status < 400 else code,
             retry_after=_retry_after(response.headers.get("Retry-After", "")),
             status=status,
-            body_head=head,
+            body_head=body[:ANSWER_HEAD],
         )
 
 
