@@ -12,7 +12,7 @@ from adapters.registry import Adapters
 from adapters.transport import Transport
 from adapters.webhook import Webhook
 from service import __version__, clock, console, db, log, migrations, row_security
-from service.api import appeals, endpoints, escalations, health, oauth, orders, registry, requests, tasks
+from service.api import appeals, endpoints, escalations, etsi, health, oauth, orders, registry, requests, tasks
 from service.api import signing_keys as signing_keys_door
 from service.db import Database
 from service.engine import order_keys
@@ -132,7 +132,19 @@ def make_worker(hub: Hub) -> Worker:
 
 def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
-    for door in (health, oauth, signing_keys_door, requests, orders, appeals, escalations, tasks, registry, endpoints):
+    for door in (
+        health,
+        oauth,
+        signing_keys_door,
+        requests,
+        orders,
+        etsi,
+        appeals,
+        escalations,
+        tasks,
+        registry,
+        endpoints,
+    ):
         app.include_router(door.router)
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 from pydantic import ValidationError
 
 from adapters.etsi import answering, terms
+from adapters.etsi.messages import NO_TRANSACTION
 from adapters.etsi.refusal import Refused
 from adapters.etsi.shapes import Config, Deliver, Delivery, Get, Header, List, Shape
 
@@ -23,7 +25,8 @@ _READS: Mapping[str, type[Shape]] = {"GET": Get, "LIST": List, "GETCSPCONFIG": C
 _VERBS = frozenset({"UPDATE", "DELIVER", "CREATE", *_READS})
 _S = TypeVar("_S", bound=Shape)
 
-Asked = Get | List | Config | answering.Said | Delivery
+Answering = answering.Said | Delivery
+Asked = Get | List | Config | Answering
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,14 @@ def request(document: Any, *, sender: str, receiver: str) -> Request:
         # One signature stands over the whole message and names one order.
         raise Refused(terms.Wrong.MIXED, "action.mixed", f"{place}/ActionRequest")
     return Request(header.transaction.lower(), actions)
+
+
+def transaction(document: Any) -> str:
+    """Return the transaction that even a bad message names, for the answer to it; of none, the nil UUID."""
+    try:
+        return str(UUID(document["Header"]["TransactionIdentifier"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return NO_TRANSACTION
 
 
 def read(shape: type[_S], value: Any, place: str) -> _S:

@@ -1,6 +1,6 @@
 """What a participant reads at the hub: an object of its own, the list of them, and what the hub speaks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -78,16 +78,30 @@ def record(kind: str, identifier: str, generation: int, order_id: str, at: str, 
     }
 
 
-def records(order_id: str, task_id: str, action: str, generation: int, at: str, source: str) -> list[dict[str, Any]]:
-    """Return the lines of one order: its task, then what that rests on. ``action`` is the one that made the task."""
+def records(
+    order_id: str,
+    task_id: str,
+    action: str,
+    generation: int,
+    at: str,
+    source: str,
+    kinds: Collection[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the lines of one order: the task that it makes or changes, then what it rests on.
+
+    ``action`` is the one that made the task; ``kinds`` are the types that are asked for, None for all.
+    """
     kind = terms.TASKS[action]
-    found = [record(kind, task_id, generation, order_id, at, source)]
     marks = [(terms.AUTHORISATION, identifiers.AUTHORISATION), (terms.DOCUMENT, identifiers.WARRANT)]
     marks += [(terms.DOCUMENT, identifiers.ORDER)]
     if kind == terms.TAKEDOWN and order_id == task_id:
         marks.append((terms.DOCUMENT, identifiers.REFINEMENT))
-    derived = [(each, identifiers.derived(order_id, mark)) for each, mark in marks]
-    return found + [record(each, identifier, generation, order_id, at, source) for each, identifier in derived]
+    found = [(kind, task_id), *((each, identifiers.derived(order_id, mark)) for each, mark in marks)]
+    return [
+        record(each, identifier, generation, order_id, at, source)
+        for each, identifier in found
+        if kinds is None or each in kinds
+    ]
 
 
 def config() -> dict[str, Any]:

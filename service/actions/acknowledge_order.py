@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import answers, signing, standing
+from service.actions import answers, idempotency, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
+from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.engine import dossier, messages, overlaps, placing, writer
 from service.engine.dossier import Row
@@ -31,9 +32,18 @@ _DISPATCHES = table_of(Dispatch)
 
 
 async def acknowledge(
-    hub: Hub, principal: Principal, order_id: UUID, body: AcknowledgementBody, raw: bytes, signature: str | None
+    hub: Hub,
+    principal: Principal,
+    order_id: UUID,
+    body: AcknowledgementBody,
+    raw: bytes,
+    signature: str | None,
+    once: Once | None = None,
 ) -> AcknowledgementAccepted:
     """Take a participant's answer; another's order is as unknown as one that does not exist.
+
+    ``raw`` is the answer as it was received, in whatever format; ``body`` is what it says, the signature is over it.
+    ``once`` is the message that carried it, where messages have numbers of their own.
 
     The same answer again changes nothing and is answered as the first, unless it means something new by now (see
     ``answers.means_something_new``). An answer that contradicts a final one changes nothing either: a coordinator gets
@@ -54,6 +64,10 @@ async def acknowledge(
         chains |= {audit.request_chain(hold["request_id"]) for hold in onward.overlaps}
         log = await writer.lock(conn, chains)
         await standing.check(conn, principal)
+        if once is not None:
+            told = await idempotency.earlier(conn, idempotency.of_sender(principal), once.key, once.content, once.field)
+            if told is not None:
+                return AcknowledgementAccepted.model_validate({**told, "repeated": True})
         # Read under the lock: an answer, a lapse, an extension or a withdrawal may have come between.
         order = await _order(conn, principal, order_id)
         about = await dossier.load(conn, requests)
@@ -90,15 +104,22 @@ async def acknowledge(
         row = {**_row(hub, principal, given, key, raw, digest, verdict), "signature": signature}
         await db.insert_rows(conn, _ACKNOWLEDGEMENTS, [row])
         await log.flush()
-        return AcknowledgementAccepted(
+        accepted = AcknowledgementAccepted(
             id=row["id"],
             order_id=order_id,
             state=verdict.state,
             repeated=False,
             contradicts=verdict.contradicts,
         )
+        if once is not None:
+            sender, told = idempotency.of_sender(principal), accepted.model_dump(mode="json")
+            await idempotency.remember(conn, sender, once.key, once.content, told, log.at)
+        return accepted
 
     try:
+        return await standing.run(hub, principal, unit)
+    except idempotency.Raced:
+        # The same number was used for another order at this very instant: now it is found, and refused.
         return await standing.run(hub, principal, unit)
     except SignatureRefused as unsigned:
         chain = audit.tenant_chain(principal.tenant)

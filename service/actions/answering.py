@@ -68,23 +68,30 @@ async def contradicted(answering: Answering, code: RefusalCode | None = None) ->
 
 async def open_task(answering: Answering, kind: TaskKind) -> None:
     """Open a task about this order, unless one of the same kind still waits for somebody."""
-    order = answering.order
+    said = str(answering.body.outcome)
+    await ask(answering.conn, answering.hub, answering.log, answering.dossier, answering.order, kind, said)
+
+
+async def ask(
+    conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier, order: Row, kind: TaskKind, said: str
+) -> None:
+    """Open a task about an order because of what its participant said, unless one of the kind still waits."""
     same = sa.select(_TASKS.c.id).where(
         _TASKS.c.order_id == order["id"], _TASKS.c.kind == kind, _TASKS.c.resolved_at.is_(None)
     )
-    if (await answering.conn.execute(same)).first() is not None:
+    if (await conn.execute(same)).first() is not None:
         return
     task = tasks.NewTask(
         tenant=order["tenant"],
         kind=kind,
-        chain=answering.dossier.chain,
+        chain=dossier.chain,
         participant_id=order["participant_id"],
         request_id=order["request_id"],
         order_id=order["id"],
-        within=tasks.within(answering.dossier.policy),
-        data={"outcome": str(answering.body.outcome), "state": str(order["state"])},
+        within=tasks.within(dossier.policy),
+        data={"outcome": said, "state": str(order["state"])},
     )
-    await tasks.open_tasks(answering.conn, answering.log, answering.hub.actor, answering.log.at, [task])
+    await tasks.open_tasks(conn, log, hub.actor, log.at, [task])
 
 
 async def move(answering: Answering, state: OrderState, **values: Any) -> None:

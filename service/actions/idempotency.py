@@ -1,7 +1,9 @@
 """Idempotency keys: the first answer under a client's key is given again for the same content, and only for it."""
 
+import dataclasses
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,13 +23,32 @@ class Raced(Exception):
     """Another transaction committed the same key while this one ran: everything is undone, and may be asked again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A message that changes something at most once: under its own key, whichever system of its sender brings it."""
+
+    key: str
+    content: str
+    field: str
+
+
+def of_sender(principal: Principal) -> Principal:
+    """Return the caller as all systems of its member: for keys that are a sender's and not one system's."""
+    return dataclasses.replace(principal, client_id=principal.tenant)
+
+
 def fingerprint(raw: bytes) -> str:
     """Return SHA-256 of the content's RFC 8785 form: a key belongs to what was said, however it was spaced."""
     return hashlib.sha256(rfc8785.dumps(json.loads(raw))).hexdigest()
 
 
-async def earlier(conn: AsyncConnection, principal: Principal, key: str, content: str) -> dict[str, Any] | None:
-    """Return the first answer under this key; raise ``InvalidInput`` when the key was used with other content."""
+async def earlier(
+    conn: AsyncConnection, principal: Principal, key: str, content: str, field: str = "Idempotency-Key"
+) -> dict[str, Any] | None:
+    """Return the first answer under this key, which is the value of ``field``.
+
+    Raises ``InvalidInput`` when the key was used with other content.
+    """
     query = sa.select(_KEYS.c.body_sha256, _KEYS.c.answer).where(
         _KEYS.c.client_id == principal.client_id, _KEYS.c.key == key
     )
@@ -35,7 +56,7 @@ async def earlier(conn: AsyncConnection, principal: Principal, key: str, content
     if row is None:
         return None
     if row.body_sha256 != content:
-        raise errors.InvalidInput.of("Idempotency-Key", "idempotency_key.reused")
+        raise errors.InvalidInput.of(field, "idempotency_key.reused")
     return dict(row.answer)
 
 

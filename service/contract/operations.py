@@ -133,6 +133,15 @@ OPERATIONS: Mapping[str, Told] = {
             " that contradicts a final one changes nothing and calls a coordinator (`contradicts`)."
         ),
     ),
+    "exchangeMessage": Told(
+        scopes=(Scope.ORDERS_ANSWER,),
+        advice=(
+            "Each action is answered under its number; what is wrong is an `ErrorInformation`, with status 200 too, and"
+            " changes nothing. An UPDATE or DELIVER stands alone, and its message is signed with the order's id as"
+            " `sub`. The same `TransactionIdentifier` with the same content changes nothing more. Which members are"
+            " spoken, the numbers of errors and a whole exchange are on the handbook's page on ETSI."
+        ),
+    ),
     "fileAppeal": Told(
         scopes=(Scope.APPEALS_FILE,),
         conflicts=("appeal.nothing_held", "appeal.already_open"),

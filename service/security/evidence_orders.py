@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.schemas.demands import DiscloseRequest, FreezeRequest, SubmitRequest
 from service.schemas.evidence import EvidenceAnswer, EvidenceFact, EvidenceMessage, EvidenceOrder, EvidenceRequest
+from service.security import evidence_answers
 from service.security import evidence_checks as checks
 from service.security.evidence_checks import Findings
 from service.security.signatures import Kind
@@ -191,10 +192,7 @@ def _answers(
 def _answer(
     findings: Findings, order: EvidenceOrder, answer: EvidenceAnswer, recorded: Mapping[str, Any] | None
 ) -> None:
-    try:
-        body, _ = _read(answer.body)
-    except (ValueError, RecursionError):
-        body = {}
+    body = evidence_answers.read(answer.body)
     # "Received" says that somebody has it, and binds nobody; it is checked where it is signed.
     if body.get("outcome") != Outcome.RECEIVED or answer.signature is not None:
         findings.signature(
@@ -206,6 +204,9 @@ def _answer(
             about=order.id,
             taken_at=answer.received_at,
         )
+    if "order_id" in body:
+        whose = (body.get("participant_id"), order.participant_id)
+        findings.expect("answer.order", order.id, order=(body["order_id"], order.id), participant=whose)
     for name in ("amount_held", "amount_returned"):
         if recorded is not None and recorded.get(name) is not None:
             findings.expect("answer.fact", order.id, **{name: (recorded[name], checks.member(body.get(name), "value"))})
