@@ -43,7 +43,7 @@ class Order:
     @property
     def has_refinement(self) -> bool:
         """Whether a document must say more than a takedown task has members for: what is done, and until when."""
-        return bool(self.body["action"] == "takedown")
+        return bool(self.body["measure"])
 
     def head(self, kind: str, identifier: str, *associated: str) -> dict[str, Any]:
         """Return the members that every object of this order has."""

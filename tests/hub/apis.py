@@ -195,6 +195,8 @@ class Api:
             return body, {"Hoatoc-Signature": self.world.sign(Kind.REQUEST, raw, officer)}
         if verb == "acknowledgements" and who.tenant in self.world.keys:
             return body, {"Hoatoc-Signature": self.world.sign(Kind.ANSWER, raw, who.tenant, about[0])}
+        if verb == "etsi" and who.tenant in self.world.keys and (order_id := _hi1_order(body)):
+            return body, {"Hoatoc-Signature": self.world.sign(Kind.ANSWER, raw, who.tenant, order_id)}
         if verb in _ABOUT and officer in self.world.keys:
             return body, {"Hoatoc-Signature": self.world.sign(_ABOUT[verb], raw, officer, about[0])}
         if verb == "decisions" and officer in self.world.keys and "signature" not in body:
@@ -233,6 +235,13 @@ class Api:
     async def facts(self, code: str) -> list[dict[str, Any]]:
         """Return the facts with a code, oldest first."""
         return [row for row in await self.world.rows(AuditEntry) if row["code"] == code]
+
+
+def _hi1_order(body: dict[str, Any]) -> str | None:
+    """The order that an HI1 message answers; None for one that only reads."""
+    (action, *_) = body["Payload"]["RequestPayload"]["ActionRequests"]["ActionRequest"]
+    made = action.get("UPDATE", {}).get("HI1Object", {})
+    return made.get("ExternalIdentifier") or made.get("ObjectIdentifier")
 
 
 def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

@@ -206,6 +206,7 @@ async def requests_and_orders(play: Stage) -> None:
         order for order in await api.world.orders(UUID(number["id"])) if order["participant_id"] == "viettel"
     ]
     await play.call("acknowledgeOrder", viettel, play.body("acknowledgeOrder", "ported"), order_id=ported["id"])
+    await hi1_messages(play, viettel)
     order = await play.order()
     await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder"), order_id=order["id"])
     for title in ("extend", "lift"):
@@ -220,6 +221,22 @@ async def requests_and_orders(play: Stage) -> None:
     assert (await play.call("listOrders", bidv)).json()["items"]
     unreachable = await play.file("emergency", target={**target, "institution": "ACB"})
     assert unreachable["unreachable"][0]["participant_id"] == "acb"
+
+
+async def hi1_messages(play: Stage, telecom: System) -> None:
+    """Each of ETSI's messages about an order of its own; a disclosure is asked for where there is one."""
+    for title, body in play.shown["exchangeMessage"].requests.items():
+        if title == "delivered":
+            continue
+        number = await play.file("takedown_suspend")
+        (order, *_) = [
+            each for each in await play.api.world.orders(UUID(number["id"])) if each["participant_id"] == "viettel"
+        ]
+        text = json.dumps(body).replace("01a20adb-90f7-720e-af80-55647164aef2", str(order["id"]))
+        mine = json.loads(text.replace("https://hoatoc.example.vn", play.api.hub.settings.address))
+        mine["Header"]["TransactionIdentifier"] = str(uuid4())
+        answer = await play.call("exchangeMessage", telecom, mine)
+        assert "ErrorInformation" not in answer.text, title
 
 
 async def appeals(play: Stage) -> None:

@@ -162,7 +162,7 @@ def golden() -> dict[str, dict[str, Any]]:
         for action in ("takedown", "disclose", "preserve", "lift", "extend")
     }
     found["lift-by-the-hub.request"] = build.request(
-        message("lift", order_id=ORDER_ID, reason="end_reached", sequence=3), HUB
+        message("lift", order_id=ORDER_ID, measure="suspend", reason="end_reached", sequence=3), HUB
     )
     found["takedown.response"] = taken(found["takedown.request"])
     found["takedown.received"] = answer(terms.TAKEDOWN, "Pending")
