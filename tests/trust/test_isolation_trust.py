@@ -170,18 +170,16 @@ async def _facts_of_others(stage: Stage, since: int) -> list[str]:
     query = sa.select(entries).where(entries.c.id > since, entries.c.tenant.not_in([OPERATOR]))
     async with stage.api.hub.database.read(db.HUB) as conn:
         rows = (await conn.execute(query)).all()
-    orders = stage.owners["order_id"]
     return [
         f"a fact {row.code} of {row.actor_tenant} at {row.tenant}"
         for row in rows
         if row.actor_tenant != row.tenant
-        and not (row.code == Fact.PERSON_OPENED and _may_open(orders, row.actor_tenant, json.loads(row.data)))
+        and not (row.code == Fact.PERSON_OPENED and _may_open(stage, row.actor_tenant, json.loads(row.data)))
     ]
 
 
-def _may_open(orders: Mapping[str, frozenset[str]], reader: str, opened_: Mapping[str, str]) -> bool:
-    """Tell whether an opening belongs on another's record: by whom an order is for, or by who watches over all."""
+def _may_open(stage: Stage, reader: str, opened_: Mapping[str, Any]) -> bool:
+    """Tell whether an opening belongs on another's record: by whom the order or appeal is, or by who watches over all."""
+    theirs = {each for slot in ("order_id", "appeal_id") for each in stage.owners[slot].get(str(opened_.get(slot, "")), ())}
     # What was disclosed is no operator's to open.
-    return reader in orders.get(opened_.get("order_id", ""), ()) or (
-        reader == OPERATOR and opened_["view"] != View.DISCLOSURE
-    )
+    return reader in theirs or (reader == OPERATOR and opened_["view"] != View.DISCLOSURE)
