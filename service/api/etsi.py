@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -99,8 +99,8 @@ async def _list(hub: Hub, principal: Principal, asked: List) -> list[dict[str, A
     if asked.country not in (None, terms.COUNTRY):
         return []
     try:
-        since = datetime.fromisoformat(asked.since) if asked.since else None
-    except ValueError:
+        since = datetime.fromisoformat(asked.since).astimezone(UTC) if asked.since else None
+    except (ValueError, OverflowError):
         raise Refused(Wrong.MALFORMED, "field.out_of_range", "LastChanged") from None
     most = min(asked.most or etsi_objects.MOST, etsi_objects.MOST)
     async with hub.database.read(principal.reach) as conn:

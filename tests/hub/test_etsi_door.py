@@ -203,6 +203,8 @@ async def test_a_participant_lists_and_reads_its_own_objects(api: Api, telecom: 
         {"ObjectType": terms.entry("ObjectType", "Task")},
         {"Status": terms.entry("TDTaskStatus", "Pending")},
         {"LastChanged": "2026-02-30T00:00:00Z"},
+        {"LastChanged": "0001-01-01T00:00:00+14:00"},
+        {"LastChanged": "9999-12-31T23:59:59-14:00"},
     ):
         assert error(await telecom.say({"LIST": wrong}))[0] in {1001, 1005}
     config = only(await telecom.say({"GETCSPCONFIG": {}}))["GETCSPCONFIGResponse"]

@@ -1,20 +1,34 @@
 """What the hub really places for a telecom is a valid HI1 request, and hostile messages at its door write nothing."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import etsi_exchange as exchange
 import etsi_steps
+import sqlalchemy as sa
+import steps
 import test_etsi_parser as hostile
 import world as worlds
 from apis import Api
+from builders import put_in_force, table
 from etsi_steps import VALID, Telecom, update
 from opening import opened
+from rigs import Rig
 
-from adapters.base import Message
-from adapters.etsi import build, terms
+from adapters import signing
+from adapters.base import Endpoint, Message, Receipt
+from adapters.etsi import build, messages, terms
+from adapters.registry import Adapters
+from adapters.webhook import Webhook
+from service import db
+from service.engine.delivery import Delivery
 from service.models import Dispatch
+from service.models import Endpoint as EndpointRow
+from service.security import signatures
+from service.security.signatures import Kind
+from service.vault import subjects
 from workflows.terms import DispatchKind
 
 pytest_plugins = ["api_fixtures"]
@@ -51,6 +65,46 @@ async def test_every_order_that_a_telecom_gets_is_a_valid_request(api: Api) -> N
         ("lift", "UPDATE", terms.TAKEDOWN, str(blocked["id"])),
         ("lift", "UPDATE", terms.PRESERVATION, str(kept["id"])),
     ]
+
+
+class Line:
+    """A transport to a telecom whose system takes every order, and keeps what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, Mapping[str, str]]] = []
+
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
+        self.sent.append((content, headers))
+        body = messages.encode(exchange.taken(json.loads(content)))
+        return Receipt(200, 0.01, body[:2048], "203.0.113.5:443", body)
+
+
+async def test_the_engine_delivers_to_an_endpoint_that_speaks_it(api: Api) -> None:
+    hub, endpoint, secret = api.hub, api.world.endpoints["viettel"], signing.new_secret()
+
+    async def unit(conn: Any) -> None:
+        house = await subjects.of_house(conn, hub.vault, "viettel")
+        sealed = hub.vault.seal(house, "endpoints", endpoint, secret)
+        row = sa.update(table(EndpointRow)).where(table(EndpointRow).c.id == endpoint)
+        await conn.execute(row.values(channel="etsi", secret_sealed=sealed))
+        await put_in_force(conn, endpoint)
+
+    await hub.writer.run(unit, reach=db.HUB)
+    order = await etsi_steps.takedown(api)
+    line, rig = Line(), await Rig(hub).start()
+    rig.delivery = Delivery(hub, rig.node, Adapters(Webhook(hub.settings.address)), line, refresh_every=0)
+    try:
+        while await rig.round():
+            pass
+    finally:
+        await rig.stop()
+    [(content, headers)] = [each for each in line.sent if b"TDTaskObject" in each[0]]
+    request = json.loads(content)
+    assert [error.message for error in VALID.iter_errors(request)] == []
+    assert request["Header"]["ReceiverIdentifier"] == terms.endpoint("viettel")
+    read = signatures.read(headers["Hoatoc-Signature"], Kind.ORDER)
+    assert read.about == str(order["id"])
+    assert str((await steps.order_now(api.world, order))["state"]) == "delivered"
 
 
 async def _told(telecom: Telecom, raw: bytes) -> tuple[int, str]:
