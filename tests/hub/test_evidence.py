@@ -66,6 +66,18 @@ async def test_a_freeze_with_its_approval_order_and_answer_is_proved(world: Worl
     assert wrong(bundle, bundle["keys"]) == []
 
 
+async def test_an_order_that_names_another_second_officer_than_approved_it_is_found(world: World) -> None:
+    order = await steps.held(world)
+    bundle = await exported(world, order["request_id"])
+    [message] = bundle["requests"][0]["orders"][0]["messages"]
+    assert message["body"]["second_officer"] == {"rank": "thieu_ta", "number": "079-approver"}
+    message["body"]["second_officer"]["number"] = "079-junior"
+    assert "order.agrees: second_officer" in wrong(bundle)
+    # Of an earlier build, whose orders did not name him.
+    del message["body"]["second_officer"]
+    assert not [each for each in wrong(bundle) if each.startswith("order.agrees")]
+
+
 async def test_a_request_is_found_by_its_reference_and_an_unknown_one_is_not(world: World) -> None:
     order = await steps.held(world)
     [row] = await world.rows(ActionRequest, id=order["request_id"])
