@@ -1,6 +1,7 @@
-"""Orders as the hub makes them and HI1 messages of both sides; run as a program it writes the golden files anew."""
+"""Orders and HI1 messages of both sides; run as a program it writes the golden files and the handbook anew."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,15 @@ def golden() -> dict[str, dict[str, Any]]:
     return found
 
 
+def write() -> None:
+    """Write the golden files, and the blocks of the handbook's page that show some of them."""
+    made = {name: json.dumps(each, ensure_ascii=False, indent=2) for name, each in golden().items()}
+    for name, text in made.items():
+        (GOLDEN / f"{name}.json").write_text(f"{text}\n", "utf-8")
+    page = Path(__file__).parents[2] / "service" / "handbook" / "en" / "etsi.md"
+    shown = re.compile(r"(<!-- golden: (\S+) -->\n```json\n).*?(\n```)", re.DOTALL)
+    page.write_text(shown.sub(lambda block: block[1] + made[block[2]] + block[3], page.read_text("utf-8")), "utf-8")
+
+
 if __name__ == "__main__":
-    for name, made in golden().items():
-        text = json.dumps(made, ensure_ascii=False, indent=2) + "\n"
-        (GOLDEN / f"{name}.json").write_text(text, "utf-8")
+    write()
