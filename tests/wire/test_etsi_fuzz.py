@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from etsi_exchange import ORDER_ID, answer
+from etsi_exchange import LIFT_ID, ORDER_ID, answer, delivery
 from hypothesis import given
 from hypothesis import strategies as st
-from test_etsi_parser import ANSWERS, VALID, said
+from test_etsi_parser import ANSWERS, VALID, action, refused, said
 
 from adapters.answers import Answer
 from adapters.etsi import terms
@@ -19,6 +19,30 @@ from adapters.etsi.refusal import Refused
 from workflows.terms import Outcome
 
 SEED, MUTATIONS = int(os.environ.get("HOATOC_SEED") or 20261130), 4_000
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("delivery:SequenceNumber", 1),
+        ("delivery:LastSequence", False),
+        ("delivery:Delivery", {"delivery:JSONData": {}}),
+        ("delivery:Delivery", {"delivery:JSONData": {"holder_name": {"first": "x"}}}),
+        ("delivery:Delivery", {"delivery:JSONData": {"Holder": "x"}}),
+        ("delivery:Delivery", {"delivery:JSONData": {"holder_name": "x" * 600}}),
+        ("delivery:Delivery", {"delivery:URL": {"delivery:URL": "https://evil.example/"}}),
+        ("delivery:Manifest", {"delivery:ExternalSchema": {"delivery:ManifestID": "urn:other"}}),
+        ("delivery:Reference", {"delivery:LDID": f"VN-OTHER-{ORDER_ID}"}),
+        ("delivery:Reference", {"delivery:LIID": "1"}),
+        ("ObjectIdentifier", LIFT_ID),
+    ],
+)
+def test_a_delivery_in_another_form_is_refused(place: str, value: Any) -> None:
+    made = delivery({"holder_name": "NGUYEN VAN MAU"})
+    action(made)["DELIVER"]["HI1Object"][place] = value
+    assert refused(made)[0] in {1001, 1008}
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

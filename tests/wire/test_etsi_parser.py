@@ -258,28 +258,6 @@ def test_what_is_no_message_at_all_is_refused(value: Any) -> None:
     assert refused(value)[0] == terms.Wrong.MALFORMED
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        ("delivery:SequenceNumber", 1),
-        ("delivery:LastSequence", False),
-        ("delivery:Delivery", {"delivery:JSONData": {}}),
-        ("delivery:Delivery", {"delivery:JSONData": {"holder_name": {"first": "x"}}}),
-        ("delivery:Delivery", {"delivery:JSONData": {"Holder": "x"}}),
-        ("delivery:Delivery", {"delivery:JSONData": {"holder_name": "x" * 600}}),
-        ("delivery:Delivery", {"delivery:URL": {"delivery:URL": "https://evil.example/"}}),
-        ("delivery:Manifest", {"delivery:ExternalSchema": {"delivery:ManifestID": "urn:other"}}),
-        ("delivery:Reference", {"delivery:LDID": f"VN-OTHER-{ORDER_ID}"}),
-        ("delivery:Reference", {"delivery:LIID": "1"}),
-        ("ObjectIdentifier", LIFT_ID),
-    ],
-)
-def test_a_delivery_in_another_form_is_refused(place: str, value: Any) -> None:
-    made = delivery({"holder_name": "NGUYEN VAN MAU"})
-    action(made)["DELIVER"]["HI1Object"][place] = value
-    assert refused(made)[0] in {1001, 1008}
-
-
 BYTES = {
     "truncated": messages.encode(answer(terms.TAKEDOWN, "Resolved"))[:-7],
     "twice the same member": messages.encode(answer(terms.TAKEDOWN, "Resolved")).replace(
