@@ -179,9 +179,8 @@ async def _facts_of_others(stage: Stage, since: int) -> list[str]:
 
 
 def _may_open(stage: Stage, reader: str, opened_: Mapping[str, Any]) -> bool:
-    """Tell whether an opening belongs on another's record: by whom the order or appeal is, or by who watches over all."""
-    theirs = {
-        each for slot in ("order_id", "appeal_id") for each in stage.owners[slot].get(str(opened_.get(slot, "")), ())
-    }
+    """Tell whether an opening belongs on another's record: by whose order or appeal it is, or by who watches all."""
+    named = {slot: str(opened_.get(slot, "")) for slot in ("order_id", "appeal_id")}
+    theirs = {each for slot, value in named.items() for each in stage.owners[slot].get(value, ())}
     # What was disclosed is no operator's to open.
     return reader in theirs or (reader == OPERATOR and opened_["view"] != View.DISCLOSURE)
