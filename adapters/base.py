@@ -36,7 +36,7 @@ class Endpoint:
     lie in, ``port`` the port of the URL, ``ca_pem`` the only certificate authorities to trust, as PEM text: nothing is
     sent over HTTPS where one of the three is missing. ``secrets`` are the signing secrets, newest first.
     ``client_cert`` is the hub's certificate for this participant, as PEM text, and the file of its key. ``timeout`` is
-    in seconds, for the whole call.
+    in seconds, for the whole call. ``bin`` and ``bic`` are how banks call the participant, where the registry knows.
     """
 
     id: str
@@ -48,6 +48,8 @@ class Endpoint:
     secrets: tuple[str, ...] = ()
     client_cert: tuple[str, str] | None = None
     timeout: float = 10.0
+    bin: str | None = None
+    bic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,25 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
+from adapters.iso20022.adapter import Iso20022
 from adapters.notice import Mail
 from adapters.registry import Adapters
 from adapters.transport import Transport
 from adapters.webhook import Webhook
 from service import __version__, clock, console, db, log, migrations, row_security
-from service.api import appeals, endpoints, escalations, etsi, health, oauth, orders, registry, requests, tasks
+from service.api import (
+    appeals,
+    business_messages,
+    endpoints,
+    escalations,
+    etsi,
+    health,
+    oauth,
+    orders,
+    registry,
+    requests,
+    tasks,
+)
 from service.api import signing_keys as signing_keys_door
 from service.db import Database
 from service.engine import order_keys
@@ -127,23 +140,15 @@ def make_worker(hub: Hub) -> Worker:
             password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
         )
     transport = Transport(allow_loopback=settings.profile == "demo", own_networks=settings.own_networks)
-    return Worker(hub, Adapters(Webhook(settings.address), mail), transport)
+    iso20022 = Iso20022(settings.address, lambda at: order_keys.key_at(hub, at))
+    return Worker(hub, Adapters(Webhook(settings.address), mail, iso20022), transport)
 
 
 def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
     for door in (
-        health,
-        oauth,
-        signing_keys_door,
-        requests,
-        orders,
-        etsi,
-        appeals,
-        escalations,
-        tasks,
-        registry,
-        endpoints,
+        *(health, oauth, signing_keys_door, requests, orders, business_messages, etsi),
+        *(appeals, escalations, tasks, registry, endpoints),
     ):
         app.include_router(door.router)
 

@@ -7,8 +7,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.iso20022.parse import Received
 from service import audit, clock, db, errors
-from service.actions import answers, idempotency, signing, standing
+from service.actions import answers, idempotency, receiving, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
@@ -37,7 +38,7 @@ async def acknowledge(
     order_id: UUID,
     body: AcknowledgementBody,
     raw: bytes,
-    signature: str | None,
+    signature: str | Received | None,
     once: Once | None = None,
 ) -> AcknowledgementAccepted:
     """Take a participant's answer; another's order is as unknown as one that does not exist.
@@ -47,7 +48,8 @@ async def acknowledge(
 
     The same answer again changes nothing and is answered as the first, unless it means something new by now (see
     ``answers.means_something_new``). An answer that contradicts a final one changes nothing either: a coordinator gets
-    a task. What ends a matter (everything but "received") is signed. Raises ``NotFound``, ``InvalidInput``,
+    a task. What ends a matter (everything but "received") is signed: by a detached signature over ``raw``, or inside
+    ``raw`` where that is the business message that ``signature`` was read from. Raises ``NotFound``, ``InvalidInput``,
     ``Forbidden`` (``signature.<reason>``, kept as a fact) and ``Unauthenticated`` when suspended meanwhile.
     """
     principal.require(Scope.ORDERS_ANSWER)
@@ -86,24 +88,19 @@ async def acknowledge(
             onward=onward,
         )
         earlier = await _earlier(conn, order, digest)
-        if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
+        if isinstance(signature, Received):
+            # The message's own id tells a repetition, whatever happened since: whoever says it anew names it anew.
+            if earlier is not None:
+                return _again(order, earlier)
+            await receiving.earlier(conn, principal, signature, digest)
+        elif earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
             return _again(order, earlier)
-        if signature is not None or body.outcome is not Outcome.RECEIVED:
-            await signing.check(
-                conn,
-                signature,
-                kind=Kind.ANSWER,
-                payload=signatures.canonical(raw),
-                owner=Owner("participant", principal.tenant, principal.tenant),
-                about=str(order_id),
-                audience=hub.settings.address,
-                now=log.at,
-            )
+        await _check(conn, hub, principal, given, raw, signature)
         await _pulled(conn, given)
         verdict = await answers.take(given)
-        row = {**_row(hub, principal, given, key, raw, digest, verdict), "signature": signature}
+        row = _row(hub, principal, given, key, raw, digest, verdict)
+        row["signature"] = signature if isinstance(signature, str) else None
         await db.insert_rows(conn, _ACKNOWLEDGEMENTS, [row])
-        await log.flush()
         accepted = AcknowledgementAccepted(
             id=row["id"],
             order_id=order_id,
@@ -111,21 +108,50 @@ async def acknowledge(
             repeated=False,
             contradicts=verdict.contradicts,
         )
+        told = accepted.model_dump(mode="json")
+        if isinstance(signature, Received):
+            await receiving.remember(conn, principal, signature, digest, told, log)
         if once is not None:
-            sender, told = idempotency.of_sender(principal), accepted.model_dump(mode="json")
-            await idempotency.remember(conn, sender, once.key, once.content, told, log.at)
+            await idempotency.remember(conn, idempotency.of_sender(principal), once.key, once.content, told, log.at)
+        await log.flush()
         return accepted
 
     try:
         return await standing.run(hub, principal, unit)
     except idempotency.Raced:
+        if isinstance(signature, Received):
+            raise receiving.reused() from None
         # The same number was used for another order at this very instant: now it is found, and refused.
         return await standing.run(hub, principal, unit)
-    except SignatureRefused as unsigned:
-        chain = audit.tenant_chain(principal.tenant)
-        raise await signing.refuse(
-            hub, principal, unsigned, chain, order_id=str(order_id), outcome=str(body.outcome)
+    except SignatureRefused as refused:
+        raise await receiving.refuse(
+            hub, principal, refused.reason, order_id=str(order_id), outcome=str(body.outcome)
         ) from None
+
+
+async def _check(
+    conn: AsyncConnection,
+    hub: Hub,
+    principal: Principal,
+    given: Answering,
+    raw: bytes,
+    signature: str | Received | None,
+) -> None:
+    owner = Owner("participant", principal.tenant, principal.tenant)
+    audience, now = hub.settings.address, given.log.at
+    if isinstance(signature, Received):
+        await signing.check_message(conn, signature, owner=owner, audience=audience, now=now)
+    elif signature is not None or given.body.outcome is not Outcome.RECEIVED:
+        await signing.check(
+            conn,
+            signature,
+            kind=Kind.ANSWER,
+            payload=signatures.canonical(raw),
+            owner=owner,
+            about=str(given.order["id"]),
+            audience=audience,
+            now=now,
+        )
 
 
 async def _order(conn: AsyncConnection, principal: Principal, order_id: UUID) -> Row:

@@ -6,8 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.iso20022.parse import Received
+from adapters.iso20022.sign import SignatureInvalid
 from service import db, errors
 from service.audit import Log
 from service.engine import writer
@@ -16,7 +19,7 @@ from service.engine.writer import IdentifierSpent, SingleUse
 from service.models import PublicKey, table_of
 from service.security import keyring, signatures
 from service.security.principals import Principal
-from service.security.signatures import Kind, SignatureRefused, Unverified
+from service.security.signatures import Kind, SignatureRefused
 from workflows.terms import Fact
 
 _KEYS = table_of(PublicKey)
@@ -67,24 +70,29 @@ async def check(
     unverified = signatures.read(text, kind)
     if unverified.about != about:
         raise SignatureRefused("about")
-    if unverified.audience != audience:
-        raise SignatureRefused("audience")
+    _check_use(unverified.audience, unverified.signed_at, audience, now)
     if unverified.assertion is not None and unverified.assertion.origin != origin:
         raise SignatureRefused("origin")
-    if unverified.signed_at < now - signatures.OLDEST:
-        raise SignatureRefused("old")
-    if unverified.signed_at > now + signatures.AHEAD:
-        raise SignatureRefused("ahead")
-    row = await _key(conn, unverified, owner)
-    _check_validity(row, now)
-    public, _ = keyring.public_key(row.jwk)
+    public = await _key(conn, unverified.kid, unverified.purpose, owner, now)
     signatures.verify(unverified, payload, public)
-    single = SingleUse(f"signature:{unverified.kid}", unverified.jti, unverified.signed_at + _KEPT)
-    try:
-        await writer.spend(conn, [single])
-    except IdentifierSpent:
-        raise SignatureRefused("spent") from None
+    await _spend(conn, unverified.kid, unverified.jti, unverified.signed_at)
     return Signed(unverified.kid, unverified.signed_at, text)
+
+
+async def check_message(
+    conn: AsyncConnection, received: Received, *, owner: Owner, audience: str, now: datetime
+) -> None:
+    """Check the signature inside an ISO 20022 message and spend the message's id, in the transaction of its effect.
+
+    Raises SignatureRefused as ``check``; what a message is about and that its digest fits was read before.
+    """
+    _check_use(received.audience, received.signed_at, audience, now)
+    public = await _key(conn, received.kid, "signature", owner, now)
+    try:
+        received.verify(public)
+    except SignatureInvalid as invalid:
+        raise SignatureRefused(invalid.reason) from None
+    await _spend(conn, received.kid, received.id, received.signed_at)
 
 
 async def refuse(
@@ -115,22 +123,36 @@ async def refuse(
     return errors.Forbidden(f"signature.{refused.reason}")
 
 
-async def _key(conn: AsyncConnection, unverified: Unverified, owner: Owner) -> sa.Row[Any]:
+def _check_use(named: str | None, signed_at: datetime, audience: str, now: datetime) -> None:
+    if named != audience:
+        raise SignatureRefused("audience")
+    if signed_at < now - signatures.OLDEST:
+        raise SignatureRefused("old")
+    if signed_at > now + signatures.AHEAD:
+        raise SignatureRefused("ahead")
+
+
+async def _spend(conn: AsyncConnection, kid: str, jti: str, signed_at: datetime) -> None:
+    try:
+        await writer.spend(conn, [SingleUse(f"signature:{kid}", jti, signed_at + _KEPT)])
+    except IdentifierSpent:
+        raise SignatureRefused("spent") from None
+
+
+async def _key(conn: AsyncConnection, kid: str, purpose: str, owner: Owner, now: datetime) -> ec.EllipticCurvePublicKey:
     query = sa.select(_KEYS).where(
-        _KEYS.c.kid == unverified.kid,
+        _KEYS.c.kid == kid,
         _KEYS.c.owner_kind == owner.kind,
         _KEYS.c.owner_id == owner.id,
         _KEYS.c.tenant == owner.tenant,
-        _KEYS.c.purpose == unverified.purpose,
+        _KEYS.c.purpose == purpose,
     )
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         raise SignatureRefused("key_unknown")
-    return row
-
-
-def _check_validity(row: sa.Row[Any], now: datetime) -> None:
     if row.revoked_at is not None:
         raise SignatureRefused("key_revoked")
     if not row.not_before <= now < row.not_after:
         raise SignatureRefused("key_expired")
+    public, _ = keyring.public_key(row.jwk)
+    return public

@@ -1,7 +1,6 @@
 """The door for participants that speak ETSI TS 103 120: answers to orders, and readings of them, as HI1 messages."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,6 +19,7 @@ from service.actions.idempotency import Once
 from service.engine.hub import Hub
 from service.queries import etsi_objects
 from service.schemas.orders import AcknowledgementBody
+from service.security import answer_texts
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.web.doors import Caller, HubDep, RawBody, Signature
@@ -133,21 +133,12 @@ def _acknowledgement(given: Answer) -> AcknowledgementBody:
     said: dict[str, Any] = {"outcome": given.outcome}
     said |= {"refusal_code": given.refusal_code} if given.refusal_code else {}
     said |= {"ported_to": given.ported_to} if given.ported_to else {}
-    said |= {"disclosed": _disclosed(given.disclosed)} if given.disclosed else {}
+    said |= {"disclosed": answer_texts.data(given.disclosed)} if given.disclosed else {}
     try:
         return AcknowledgementBody.model_validate(said)
     except ValidationError as wrong:
         place = "".join(f"/{part}" for part in wrong.errors(include_url=False, include_input=False)[0]["loc"])
         raise Refused(Wrong.MALFORMED, "field.wrong", place[:128]) from None
-
-
-def _disclosed(said: Mapping[str, str]) -> dict[str, Any]:
-    """Return the data as an acknowledgement has them: a paper is its kind, a space and its number."""
-    made: dict[str, Any] = dict(said)
-    if "holder_document" in said:
-        kind, _, number = said["holder_document"].partition(" ")
-        made["holder_document"] = {"kind": kind, "number": number}
-    return made
 
 
 def _why(wrong: Refused | errors.HubError) -> dict[str, Any]:

@@ -142,6 +142,17 @@ OPERATIONS: Mapping[str, Told] = {
             " spoken, the numbers of errors and a whole exchange are on the handbook's page on ETSI."
         ),
     ),
+    "receiveBusinessMessage": Told(
+        scopes=(Scope.ORDERS_ANSWER,),
+        conflicts=("request.erased",),
+        advice=(
+            "camt.025, camt.047, camt.029 and auth.002 answer an order, admi.002 reports that a message could not be"
+            " processed. The XML signature over the whole message is by your answer key (ES256), `To` names the hub's"
+            " issuer, `CreDt` is at most 15 minutes old. The same message again, byte for byte, is answered as the"
+            " first time (`repeated`); another one under the same `BizMsgIdr` is refused. Refusals are problems, never"
+            " messages. How orders and answers look: the page ISO 20022 of the handbook."
+        ),
+    ),
     "fileAppeal": Told(
         scopes=(Scope.APPEALS_FILE,),
         conflicts=("appeal.nothing_held", "appeal.already_open"),

@@ -13,12 +13,13 @@ from service import db, metrics
 from service.db import Database
 from service.engine import parcels
 from service.engine.store import Claimed, Free
-from service.models import Endpoint, EndpointState, table_of
+from service.models import Alias, Endpoint, EndpointState, table_of
 from service.vault import KeyRow, subjects
 from workflows.terms import Channel
 
 _ENDPOINTS = table_of(Endpoint)
 _STATES = table_of(EndpointState)
+_ALIASES = table_of(Alias)
 
 REFRESH_EVERY = 1.0
 
@@ -60,7 +61,8 @@ class Lanes:
         self._read_at = at
         async with self._database.read(db.HUB) as conn:
             sent_to = _ENDPOINTS.c.active & (_ENDPOINTS.c.channel != Channel.PULL)
-            rows = (await conn.execute(sa.select(_ENDPOINTS).where(sent_to))).all()
+            named = (_name("bin"), _name("swift"))
+            rows = (await conn.execute(sa.select(_ENDPOINTS, *named).where(sent_to))).all()
             open_ones = sa.select(_STATES.c.endpoint_id).where(_STATES.c.open_until.is_not(None))
             self.tripped = set((await conn.execute(open_ones)).scalars())
             sealed = [
@@ -113,3 +115,11 @@ class Lanes:
         if was_probe:
             self._probes.discard(claimed.endpoint_id)
         metrics.IN_FLIGHT.set(self._in_flight.total())
+
+
+def _name(scheme: str) -> sa.Label[str]:
+    """Return how banks call an endpoint's participant: of several codes always the same one."""
+    first = sa.select(sa.func.min(_ALIASES.c.value)).where(
+        _ALIASES.c.participant_id == _ENDPOINTS.c.tenant, _ALIASES.c.scheme == scheme, _ALIASES.c.valid_to.is_(None)
+    )
+    return first.correlate(_ENDPOINTS).scalar_subquery().label(scheme)

@@ -6,6 +6,7 @@ from typing import Any
 
 import rfc8785
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +27,15 @@ def sign(hub: Hub, order_id: str, body: Mapping[str, Any], at: datetime) -> str:
     """
     key = keyring.in_force(hub.order_keys, at)
     return signatures.sign(key.private, key.kid, Kind.ORDER, rfc8785.dumps(dict(body)), at=at, about=order_id)
+
+
+def key_at(hub: Hub, at: datetime) -> tuple[str, ec.EllipticCurvePrivateKey]:
+    """Return the id of the key, and the key, that signs what was placed at that instant. Raises as ``sign``.
+
+    By the instant and not by the clock, so that an attempt tomorrow has the bytes of the one today.
+    """
+    key = keyring.in_force(hub.order_keys, at)
+    return key.kid, key.private
 
 
 def seal(hub: Hub, request_id: str, content: Mapping[str, Any], at: datetime) -> str:

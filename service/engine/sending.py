@@ -172,4 +172,6 @@ def open_endpoint(hub: Hub, keys: Keys, row: sa.Row[Any], now: datetime) -> Endp
         secrets=tuple(secrets),
         client_cert=client_keys.pair(hub.settings.keys_dir, row.client_certificate),
         timeout=float(row.timeout_seconds),
+        bin=row.bin,
+        bic=row.swift,
     )

@@ -1,6 +1,5 @@
 """What participants disclosed about the targets of a request, opened for the agency that asked and for nobody else."""
 
-import json
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import Acknowledgement, ActionRequest, Order, Target, table_of
 from service.queries import visibility
 from service.schemas.disclosures import Disclosed, DisclosureAnswer, DisclosureList
+from service.security import answer_texts
 from service.security.principals import Principal
 from service.vault import Vault, subjects
 from workflows.terms import Action, Datum, Outcome
@@ -42,8 +42,8 @@ async def of_request(
     )
     items = []
     for each in (await conn.execute(answers)).all():
-        body = json.loads(vault.unseal(keys, "acknowledgements", each.id, each.tenant, each.body_sealed))
-        disclosed = Disclosed.model_validate(body["disclosed"])
+        text = vault.unseal(keys, "acknowledgements", each.id, each.tenant, each.body_sealed)
+        disclosed = Disclosed.model_validate(answer_texts.read(text)["disclosed"])
         items.append(
             DisclosureAnswer(
                 order_id=each.order_id,

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.iso20022 import parse
 from service import audit
 from service.models import (
     Acknowledgement,
@@ -79,6 +80,7 @@ async def gather(conn: AsyncConnection, vault: Vault, request_id: UUID, sealing:
         officers |= {each.officer_id for each in (*part.replies, *part.decisions)}
         officers |= {part.withdrawal.officer_id} if part.withdrawal else set()
     kids = {sealing, *(kid for part in requests for text in _signatures(part) if (kid := signatures.key_of(text)))}
+    kids |= {kid for part in requests for each in _answers_of(part) if (kid := parse.key_of(each.body))}
     return {
         "requests": [part.model_dump(mode="json") for part in requests],
         "officers": [part.model_dump(mode="json") for part in await _officers(conn, vault, officers)],
@@ -259,6 +261,10 @@ async def _keys(conn: AsyncConnection, kids: Collection[str]) -> list[EvidenceKe
         )
         for row in (await conn.execute(query)).all()
     ]
+
+
+def _answers_of(part: EvidenceRequest) -> Iterable[EvidenceAnswer]:
+    return (answer for order in part.orders for answer in order.answers)
 
 
 def _signatures(part: EvidenceRequest) -> Iterable[str]:

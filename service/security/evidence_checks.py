@@ -9,7 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import rfc8785
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from adapters.iso20022.parse import Received
+from adapters.iso20022.sign import SignatureInvalid
 from service.schemas.evidence import Bundle, EvidenceFact, EvidenceKey, EvidenceRequest
 from service.security import keyring, passkeys, signatures
 from service.security.keyring import KeyUnfit
@@ -87,29 +90,53 @@ class Findings:
         # Whoever signed for another hub, a drill's perhaps, said nothing to this one.
         if unverified.audience != (None if kind in signatures.OWN else self.bundle.hub):
             raise SignatureRefused("audience")
-        key = next((key for key in self.bundle.keys if key.kid == unverified.kid), None)
-        if key is None or (key.owner_kind, key.owner_id, key.tenant, key.purpose) != (*owner, unverified.purpose):
-            raise SignatureRefused("key_unknown")
         assertion = unverified.assertion
         # A person may sign with a passkey, at the hub's own pages; a system and the hub sign with a key alone.
         if assertion and (owner[0] != "officer" or assertion.origin != passkeys.origin_of(self.bundle.hub)):
             raise SignatureRefused("origin")
-        at = taken_at or unverified.signed_at
-        if not at - signatures.OLDEST <= unverified.signed_at <= at + signatures.AHEAD:
+        public = self._key(unverified.kid, unverified.purpose, owner, unverified.signed_at, taken_at)
+        signatures.verify(unverified, payload, public)
+        self.used.add(unverified.kid)
+        return unverified
+
+    def message(
+        self, name: str, received: Received, owner: tuple[str, str, str], about: str, taken_at: datetime
+    ) -> None:
+        """Check the signature inside an ISO 20022 message, as ``signature`` checks a detached one."""
+        said = f"{owner[1]} {about}"
+        try:
+            if received.answer is None or received.answer.order_id != about:
+                raise SignatureRefused("about")
+            if received.audience != self.bundle.hub:
+                raise SignatureRefused("audience")
+            received.verify(self._key(received.kid, "signature", owner, received.signed_at, taken_at))
+        except (SignatureRefused, SignatureInvalid) as refused:
+            self.note(name, said, refused.reason)
+            return
+        self.note(name, said)
+        self.used.add(received.kid)
+
+    def _key(
+        self, kid: str, purpose: str, owner: tuple[str, str, str], signed_at: datetime, taken_at: datetime | None
+    ) -> ec.EllipticCurvePublicKey:
+        """Return the key that a signature names, if it is its owner's and was good when the signature was taken."""
+        key = next((key for key in self.bundle.keys if key.kid == kid), None)
+        if key is None or (key.owner_kind, key.owner_id, key.tenant, key.purpose) != (*owner, purpose):
+            raise SignatureRefused("key_unknown")
+        at = taken_at or signed_at
+        if not at - signatures.OLDEST <= signed_at <= at + signatures.AHEAD:
             raise SignatureRefused("instant")
         if not key.not_before <= at < key.not_after:
             raise SignatureRefused("key_expired")
         if key.revoked_at is not None and at >= key.revoked_at:
             raise SignatureRefused("key_revoked")
         try:
-            public, kid = keyring.public_key(key.jwk)
+            public, thumbprint = keyring.public_key(key.jwk)
         except KeyUnfit as unfit:
             raise SignatureRefused(unfit.code) from None
-        if kid != key.kid:
+        if thumbprint != key.kid:
             raise SignatureRefused("key_unknown")
-        signatures.verify(unverified, payload, public)
-        self.used.add(key.kid)
-        return unverified
+        return public
 
 
 def canonical(text: str) -> bytes:

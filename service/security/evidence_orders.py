@@ -6,9 +6,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.iso20022 import parse
+from adapters.iso20022.sign import SignatureInvalid
+from adapters.iso20022.xml import MessageRefused
 from service.schemas.demands import DiscloseRequest, FreezeRequest, SubmitRequest
 from service.schemas.evidence import EvidenceAnswer, EvidenceFact, EvidenceMessage, EvidenceOrder, EvidenceRequest
-from service.security import evidence_answers
+from service.security import answer_texts
 from service.security import evidence_checks as checks
 from service.security.evidence_checks import Findings
 from service.security.signatures import Kind
@@ -192,15 +195,18 @@ def _answers(
 def _answer(
     findings: Findings, order: EvidenceOrder, answer: EvidenceAnswer, recorded: Mapping[str, Any] | None
 ) -> None:
-    body = evidence_answers.read(answer.body)
-    # "Received" says that somebody has it, and binds nobody; it is checked where it is signed.
-    if body.get("outcome") != Outcome.RECEIVED or answer.signature is not None:
+    owner = ("participant", order.participant_id, order.participant_id)
+    is_message = answer_texts.is_business_message(answer.body)
+    body = _message_of(findings, order, answer, owner) if is_message else answer_texts.read(answer.body)
+    # A business message is signed inside. "Received" says that somebody has it, binds nobody, and is checked where it
+    # is signed.
+    if not is_message and (body.get("outcome") != Outcome.RECEIVED or answer.signature is not None):
         findings.signature(
             "answer.signature",
             answer.signature,
             kind=Kind.ANSWER,
             payload=checks.canonical(answer.body),
-            owner=("participant", order.participant_id, order.participant_id),
+            owner=owner,
             about=order.id,
             taken_at=answer.received_at,
         )
@@ -210,6 +216,19 @@ def _answer(
     for name in ("amount_held", "amount_returned"):
         if recorded is not None and recorded.get(name) is not None:
             findings.expect("answer.fact", order.id, **{name: (recorded[name], checks.member(body.get(name), "value"))})
+
+
+def _message_of(
+    findings: Findings, order: EvidenceOrder, answer: EvidenceAnswer, owner: tuple[str, str, str]
+) -> Mapping[str, Any]:
+    """Check the signature of an answer in ISO 20022 and return what it says, nothing of a broken one."""
+    try:
+        received = parse.read(answer.body.encode())
+    except (MessageRefused, SignatureInvalid) as wrong:
+        findings.note("answer.signature", f"{order.participant_id} {order.id}", str(wrong))
+        return {}
+    findings.message("answer.signature", received, owner, order.id, answer.received_at)
+    return answer_texts.of_business_message(received)
 
 
 def _read(text: str) -> tuple[Mapping[str, Any], Any]:

@@ -57,8 +57,10 @@ class Rule:
 
 
 _JSON = Rule(LARGEST_BODY, "application/json", strict_json.parse, "json")
+# Read behind the token alone, by its own door: no parser sees a stranger's XML.
+_XML = Rule(LARGEST_BODY, "application/xml")
 _FORM = Rule(LARGEST_FORM, "application/x-www-form-urlencoded", read_form, "form")
-_RULES = (("/v1", _JSON), ("/oauth", _FORM))
+_RULES = (("/v1/iso20022", _XML), ("/v1", _JSON), ("/oauth", _FORM))
 _ANY = Rule(LARGEST_FORM)
 
 

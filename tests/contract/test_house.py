@@ -25,6 +25,7 @@ SABOTAGE = {
     "jose-owner": ("service/audit.py", "import jose"),
     "httpx-owner": ("adapters/signing.py", "import httpx"),
     "pkcs11-owner": ("service/audit.py", "import pkcs11"),
+    "lxml-owner": ("adapters/webhook.py", "import lxml"),
     "apscheduler-owner": ("service/app.py", "import apscheduler"),
     "no-circles": ("workflows/terms.py", "import workflows.states"),
 }

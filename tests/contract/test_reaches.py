@@ -31,6 +31,7 @@ EXTENDED = {
     "file_appeal.py": 1,
     "receive_inbox.py": 1,
     "report_fault.py": 1,
+    "report_rejection.py": 1,
     "submit_request.py": 1,
 }
 # Before anybody is known, or at the node's own doing.

@@ -14,12 +14,14 @@ import uniform
 import world as worlds
 from apis import Api, System
 from builders import insert_endpoint, table
+from iso_bank import Bank
 from joserfc.jwk import ECKey
 from jsonschema import Draft202012Validator, FormatChecker
 from opening import opened
 
 from adapters import webhook
 from adapters.base import Message
+from adapters.iso20022 import parse, terms
 from service import clock, db
 from service.contract import examples
 from service.engine.hub import OPERATOR, Hub
@@ -121,7 +123,10 @@ class Stage:
             unsigned = {key: value for key, value in body.items() if key != "signature"}
             body, signed = await self.api.signed(path_now, who, unsigned)
             headers |= signed
-        given: dict[str, Any] = {} if body is None else {"data" if name == "issueToken" else "json": body}
+        how = "data" if name == "issueToken" else "json"
+        if isinstance(body, bytes):
+            how, headers["Content-Type"] = "content", "application/xml"
+        given: dict[str, Any] = {} if body is None else {how: body}
         answer = await self.api.http.request(method, path_now, params=query, headers=headers, **given)
         self.check(name, answer)
         self.played.add(name)
@@ -209,6 +214,7 @@ async def requests_and_orders(play: Stage) -> None:
     await hi1_messages(play, viettel)
     order = await play.order()
     await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder"), order_id=order["id"])
+    await business_message(play)
     for title in ("extend", "lift"):
         await play.file(title, original_request_id=str(order["request_id"]))
     await play.call("getOrder", api.bank, order_id=order["id"])
@@ -237,6 +243,17 @@ async def hi1_messages(play: Stage, telecom: System) -> None:
         mine["Header"]["TransactionIdentifier"] = str(uuid4())
         answer = await play.call("exchangeMessage", telecom, mine)
         assert "ErrorInformation" not in answer.text, title
+
+
+async def business_message(play: Stage) -> None:
+    """The example's message, about an order that is there and signed by the key of this test's bank."""
+    shown = parse.read(play.body("receiveBusinessMessage").encode())
+    assert shown.answer is not None and shown.answer.amount is not None
+    order, key = await play.order(), play.api.world.keys["vietcombank"]
+    private: Any = key.private_key
+    bank = Bank(private, key.thumbprint(), hub=play.api.hub.settings.address, at=clock.utc_now())
+    raw = bank.held(terms.reference(str(order["id"]), order["sequence"]), shown.answer.amount[0])
+    assert (await play.call("receiveBusinessMessage", play.api.bank, raw)).json()["state"] == "executed"
 
 
 async def appeals(play: Stage) -> None:

@@ -4,7 +4,6 @@ import json
 from datetime import datetime
 
 import etsi_steps
-import pytest
 import steps
 from apis import Api
 from etsi_steps import NUMBER, VALID, Telecom, deliver, error, only, update
@@ -15,10 +14,9 @@ from adapters.etsi import build, terms
 from service.engine import evidence as bundles
 from service.models import Acknowledgement, Dispatch
 from service.security import evidence
-from workflows.terms import Action, DispatchKind
+from workflows.terms import DispatchKind
 
 pytest_plugins = ["api_fixtures"]
-pytestmark = pytest.mark.skipif("disclose" not in set(Action), reason="this hub files no disclosures")
 
 
 async def test_a_delivery_with_what_was_asked_executes_the_disclosure(api: Api) -> None:
@@ -46,6 +44,10 @@ async def test_a_delivery_with_what_was_asked_executes_the_disclosure(api: Api) 
     assert [str(each["outcome"]) for each in kept] == ["received", "executed"]
     found = evidence.verify(await bundles.export(api.hub, str(order["request_id"])))
     assert [check for check in found if check.wrong] == []
+    (read,) = (await api.get(f"/v1/requests/{order['request_id']}/disclosures", api.police)).json()["items"]
+    paper = {"kind": "national_id", "number": "079000000001"}
+    given = {name: value for name, value in read["disclosed"].items() if value is not None}
+    assert given == {"holder_name": "NGUYEN VAN MAU", "holder_document": paper}
 
 
 async def test_a_subscriber_that_is_not_known_refuses_the_disclosure(api: Api) -> None:

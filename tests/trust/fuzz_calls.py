@@ -139,9 +139,10 @@ class Deck:
         call.query = urlencode({each["name"]: self._value(each) for each in chosen if each["name"] != "wait"})
         if "requestBody" in operation:
             given = self.bodies.get(name) or [EXAMPLES.get(name, {}).get("request", {})]
-            call.body = json.dumps(self.draw.choice(given), ensure_ascii=False).encode()
-            form = "application/x-www-form-urlencoded" in operation["requestBody"]["content"]
-            call.headers["Content-Type"] = "application/x-www-form-urlencoded" if form else "application/json"
+            body, (kind, *_) = self.draw.choice(given), operation["requestBody"]["content"]
+            is_xml = kind == "application/xml"
+            call.body = body.encode() if is_xml else json.dumps(body, ensure_ascii=False).encode()
+            call.headers["Content-Type"] = kind
             call.headers["Idempotency-Key"] = f"{self.draw.getrandbits(64):x}"
         return call
 

@@ -16,9 +16,11 @@ import registry_forms
 import world as worlds
 from apis import System
 from fastapi.routing import APIRoute, iter_route_contexts
+from iso_bank import Bank
 from isolation_stage import AGENCY, HEADER, Caller, Stage
 
 from adapters.etsi import terms
+from service import clock
 from service.console import doors
 from service.security import console_session
 from service.security.signatures import Kind
@@ -293,7 +295,9 @@ class Walker:
         body, headers = BODIES[route.name](self._stage, who, values) if route.name in BODIES else (None, {})
         if who.system is not None:
             headers = {**headers, **who.system.headers}
-        sent: dict[str, Any] = {} if body is None else {"data" if route.name == "issueToken" else "json": body}
+        # An XML message comes as bytes.
+        how = "data" if route.name == "issueToken" else "content" if isinstance(body, bytes) else "json"
+        sent: dict[str, Any] = {} if body is None else {how: body}
         return await http.request(route.method, path, params=query, headers=headers, **sent)
 
     async def _visit(self, route: Route, who: Caller, path: str, values: Values) -> httpx.Response:
@@ -374,6 +378,7 @@ _IN_BODY: Mapping[str, tuple[str, ...]] = {
     "decideAppeal": ("officer_id",),
     "fileAppeal": ("order_id",),
     "exchangeMessage": ("order_id",),
+    "receiveBusinessMessage": ("order_id",),
     "enrollKey": ("officer_id",),
     "suspendParticipant": ("officer_id", "client_id", "endpoint_id"),
     "resumeParticipant": ("officer_id",),
@@ -411,6 +416,16 @@ def _plain(body: Callable[[Values], Any]) -> Body:
 def _lift(stage: Stage, who: Caller, values: Values) -> tuple[Any, dict[str, str]]:
     body = {**worlds.lift(UUID(values["request_id"])), "officer_id": values["officer_id"]}
     return body, {HEADER: _sign(stage, who, Kind.REQUEST, body, None), "Idempotency-Key": uuid4().hex}
+
+
+def _receipt(stage: Stage, who: Caller, values: Values) -> tuple[bytes, dict[str, str]]:
+    key = stage.world.keys.get(who.tenant, stage.world.keys["maker"])
+    private: Any = key.private_key
+    bank = Bank(
+        private, key.thumbprint(), hub=stage.world.hub.settings.address, at=clock.utc_now(), name=uuid4().hex[:12]
+    )
+    raw = bank.receipt(terms.reference(values["order_id"], 1), "PDNG")
+    return raw, {"Content-Type": "application/xml"}
 
 
 def _stop(values: Values) -> dict[str, str]:
@@ -454,6 +469,7 @@ BODIES: Mapping[str, Body] = {
     "withdrawRequest": _signed(Kind.WITHDRAWAL, "request_id", lambda values: {"officer_id": values["officer_id"]}),
     "exchangeMessage": _hi1,
     "acknowledgeOrder": _signed(Kind.ANSWER, "order_id", lambda _: {"outcome": "received"}),
+    "receiveBusinessMessage": _receipt,
     "fileAppeal": _plain(
         lambda values: {"order_id": values["order_id"], "ground": "wrong_person", "statement": "Xin xem xet."}
     ),
