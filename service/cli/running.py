@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Annotated
@@ -82,6 +83,12 @@ class _Server(uvicorn.Server):
         self._app = app
         self._leave_within = leave_within
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so only then: whoever reads it may call."""
+        await super().startup(sockets)
+        if self.started:
+            output.remark(f"Hỏa Tốc listens on http://{self.config.host}:{self.config.port}")
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Leave, or, when told again, stop. Who waits at an inbox, or reads its stream, is sent away at once."""
         self._app.state.hub.writer.doorbell.close()
@@ -107,6 +114,15 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(chosen: Settings, *, with_worker: bool, found: Sequence[Check]) -> None:
+    # First of all: what nobody can reach says nothing, opens nothing and delivers nothing.
+    door = front.bound(chosen.host, chosen.port)
+    try:
+        await _open_doors(chosen, door, with_worker=with_worker, found=found)
+    finally:
+        door.close()
+
+
+async def _open_doors(chosen: Settings, door: socket.socket, *, with_worker: bool, found: Sequence[Check]) -> None:
     hub = await _open(chosen)
     try:
         _say(found)
@@ -114,8 +130,7 @@ async def _serve(chosen: Settings, *, with_worker: bool, found: Sequence[Check])
         app = wiring.create_app(hub, worker)
         gate = Gate(proxies=addresses.networks(chosen.proxies))
         config = front.config(app, gate, chosen.host, chosen.port)
-        output.remark(f"Hỏa Tốc listens on http://{chosen.host}:{chosen.port}")
-        await _Server(config, app, chosen.leave_within).serve()
+        await _Server(config, app, chosen.leave_within).serve(sockets=[door])
     finally:
         await wiring.close_hub(hub)
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 
@@ -12,6 +11,7 @@ from adapters.base import DeliveryFailed
 from adapters.transport import HubClient
 from service import clock
 from service.settings import Settings
+from service.web import front
 
 _READY_WITHIN = 60.0
 _STOP_WITHIN = 30.0
@@ -23,15 +23,10 @@ class HubDied(Exception):
 
 def check_port(settings: Settings) -> None:
     """Raise ``HubDied`` where something listens on the hub's port already: it would answer in the hub's place."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError:
-            raise HubDied(
-                f"port {settings.port} of {settings.host} is taken, by another hub perhaps: stop that one, or set"
-                " HOATOC_PORT to another port"
-            ) from None
+    try:
+        front.bound(settings.host, settings.port).close()
+    except front.PortTaken as taken:
+        raise HubDied(str(taken)) from None
 
 
 @contextlib.asynccontextmanager

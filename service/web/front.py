@@ -1,7 +1,10 @@
 """The server's end of a connection: absolute times for head, body and reading the answer; problems instead of texts."""
 
 import asyncio
+import errno
 import logging
+import os
+import socket
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -48,6 +51,30 @@ def config(app: ASGIApp, gate: Gate, host: str, port: int, *, keep_alive: int = 
         access_log=False,
         log_config=None,
     )
+
+
+class PortTaken(OSError):
+    """The server cannot have its address: told in one sentence that names the settings."""
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that holds the address and does not listen yet; Uvicorn lets it listen once the hub is up.
+
+    Raises ``PortTaken`` where somebody listens there already, or where the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except OSError as failed:
+        made.close()
+        if failed.errno == errno.EADDRINUSE:
+            taken = f"port {port} of {host} is taken, by another hub perhaps"
+            raise PortTaken(f"{taken}: stop that one, or set HOATOC_PORT to another port") from None
+        reason = os.strerror(failed.errno) if failed.errno and failed.errno > 0 else str(failed)
+        raise PortTaken(f"cannot listen on {host}:{port} (HOATOC_HOST, HOATOC_PORT): {reason}") from None
+    return made
 
 
 class Front(H11Protocol):
