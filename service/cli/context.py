@@ -119,6 +119,8 @@ def told() -> Iterator[None]:
         raise output.fail(f"the database refuses: {type(error.orig).__name__}") from None
     except AlreadyRunning as running:
         raise output.fail(f"{running}; stop the hub first, or use its API") from None
+    except PermissionError as error:
+        raise output.fail(_of_file(error)) from None
     except (SchemaMismatch, Unprotected, OSError, UnicodeDecodeError) as error:
         raise output.fail(str(error)) from None
 
@@ -147,7 +149,31 @@ async def _with_hub(chosen: Settings, work: Callable[[Hub], Awaitable[T]], write
 def _of_hub(error: HubError) -> str:
     problem = problems.document(error.status, error.code, error.fields, error.params)
     fields = [f"{each['field']}: {each['message']} ({each['code']})" for each in problem["errors"]]
-    return " ".join([f"{problem['detail']} ({error.code})", *fields])
+    if not fields:
+        return f"{problem['detail']} ({error.code})"
+    # What is wrong comes first; that something is wrong needs no sentence of its own.
+    return f"{'; '.join(fields)}; {error.code}, nothing was written"
+
+
+def _of_file(error: PermissionError) -> str:
+    if error.filename is None:
+        return str(error)
+    path = Path(str(error.filename))
+    try:
+        # Of a file that is not even seen from here, the folder around it.
+        owner = next(each for each in (path, *path.parents) if _is_seen(each)).owner()
+    except (StopIteration, OSError, KeyError):
+        return str(error)
+    text = f"{path}: permission denied; it belongs to {owner}, and this command runs as {account()}"
+    return f"{text}: run it as {owner}" if "keys" in (path.name, path.parent.name) else text
+
+
+def _is_seen(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _of_field(detail: ErrorDetails) -> str:

@@ -1,5 +1,6 @@
 """Commands for where the hub sends: one administrator proposes an endpoint, another approves it with his key."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +45,7 @@ class Spoken(StrEnum):
 app = typer.Typer(help="Endpoints: propose, list what waits, approve, refuse.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="the participant's id")]
-Endpoint = Annotated[UUID, typer.Argument(help="the endpoint's id")]
+Endpoint = Annotated[UUID, typer.Argument(help="the endpoint's id, or its proposal's")]
 Webhook = Annotated[str | None, typer.Option(help="the https address")]
 Network = Annotated[
     str | None, typer.Option(help="the CIDR in which its address must lie, a /16 (IPv6: a /48) at most")
@@ -57,6 +58,9 @@ Position = Annotated[int, typer.Option(help="endpoints of one purpose are used i
 InFlight = Annotated[int, typer.Option(help="how many may be under way at one time, 8 at most")]
 Timeout = Annotated[int, typer.Option(help="seconds for a whole call, 30 at most")]
 Digest = Annotated[str, typer.Option(help="of the proposal that you have read, as proposals shows it")]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_WAITS = "waits for another administrator; nothing is sent there before"
 
 _COLUMNS = ("participant_id", "endpoint_id", "purpose", "url", "network", "port", "proposed_by", "sha256")
 
@@ -90,6 +94,9 @@ def propose(
     """
     if sum((webhook is not None, pull, email is not None)) != 1:
         raise output.fail("exactly one of --webhook, --pull and --email")
+    for option, given in (("--ca", ca), ("--network", network)):
+        if webhook is not None and given is None:
+            raise output.fail(f"{option} is needed with --webhook: hoatoc endpoint propose --help says what it holds")
     if webhook is None:
         if instead_of is not None:
             raise output.fail("--instead-of goes with --webhook")
@@ -116,7 +123,8 @@ def propose(
     async def change(hub: Hub) -> ProposalAnswer:
         return await propose_endpoint.propose(hub, await context.who(hub, by, key), id, instead_of, changed)
 
-    output.answer(as_json, context.act(change))
+    made = context.act(change)
+    output.answer(as_json, made if as_json else {**made.model_dump(mode="json"), **_told(made)})
 
 
 @app.command("proposals")
@@ -130,10 +138,11 @@ def approve(
     id: Id, endpoint: Endpoint, sha256: Digest, by: context.SecondBy, key: context.SecondKey, as_json: AsJson = False
 ) -> None:
     """Let pass exactly what a different administrator proposed; from now on the hub sends there."""
-    body = context.parse(lambda: NewDecision(sha256=sha256))
+    body = _decision(sha256)
 
     async def decide(hub: Hub) -> EndpointAnswer:
-        return await approve_endpoint.approve(hub, await context.who(hub, by, key), id, endpoint, body.sha256)
+        meant = await _meant(hub, endpoint)
+        return await approve_endpoint.approve(hub, await context.who(hub, by, key), id, meant, body.sha256)
 
     output.answer(as_json, context.act(decide))
 
@@ -143,10 +152,11 @@ def refuse(
     id: Id, endpoint: Endpoint, sha256: Digest, by: context.By = None, key: context.Key = None, as_json: AsJson = False
 ) -> None:
     """Refuse a proposal, or take back one's own; what is in force stays."""
-    body = context.parse(lambda: NewDecision(sha256=sha256))
+    body = _decision(sha256)
 
     async def decide(hub: Hub) -> ProposalAnswer:
-        return await refuse_endpoint.refuse(hub, await context.who(hub, by, key), id, endpoint, body.sha256)
+        meant = await _meant(hub, endpoint)
+        return await refuse_endpoint.refuse(hub, await context.who(hub, by, key), id, meant, body.sha256)
 
     output.answer(as_json, context.act(decide))
 
@@ -172,9 +182,31 @@ def _register(
     async def register(hub: Hub) -> dict[str, object]:
         made = await register_endpoint.register(hub, await context.who(hub, by, key), id, body)
         proposed = {"sha256": made.proposal.sha256} if made.proposal else {}
-        return {**made.endpoint.model_dump(mode="json"), **proposed, "secret": made.secret}
+        told = {**made.endpoint.model_dump(mode="json"), **proposed, "secret": made.secret}
+        if made.proposal and not as_json:
+            # "Active" is the switch that suspends it: whoever reads it here takes the endpoint for one in use.
+            told = {name: value for name, value in told.items() if name != "active"} | _told(made.proposal)
+        return told
 
     output.answer(as_json, context.act(register))
+
+
+def _told(proposal: ProposalAnswer) -> dict[str, object]:
+    """Return what a person must know of a proposal: that it waits, and the line with which another one approves it."""
+    what = f"{proposal.participant_id} {proposal.endpoint_id} --sha256 {proposal.sha256}"
+    return {"state": _WAITS, "next": f"hoatoc endpoint approve {what} --by HIS-CLIENT --key HIS-KEY.jwk"}
+
+
+def _decision(sha256: str) -> NewDecision:
+    if not _DIGEST.fullmatch(sha256):
+        raise output.fail("--sha256 takes 64 hexadecimal digits in lower case, as propose printed them")
+    return NewDecision(sha256=sha256)
+
+
+async def _meant(hub: Hub, named: UUID) -> UUID:
+    """Return the endpoint that is meant where somebody names the proposal that waits for it."""
+    waiting = (await _waiting(hub)).items
+    return next((each.endpoint_id for each in waiting if each.id == named), named)
 
 
 def _unconnected(pull: bool, email: str | None, position: int) -> NewPullInbox | NewMailbox:

@@ -36,7 +36,7 @@ def find(
 
     Who searched is a fact, as at the other doors.
     """
-    value = _canonical(kind, context.ask("the identifier: "))
+    value = _canonical(kind, context.ask("the identifier"))
     rows = context.act(lambda hub: _matches(hub, kind, value))
     output.table(as_json, ("request", "agency", "state", "erasable"), rows)
 

@@ -50,14 +50,14 @@ def answer(as_json: bool, data: BaseModel | Mapping[str, Any]) -> None:
 
 
 def table(as_json: bool, columns: Sequence[str], rows: Sequence[BaseModel | Mapping[str, Any]]) -> None:
-    """Print many things: as a JSON array, as a table on a terminal, or one tab-separated line each."""
+    """Print many things: as a JSON array, as a table on a terminal, else the heads and one tab-separated line each."""
     values = [_plain(row) for row in rows]
     if as_json:
         _json(values)
         return
     cells = [[_cell(row[column]) for column in columns] for row in values]
     if not _out.is_terminal:
-        for line in cells:
+        for line in [columns, *cells]:
             say("\t".join(line))
         return
     drawn = Table(*columns)

@@ -259,7 +259,7 @@ def test_an_open_advisory_ends_with_1(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text(json.dumps({"id": "MADE-UP-1", "summary": "Made up", "affected": [affected]}))
     result = _check("--database", str(tmp_path))
     assert result.exit_code == 1
-    assert result.stdout.split("\t")[:5] == ["open", "MADE-UP-1", "starlette", pin.version, "99"]
+    assert result.stdout.splitlines()[1].split("\t")[:5] == ["open", "MADE-UP-1", "starlette", pin.version, "99"]
     assert "of no known day" in result.stderr and "older than 30 days" in result.stderr
 
 

@@ -16,7 +16,7 @@ import pytest
 import registry_forms as forms
 from command_line import Run, administrator, clean, new_key
 
-from service import contract
+from service import app, contract
 from service.engine import node
 
 pytest_plugins = ["command_fixtures"]
@@ -81,6 +81,9 @@ def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run
     assert waiting["client_certificate"] == (tmp_path / "hub.pem").read_text()
     what = ("acb", made["id"], "--sha256", made["sha256"])
     assert "endpoint.same_person" in clean(ready("endpoint", "approve", *what, *first))
+    for short in ("abc", made["sha256"].upper()):
+        line = clean(ready("endpoint", "approve", *what[:2], "--sha256", short, *second))
+        assert "64 hexadecimal digits" in line and "as propose printed" in line
     stolen = (*second[:2], *first[2:])
     assert "token.refused" in clean(ready("endpoint", "approve", *what, *stolen))
     other = ("acb", made["id"], "--sha256", "0" * 64)
@@ -90,7 +93,8 @@ def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run
     change = ("--webhook", "https://new.acb.example/x", *hook, "--instead-of", made["id"], "--batch", "--json")
     changed = json.loads(ready("endpoint", "propose", "acb", *change).stdout)
     assert (changed["batch"], approved["batch"]) == (True, False)
-    refusal = ("acb", made["id"], "--sha256", changed["sha256"], "--json")
+    # The proposal's own id leads there too.
+    refusal = ("acb", changed["id"], "--sha256", changed["sha256"], "--json")
     assert json.loads(ready("endpoint", "refuse", *refusal).stdout)["state"] == "refused"
     (shown,) = json.loads(ready("participant", "show", "acb", "--json").stdout)["endpoints"]
     assert shown["url"] == "https://orders.acb.example/x"
@@ -98,8 +102,39 @@ def test_an_endpoint_takes_two_administrators_and_the_second_ones_key(ready: Run
     assert ready("audit", "verify").exit_code == 0
 
 
-def test_without_a_terminal_a_list_is_one_plain_line_each(ready: Run) -> None:
+def test_a_proposal_says_in_words_that_it_waits_and_how_it_is_approved(ready: Run, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text(forms.CA_PEM)
+    ready("enroll", "participant", "acb")
+    hook = ("--webhook", "https://orders.acb.example/x", "--network", "10.20.4.0/24", "--ca", str(tmp_path / "ca.pem"))
+    said = dict(line.split(": ", 1) for line in ready("endpoint", "propose", "acb", *hook).stdout.splitlines())
+    assert "active" not in said and "another administrator" in said["state"] and said["secret"].startswith("whsec_")
+    line = f"hoatoc endpoint approve acb {said['id']} --sha256 {said['sha256']} --by"
+    assert said["next"].startswith(line)
+    changed = ready("endpoint", "propose", "acb", *hook, "--instead-of", said["id"]).stdout
+    assert f"hoatoc endpoint approve acb {said['id']} --sha256" in changed and "active" not in changed
+
+
+def test_a_wrong_field_is_named_before_anything_else(ready: Run) -> None:
+    line = clean(ready("enroll", "participant", "bank-z", "--sector", "bank"))
+    assert line.startswith("error: /name_vi: ") and "At least one field" not in line
+
+
+def test_who_may_not_read_the_keys_is_told_whose_they_are(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "data" / "keys" / "vault.key"))
+
+    monkeypatch.setattr(app, "masters", refuse)
+    monkeypatch.setattr(Path, "owner", lambda path: "hoatoc")
+    assert run("db", "upgrade").exit_code == 0
+    line = clean(run("keys", "list"))
+    assert "vault.key" in line and "belongs to hoatoc" in line and "run it as hoatoc" in line
+
+
+def test_without_a_terminal_a_list_is_its_heads_and_one_plain_line_each(ready: Run) -> None:
     lines = ready("participant", "list", "--sector", "supervisor").stdout.splitlines()
+    assert lines[0].split("\t")[:3] == ["id", "sector", "status"]
     assert [line.split("\t")[:3] for line in lines if line.startswith("sbv")] == [["sbv", "supervisor", "active"]]
     assert not re.search("[\x1b│┃─]", "".join(lines))
 
@@ -111,7 +146,11 @@ def test_without_a_terminal_a_list_is_one_plain_line_each(ready: Run) -> None:
         (("enroll", "agency", "No Slug"), "id: "),
         (("enroll", "participant", "bank-z", "--sector", "bank"), "/name_vi"),
         (("endpoint", "propose", "sbv"), "exactly one of"),
-        (("endpoint", "propose", "sbv", "--webhook", "https://a.example", "--network", "10.0.0.0/24"), "ca_pem"),
+        (
+            ("endpoint", "propose", "sbv", "--webhook", "https://a.example", "--network", "10.0.0.0/24"),
+            "--ca is needed",
+        ),
+        (("endpoint", "propose", "sbv", "--webhook", "https://a.example", "--ca", "ca.pem"), "--network is"),
         (("participant", "contact", "sbv", "--name", "x", "--email", "a@b.example", "--hours", "noon"), "HH:MM"),
         (("policy", "show", "no-such"), "not_found"),
         (("policy", "set", "missing.toml"), "missing.toml"),
@@ -270,6 +309,27 @@ def test_an_embedded_database_takes_no_worker_of_its_own(run: Run) -> None:
     assert "one process" in clean(run("serve", "--no-worker"))
 
 
+def test_a_hub_whose_port_is_taken_says_only_that_and_opens_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("HOATOC_PORT", str(port))
+        served = subprocess.run(
+            [sys.executable, "-c", _SERVE, "serve"], capture_output=True, text=True, timeout=60, check=False
+        )
+    said = [line for line in served.stderr.splitlines() if line]
+    assert (served.returncode, served.stdout, len(said)) == (1, "", 1), served.stderr
+    assert said[0].startswith(f"error: port {port} of 127.0.0.1 is taken") and "HOATOC_PORT" in said[0]
+
+
+def test_a_hub_whose_address_is_another_machines_says_which_settings_are_wrong(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOATOC_HOST", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1:8470 (HOATOC_HOST, HOATOC_PORT)" in clean(run("serve"))
+
+
 def test_a_served_hub_gives_tokens_keeps_writers_out_and_stops_cleanly(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,7 +345,7 @@ def test_a_served_hub_gives_tokens_keeps_writers_out_and_stops_cleanly(
     with subprocess.Popen([sys.executable, "-c", _SERVE, "serve"], stderr=subprocess.PIPE, text=True) as served:
         try:
             assert served.stderr is not None
-            assert any("running on" in line for line in served.stderr), "the hub did not start"
+            assert any("listens on" in line for line in served.stderr), "the hub did not start"
             granted = json.loads(run(*token, "--json").stdout)
             assert granted["access_token"].count(".") == 2
             assert run(*token).stdout.count(".") == 2
