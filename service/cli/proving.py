@@ -11,7 +11,7 @@ import typer
 
 from service import clock
 from service.actions import export_evidence
-from service.cli import context, output
+from service.cli import context, output, verdict
 from service.cli.output import AsJson
 from service.engine import evidence as bundles
 from service.security import evidence, keyfile, signatures
@@ -23,6 +23,7 @@ app = typer.Typer(help="Evidence: what was signed about a request, in one file."
 HEADER = "Hoatoc-Signature"
 _LARGEST = 64 * 1024 * 1024
 _OWN_KEYS = "the keys came from the file itself: it is whole, but who signed is proven only with --keys"
+_OWN_KEYS_WRONG = "the keys came from the file itself, and the file does not hold: it proves nothing as it is"
 
 
 @app.command()
@@ -74,7 +75,7 @@ def verify(
         for check in found:
             output.say(f"{'WRONG' if check.wrong else 'ok':<6} {check.name:<20} {check.about}{_why(check)}")
         if listed is None:
-            output.say(f"{'NOTE':<6} {_OWN_KEYS}")
+            output.say(f"{'NOTE':<6} {_OWN_KEYS_WRONG if _wrong(found) else _OWN_KEYS}")
         output.say(f"{len(found)} checks, {len(_wrong(found))} wrong")
     if _wrong(found):
         raise typer.Exit(1)
@@ -163,4 +164,4 @@ def _wrong(found: Sequence[Check]) -> list[Check]:
 
 
 def _why(check: Check) -> str:
-    return f": {check.wrong}" if check.wrong else ""
+    return f": {verdict.why(check)}" if check.wrong else ""

@@ -127,6 +127,10 @@ async def test_a_file_is_judged_where_there_is_no_hub(world: World, run: Run, tm
     bad = run("evidence", "verify", str(file))
     assert bad.exit_code == 1
     assert "request.signature" in [line.split()[1] for line in bad.stdout.splitlines() if line.startswith("WRONG")]
+    assert "it is whole" not in bad.stdout and "it proves nothing as it is" in bad.stdout
+    assert "the signature is not over this text, or not by this key (invalid)" in bad.stdout
+    assert "the chain of facts was made for a text other than the one in this file (body_named" in bad.stdout
+    assert "the keys in the file are not exactly those whose signatures hold" in bad.stdout and "(kids)" in bad.stdout
     assert not (tmp_path / "nowhere").exists(), "neither a database nor a folder was made"
 
 
