@@ -1,8 +1,9 @@
 """The door for people: server-rendered pages in Vietnamese and English, under a policy that loads nothing foreign."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.types import Receive, Scope, Send
 
-from service.console import appeals, approving, assets, callbacks, docs, officer_key, pages, session
+from service.console import appeals, approving, assets, callbacks, docs, doors, officer_key, pages, session
 
 __all__ = ["mount"]
 
@@ -12,3 +13,19 @@ def mount(app: FastAPI) -> None:
     for door in (session, pages, approving, officer_key, appeals, callbacks, docs):
         app.include_router(door.router)
     app.mount("/static", assets.StaticAssets(directory=assets.FOLDER), name="static")
+    _answer_people(app)
+
+
+def _answer_people(app: FastAPI) -> None:
+    """Show who follows a dead link with a browser a page; whoever asks for no page gets the problem as before."""
+    otherwise = app.router.default
+
+    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}:
+            request = Request(scope)
+            if "text/html" in request.headers.get("accept", ""):
+                await doors.refuse(request, 404, "not_found")(scope, receive, send)
+                return
+        await otherwise(scope, receive, send)
+
+    app.router.default = nowhere

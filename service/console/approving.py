@@ -176,6 +176,9 @@ def officer_names(behind: Background, lang: str) -> Callable[[str], str]:
 
 
 def _approval_due(pressure: Pressure) -> datetime | None:
+    # Past it the ladder climbs, and the signature is as good as before: so it is shown on.
+    if pressure.overdue_stage is Stage.APPROVAL:
+        return pressure.overdue_since
     return pressure.due_at if pressure.stage is Stage.APPROVAL else None
 
 

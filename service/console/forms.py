@@ -6,12 +6,13 @@ from urllib.parse import urlsplit
 
 from service import i18n
 from service.queries import board
-from workflows.terms import TargetKind
+from workflows.terms import Stage, TargetKind
 from workflows.working_hours import VIETNAM
 
 _DOTS = "••••"
 _SHOWN_DIGITS = 4
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+_SHOWN_UNITS = 3
 
 
 def moment(value: datetime) -> str:
@@ -34,11 +35,14 @@ def utc(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def left(due_at: datetime, now: datetime, lang: str) -> str:
-    """Return how long is left until ``due_at``, or for how long it is overdue; ``countdown.js`` writes the same."""
+def left(due_at: datetime, now: datetime, lang: str, stage: Stage | None = None) -> str:
+    """Return how long is left until ``due_at``, or for how long it is overdue; ``countdown.js`` writes the same.
+
+    What ends at that instant by itself (``Stage.END``) is nobody's to do: "sau 2 ngày …" in place of "còn 2 ngày …".
+    """
     seconds = int((due_at - now).total_seconds())
-    key = "console.time.left" if due_at > now else "console.time.over"
-    return i18n.text(key, lang, time=_digits(abs(seconds), lang))
+    ahead = "ends" if stage is Stage.END else "left"
+    return i18n.text(f"console.time.{ahead if due_at > now else 'over'}", lang, time=_spelled(abs(seconds), lang))
 
 
 def gap(between: timedelta, lang: str) -> str | None:
@@ -46,10 +50,9 @@ def gap(between: timedelta, lang: str) -> str | None:
     seconds = int(between.total_seconds())
     if seconds < 1:
         return None
-    units = (("days", _DAY), ("hours", _HOUR), ("minutes", _MINUTE), ("seconds", 1))
-    first = next(position for position, (_, size) in enumerate(units) if seconds >= size)
+    first = next(position for position, (_, size) in enumerate(_UNITS) if seconds >= size)
     parts = []
-    for name, size in units[first : first + 2]:
+    for name, size in _UNITS[first : first + 2]:
         count, seconds = divmod(seconds, size)
         if count:
             parts.append(i18n.text(f"console.time.{name}", lang, count=count))
@@ -79,9 +82,11 @@ def needs_secure_cookie(address: str) -> bool:
     return not (parts.scheme == "http" and loopback)
 
 
-def _digits(seconds: int, lang: str) -> str:
-    days, rest = divmod(seconds, _DAY)
-    hours, rest = divmod(rest, _HOUR)
-    minutes, rest = divmod(rest, _MINUTE)
-    text = f"{hours:02}:{minutes:02}:{rest:02}" if days or hours else f"{minutes:02}:{rest:02}"
-    return f"{i18n.text('console.time.days', lang, count=days)} {text}" if days else text
+def _spelled(seconds: int, lang: str) -> str:
+    """Return "11 phút 05 giây": three units from the largest on, so that nobody takes it for a time of the day."""
+    first = next((position for position, (_, size) in enumerate(_UNITS) if seconds >= size), len(_UNITS) - 1)
+    parts: list[str] = []
+    for name, size in _UNITS[first : first + _SHOWN_UNITS]:
+        count, seconds = divmod(seconds, size)
+        parts.append(i18n.text(f"console.time.{name}", lang, count=f"{count:02}" if parts else count))
+    return " ".join(parts)

@@ -208,5 +208,5 @@ def _clock(deadline: DeadlineAnswer, order: OrderAnswer, now: datetime, lang: st
     icon = {DeadlineState.MET: "clock-met", DeadlineState.MISSED: "clock-missed"}.get(
         DeadlineState(deadline.state), "clock"
     )
-    left = forms.left(deadline.due_at, now, lang) if counts else None
+    left = forms.left(deadline.due_at, now, lang, deadline.stage) if counts else None
     return Clock(deadline.stage, deadline.due_at, deadline.state, icon, left)

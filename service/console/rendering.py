@@ -83,7 +83,7 @@ def page(
         term=lambda group, code: _term(lang, group, str(code)),
         # The stamp of an urgent paper is the Vietnamese one in every language.
         vietnamese=lambda group, code: _term("vi", group, str(code)),
-        left=lambda due_at, now: forms.left(due_at, now, lang),
+        left=lambda due_at, now, stage=None: forms.left(due_at, now, lang, stage),
         language_links={each: _address(request, here, each) for each in i18n.LANGUAGES},
         path=path,
         **{"seat": seat, "csrf_token": getattr(request.state, "csrf_token", None), **context},

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task, table_of
 from service.queries import visibility
 from service.security.principals import Principal
-from workflows.terms import DeadlineState, OrderState, Stage, SubjectKind, TargetKind
+from workflows.terms import DeadlineState, OrderState, RequestState, Stage, SubjectKind, TargetKind
 
 _REQUESTS = table_of(ActionRequest)
 _DEADLINES = table_of(Deadline)
@@ -94,6 +94,8 @@ async def pressure(conn: AsyncConnection, principal: Principal, ids: Sequence[UU
         _ORDERS, sa.and_(_DEADLINES.c.subject_kind == SubjectKind.ORDER, _ORDERS.c.id == _DEADLINES.c.subject_id)
     )
     owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(states)) for stage, states in OWED.items()]
+    unsigned = sa.select(_REQUESTS.c.id).where(_REQUESTS.c.state == RequestState.AWAITING_APPROVAL)
+    owed.append(sa.and_(_DEADLINES.c.stage == Stage.APPROVAL, _DEADLINES.c.request_id.in_(unsigned)))
     query = (
         sa.select(_DEADLINES.c.request_id, _DEADLINES.c.stage, _DEADLINES.c.due_at, _DEADLINES.c.state)
         .select_from(joined)

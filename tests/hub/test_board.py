@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
+import world as worlds
 from builders import AGENCY, Builder
+from world import World
 
 from service import db
 from service.actions.note_presence import note_presence
@@ -36,6 +38,27 @@ async def test_a_deadline_presses_until_it_is_overdue_and_then_the_delay_does(hu
     await build.change(Order, order, state=OrderState.DELIVERED)
     (after,) = await pressing(hub, build)
     assert after.overdue_since is None
+
+
+async def test_a_signature_that_is_late_stays_on_view_until_it_is_given(
+    hub: Hub, fast_forward: Callable[..., Awaitable[None]]
+) -> None:
+    world = World(hub)
+    await world.settle_in()
+    filed = await world.submit(worlds.freeze())
+
+    async def pressure() -> board.Pressure:
+        async with hub.database.read() as conn:
+            return (await board.pressure(conn, COORDINATOR, [filed.id]))[filed.id]
+
+    before = await pressure()
+    assert (before.stage, before.overdue_stage) == (Stage.APPROVAL, None)
+    await fast_forward(minutes=31)
+    await world.fire()
+    late = await pressure()
+    assert (late.overdue_stage, late.overdue_since) == (Stage.APPROVAL, before.due_at)
+    await world.approve(filed.id)
+    assert (await pressure()).overdue_since is None
 
 
 async def test_what_presses_in_a_foreign_request_is_not_told(hub: Hub, build: Builder) -> None:

@@ -3,6 +3,7 @@
 
 (() => {
   const texts = document.body.dataset;
+  const units = [["days", 86400], ["hours", 3600], ["minutes", 60], ["seconds", 1]];
   const marks = [[0, "over"], [0.1, "tenth"], [0.25, "quarter"], [0.5, "half"]];
   const spoken = new Map();
   let offset = 0;
@@ -10,11 +11,14 @@
   const two = (number) => String(number).padStart(2, "0");
 
   const write = (seconds) => {
-    const days = Math.floor(seconds / 86400);
-    const hours = Math.floor((seconds % 86400) / 3600);
-    const rest = `${two(Math.floor((seconds % 3600) / 60))}:${two(seconds % 60)}`;
-    const clock = days || hours ? `${two(hours)}:${rest}` : rest;
-    return days ? `${texts.days.replace("{count}", days)} ${clock}` : clock;
+    const largest = units.findIndex(([, size]) => seconds >= size);
+    const first = largest < 0 ? units.length - 1 : largest;
+    let rest = seconds;
+    return units.slice(first, first + 3).map(([name, size], position) => {
+      const count = Math.floor(rest / size);
+      rest %= size;
+      return texts[name].replace("{count}", position ? two(count) : count);
+    }).join(" ");
   };
 
   // A status line of its own tells a listener when half, a quarter and a tenth of the time is left, and no more often.
@@ -35,7 +39,7 @@
   const tick = () => {
     for (const timer of document.querySelectorAll("[role=timer][data-due]")) {
       const left = Date.parse(timer.dataset.due) - Date.now() - offset;
-      const text = (left > 0 ? texts.left : texts.over).replace("{time}", write(Math.floor(Math.abs(left) / 1000)));
+      const text = (left > 0 ? timer.dataset.left || texts.left : texts.over).replace("{time}", write(Math.floor(Math.abs(left) / 1000)));
       if (timer.textContent !== text) timer.textContent = text;
       timer.classList.toggle("over", left <= 0);
       speak(timer, left);
