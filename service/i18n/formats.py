@@ -20,14 +20,14 @@ def money(value: Any) -> str:
 
 
 def instant(value: datetime | str) -> str:
-    """Return "HH:mm dd/MM/yyyy" in Vietnam time for an aware instant, or for its RFC 3339 text.
+    """Return "HH:mm:ss dd/MM/yyyy" in Vietnam time for an aware instant, or for its RFC 3339 text.
 
     Raises ValueError for an instant without a time zone.
     """
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     if moment.tzinfo is None:
         raise ValueError("an instant without a time zone cannot be shown")
-    return moment.astimezone(VIETNAM).strftime("%H:%M %d/%m/%Y")
+    return moment.astimezone(VIETNAM).strftime("%H:%M:%S %d/%m/%Y")
 
 
 def duration(milliseconds: float, lang: str) -> str:

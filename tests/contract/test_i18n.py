@@ -141,13 +141,13 @@ def check_sentence(sentence: str) -> None:
 def test_a_fact_tells_what_a_person_wants_to_know() -> None:
     data = {**FULL, "amount_asked": "150000000"}
     assert i18n.fact_text(terms.Fact.ORDER_PARTLY_EXECUTED, data, "vi") == (
-        "Vietcombank đã thực hiện một phần lệnh phong tỏa: giữ 120.000.000 ₫ trên 150.000.000 ₫ được yêu cầu."
+        "Vietcombank đã thực hiện một phần lệnh phong tỏa: giữ 120.000.000 ₫ trong tổng số 150.000.000 ₫ được yêu cầu."
     )
     assert i18n.fact_text(terms.Fact.ESCALATION_RAISED, FULL, "en") == (
-        "Escalation, rung 2 (execution) about Vietcombank: the participant's duty contact, the coordinator notified."
+        "Escalation, rung 2 (execution) about Vietcombank; notified: the participant's duty contact, the coordinator."
     )
     assert i18n.fact_text(terms.Fact.DEADLINE_MISSED, {"participant_id": "vcb", "due_at": FULL["due_at"]}, "vi") == (
-        "vcb đã quá hạn (hạn 17:41 23/11/2026)."
+        "vcb đã quá hạn (hạn 17:41:00 23/11/2026)."
     )
 
 
@@ -204,7 +204,7 @@ def test_a_notice_says_what_to_do_and_nothing_personal(rung: int, reach: terms.R
         rung, reach, lang, reference="HT-1", participant="VCB", stage="execute", due_at=FULL["due_at"]
     )
     assert "HT-1" in subject and "VCB" in subject and "\n" not in subject
-    assert "17:41 23/11/2026" in body and "HT-1" in body
+    assert "17:41:00 23/11/2026" in body and "HT-1" in body
     # A deadline of an endpoint or a task belongs to no request.
     assert ": " not in i18n.notice(rung, reach, lang, participant="VCB", stage="task", due_at=FULL["due_at"])[0][:12]
     allowed = {"reference", "participant", "stage", "due_at"}
@@ -215,7 +215,7 @@ def test_a_notice_says_what_to_do_and_nothing_personal(rung: int, reach: terms.R
 def test_money_and_instants_are_written_as_in_vietnam() -> None:
     assert formats.money(150_000_000) == formats.money("150000000") == "150.000.000 ₫"
     assert formats.money({"value": "0", "currency": "VND"}) == "0 ₫"
-    assert formats.instant(datetime(2026, 12, 31, 17, 0, tzinfo=UTC)) == "00:00 01/01/2027"
+    assert formats.instant(datetime(2026, 12, 31, 17, 0, tzinfo=UTC)) == "00:00:00 01/01/2027"
     assert (formats.duration(340, "vi"), formats.duration(1234, "vi"), formats.duration(1234, "en")) == (
         "340 ms",
         "1,2 s",
