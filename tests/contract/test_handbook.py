@@ -273,6 +273,14 @@ TABLES = {
 }
 
 
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_each_table_has_as_many_cells_in_its_head_as_in_each_of_its_rows(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE):
+        widths = [len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()]
+        assert len(widths) > 2 and len(set(widths)) == 1, table[:200]
+
+
 @pytest.mark.parametrize("path", TABLES)
 def test_each_table_of_the_handbook_is_the_codes(path: str) -> None:
     """A row may go on with further cells (a source, a remark); none may be missing, and none may be of yesterday."""
