@@ -34,6 +34,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     OrderState.LIFTED: ("unlock", "good"),
 }
 _SHOWN_STAGES = (*board.OWED, Stage.END)
+_OVER = (OrderState.LAPSED, OrderState.LIFTED)
 _ORDINARY = frozenset({*board.UNANSWERED, OrderState.EXECUTED, OrderState.LIFTED})
 
 
@@ -85,13 +86,17 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The request in numbers: held now of asked (whole ₫, None where it is not about money), answered of all."""
+    """The request in numbers: held now of asked (whole ₫, None where it is not about money), answered of all.
+
+    ``is_over``: nothing of what was done is in force any more.
+    """
 
     held: int | None
     asked: int | None
     answered: int
     executed: int
     orders: int
+    is_over: bool
 
     @property
     def percent(self) -> int:
@@ -134,6 +139,7 @@ def overview(detail: RequestDetail) -> Overview:
         answered=sum(order.state not in board.UNANSWERED for order in counted),
         executed=sum(order.state is OrderState.EXECUTED for order in counted),
         orders=len(counted),
+        is_over=bool(counted) and all(order.state in _OVER for order in counted),
     )
 
 
@@ -167,6 +173,8 @@ def _view(
     came_from: str | None,
 ) -> OrderView:
     icon, tone = LOOKS[order.state]
+    if order.action is Action.LIFT and order.state is OrderState.EXECUTED:
+        icon = "unlock"
     asked = order.amount.minor_units if order.amount else None
     held = _held(order) if order.state is OrderState.EXECUTED else None
     is_partly = asked is not None and held is not None and held < asked

@@ -37,12 +37,14 @@ async def home(
         found = await requests.page(conn, principal, requests.Filter(), after=after, limit=limit)
         pressing = await board.pressure(conn, principal, [line.id for line in found.items])
         names = await board.names(conn, {line.tenant for line in pressing.values()})
+        originals = await board.originals(conn, principal, [line.id for line in found.items])
     return rendering.page(
         request,
         "home.html",
         lines=found.items,
         pressing=pressing,
         names=names,
+        originals=originals,
         looks=lanes.LOOKS,
         now=seat.now,
         next=found.next,
@@ -72,6 +74,8 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         if behind is None:
             raise errors.NotFound
         pressing = await board.pressure(conn, principal, [request_id])
+        lifts = await board.lifts(conn, principal, request_id)
+        originals = await board.originals(conn, principal, [request_id])
         wanted = await callbacks.wanted(conn, principal, request_id)
         renews = doors.PRESENCE in request.headers
         is_known = renews and await reads.is_open(conn, principal, request_id, View.PAGE, seat.now)
@@ -89,6 +93,8 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         entries=telling.entries(told, detail.order_list, behind, lang),
         facts=len(told.facts),
         readers=readers,
+        lifts=lifts,
+        original=originals.get(request_id),
         wanted=wanted,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,

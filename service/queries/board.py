@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task, table_of
 from service.queries import visibility
 from service.security.principals import Principal
-from workflows.terms import DeadlineState, OrderState, RequestState, Stage, SubjectKind, TargetKind
+from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage, SubjectKind, TargetKind
 
 _REQUESTS = table_of(ActionRequest)
 _DEADLINES = table_of(Deadline)
@@ -171,6 +171,31 @@ async def background(
         names=await names(conn, {*participants, tenant}),
         raised=raised,
     )
+
+
+async def originals(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the reference of the request that each of these lifts or extends; one that does neither is absent."""
+    pairs = sa.select(_REQUESTS.c.id, _REQUESTS.c.original_id).where(
+        _REQUESTS.c.id.in_(ids), _REQUESTS.c.original_id.is_not(None), visibility.requests(principal)
+    )
+    about = {row.id: row.original_id for row in (await conn.execute(pairs)).all()}
+    query = sa.select(_REQUESTS.c.id, _REQUESTS.c.reference).where(
+        _REQUESTS.c.id.in_(set(about.values())), visibility.requests(principal)
+    )
+    known = {row.id: row.reference for row in (await conn.execute(query)).all()}
+    return {lift: known[original] for lift, original in about.items() if original in known}
+
+
+async def lifts(conn: AsyncConnection, principal: Principal, request_id: UUID) -> dict[UUID, str]:
+    """Return the references of the requests that lift this one and took effect, oldest first, by their ids."""
+    query = sa.select(_REQUESTS.c.id, _REQUESTS.c.reference).where(
+        _REQUESTS.c.original_id == request_id,
+        _REQUESTS.c.action == Action.LIFT,
+        _REQUESTS.c.state.in_((RequestState.ACTIVE, RequestState.CLOSED)),
+        visibility.requests(principal),
+    )
+    ordered = query.order_by(_REQUESTS.c.submitted_at, _REQUESTS.c.id)
+    return {row.id: row.reference for row in (await conn.execute(ordered)).all()}
 
 
 async def names(conn: AsyncConnection, participants: Iterable[str]) -> dict[str, Name]:

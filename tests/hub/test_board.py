@@ -61,6 +61,21 @@ async def test_a_signature_that_is_late_stays_on_view_until_it_is_given(
     assert (await pressure()).overdue_since is None
 
 
+async def test_a_freeze_names_what_lifted_it_and_a_lift_what_it_lifts(hub: Hub) -> None:
+    world = World(hub)
+    await world.settle_in()
+    freeze = await world.active(worlds.freeze())
+    async with hub.database.read() as conn:
+        assert await board.lifts(conn, COORDINATOR, freeze.id) == {}
+    lift = await world.submit(worlds.lift(freeze.id))
+    stranger = principals.of_person("an", tenant="agency-b", sector=Sector.AGENCY, roles=[Role.READER])
+    async with hub.database.read() as conn:
+        assert await board.lifts(conn, COORDINATOR, freeze.id) == {lift.id: lift.reference}
+        assert await board.originals(conn, COORDINATOR, [freeze.id, lift.id]) == {lift.id: freeze.reference}
+        assert await board.lifts(conn, stranger, freeze.id) == {}
+        assert await board.originals(conn, stranger, [freeze.id, lift.id]) == {}
+
+
 async def test_what_presses_in_a_foreign_request_is_not_told(hub: Hub, build: Builder) -> None:
     await build.placed()
     stranger = principals.of_person("an", tenant="agency-b", sector=Sector.AGENCY, roles=[Role.READER])
