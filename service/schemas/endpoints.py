@@ -12,8 +12,9 @@ from service.schemas.common import Answer, Instant, Name, Sha256, Shape
 from workflows.terms import Channel, ProposalState, Purpose
 
 Url = Annotated[str, StringConstraints(strict=True, max_length=500, pattern=r"^https://[!-~]+$")]
+# Without a question mark, which RFC 5321 allows and nobody has: an encoded word (RFC 2047) cannot hide in one then.
 Mailbox = Annotated[
-    str, StringConstraints(strict=True, max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
+    str, StringConstraints(strict=True, max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$")
 ]
 Pem = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=16_384)]
 _TIME = re.compile(r"\d{2}:\d{2}(:00)?", re.ASCII)

@@ -56,11 +56,13 @@ class SecurityHeaders:
 def install(app: FastAPI, proxies: Sequence[Network] = (), per_address: int = limits.PER_ADDRESS) -> None:
     """Put the guards, the budgets and the problem answers in front of ``app``'s routes.
 
-    From outside to inside: headers (every answer gets them, the 500 too), the log, the crowd, the address, the bodies.
+    From outside to inside: headers (every answer gets them, the 500 too), the log, the address, the bodies, the crowd:
+    a call takes a place in it once it has been received whole, so that slow bodies take none.
     """
     problems.install(app)
     app.state.limits = limits.shipped(per_address)
-    app.add_middleware(BodyGuard)
+    for guard in (CrowdGuard, BodyGuard):  # the last one added stands outermost
+        app.add_middleware(guard)
     app.add_middleware(AddressGuard, proxies=proxies)
-    for guard in (CrowdGuard, RequestLog, SecurityHeaders):  # the last one added stands outermost
+    for guard in (RequestLog, SecurityHeaders):
         app.add_middleware(guard)

@@ -1,5 +1,6 @@
 """Who called, as trusted proxies alone may say; an address has its budget, and a flood of bad tokens fills no audit."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -93,6 +94,28 @@ async def test_a_call_too_many_at_one_time_is_told_to_come_back() -> None:
     with_room = CrowdGuard(app, most=1)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(with_room), base_url="http://hub.test") as http:
         assert [(await http.get("/v1/hello")).status_code for _ in range(3)] == [200, 200, 200]
+
+
+async def test_bodies_that_never_end_take_no_place_in_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CrowdGuard.__init__, "__defaults__", (1,))
+    app = small_app()
+    waiting, for_ever = asyncio.Semaphore(0), asyncio.Event()
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield b'{"a":'
+        waiting.release()
+        await for_ever.wait()
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub.test") as http:
+        headers = {"Content-Type": "application/json"}
+        slow = [asyncio.create_task(http.post("/v1/hello", content=dripping(), headers=headers)) for _ in range(3)]
+        async with asyncio.timeout(30):
+            for _ in slow:
+                await waiting.acquire()
+        assert (await http.get("/v1/hello")).status_code == 200
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
 
 
 async def test_who_tries_references_from_all_addresses_of_his_network_is_one_stranger(api: Api) -> None:
