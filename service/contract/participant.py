@@ -66,10 +66,10 @@ _ORDER_HEADERS = (
 
 _SIGNED = {
     "Hoatoc-Signature": (
-        "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MiLCJraWQiOiJJa1E5ckdEbDdwaEhTUTZNYkpiVVdlaGhn"
-        "VG9oMm51eWhta3V2WDlUc2FNIiwiaWF0IjoxNzk1NDAxMDAxLCJqdGkiOiJDQk14SlhGdzhiWTFiR3VVX3JUd1N3Iiwic3Vi"
-        "IjoiMDE5MzVhMTAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAyIn0..goeuSXiFLOMrxBuN5lUhNlCpz7QiCmpUugdBtmm"
-        "lPVe_hrF4D8sVdf9Xy4eWAj6SdDM-5-yFSX97C-Lgj0LtUQ"
+        "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MiLCJraWQiOiJWQVNkXy1vNk1SWFpyOGxmNWJ4QXViM1NE"
+        "eXBLaDU5NGF1Ny1lSkVxdXl3IiwiaWF0IjoxNzk1NDAxMDAxLCJqdGkiOiJEWmcyUUdVWWVXY0phMm1sZmlSMGhRIiwic3Vi"
+        "IjoiMDE5MzVhMTAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAyIn0..Sv6hq3KhfGRUUMx4aQsPYtdYyQbUJ4zz3ubZVy1"
+        "6kSIao2svEPval5suQ_Zjudlp02xb_AeQad7_mGpbdUETnA"
     ),
     "webhook-id": "msg_0193580c4d7e7a31a0c2f7b6a1d20001",
     "webhook-timestamp": "1795401000",
