@@ -61,8 +61,9 @@ def install(app: FastAPI, proxies: Sequence[Network] = (), per_address: int = li
     """
     problems.install(app)
     app.state.limits = limits.shipped(per_address)
-    for guard in (CrowdGuard, BodyGuard):  # the last one added stands outermost
-        app.add_middleware(guard)
+    # The last one added stands outermost.
+    app.add_middleware(CrowdGuard)
+    app.add_middleware(BodyGuard)
     app.add_middleware(AddressGuard, proxies=proxies)
     for guard in (RequestLog, SecurityHeaders):
         app.add_middleware(guard)
