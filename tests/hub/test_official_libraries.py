@@ -1,19 +1,16 @@
 """What a real hub sends over mutual TLS is verified by the official libraries of Python and JavaScript, and by Java."""
 
 import base64
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import locked_tools
 import pytest
 import rfc8785
 import sqlalchemy as sa
@@ -48,20 +45,9 @@ BATCH = "application/cloudevents-batch+json"
 
 
 @pytest.fixture(scope="session")
-def modules() -> Iterator[Path]:
-    """The folder of the locked modules of JavaScript, installed once for each lock."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    folder = Path(sys.prefix) / f"official-{hashlib.sha256(lock).hexdigest()[:16]}"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if not (folder / "whole").exists():
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, folder)
-            quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-            subprocess.run(["npm", "ci", *quiet], cwd=folder, check=True)
-            (folder / "whole").touch()
-    yield folder
+def modules() -> Path:
+    """The folder of the locked modules of JavaScript."""
+    return locked_tools.node(HERE)
 
 
 @dataclass(frozen=True)
