@@ -55,7 +55,7 @@ migration: $(TEST) ## write a migration from the models: make migration NAME="wh
 
 lock: $(TEST) ## compile the hashed requirement files anew
 	@$(BIN)/pip install -q uv
-	@for name in run test; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	@for name in run test client; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
 
 sbom: $(RUN) ## write the bill of materials of this tree (CycloneDX 1.6) to build/
