@@ -227,10 +227,16 @@ def _came_from_tls(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HubAnswer:
-    """What the hub answered: the status and the body, as much of it as the client may read."""
+    """What the hub answered: the status, the body, as much of it as the client may read, and the headers."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=httpx.Headers)
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that it asks to wait, or ``None`` where it asks for nothing readable."""
+        return _retry_after(self.headers.get("Retry-After", ""))
 
 
 class HubClient:
@@ -269,7 +275,7 @@ class HubClient:
             raise DeliveryFailed("connect.failed") from None
         if fault is not None:
             raise DeliveryFailed(fault)
-        return HubAnswer(response.status_code, body)
+        return HubAnswer(response.status_code, body, response.headers)
 
     async def aclose(self) -> None:
         """Close the kept connections."""

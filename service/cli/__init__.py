@@ -14,6 +14,7 @@ from service.cli import (
     enrolling,
     erasing,
     filing,
+    importing,
     keys,
     participants,
     policies,
@@ -40,6 +41,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(retention.app, name="retention")
 app.add_typer(proving.app, name="evidence")
+app.add_typer(importing.app, name="import")
 app.add_typer(supplying.app, name="advisories")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erasing.app, name="erase")
