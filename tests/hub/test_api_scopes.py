@@ -92,6 +92,9 @@ async def call(api: Api, name: str, headers: dict[str, str]) -> httpx.Response:
     shown = examples.load()[name]
     placed = {key: value for key, value in shown.parameters.items() if f"{{{key}}}" in path}
     body: dict[str, Any] = {"json": shown.requests[name]} if shown.requests else {}
+    if isinstance(body.get("json"), str):
+        body = {"content": body["json"], "headers": {"Content-Type": "application/xml"}}
+    headers = {**body.pop("headers", {}), **headers}
     if name == "submitRequest":
         headers = {**headers, "Idempotency-Key": uuid4().hex}
     return await api.http.request(method, path.format(**placed), headers=headers, **body)

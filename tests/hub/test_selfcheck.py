@@ -28,8 +28,10 @@ from service.selfcheck.check import Check
 from service.settings import Settings
 from service.supply import lock
 
-# What a person or a browser asks for, and the two addresses that stay inside (metrics, and the committed contract).
+# What a person or a browser asks for, the stream that the contract tells of in words (its operations have one answer
+# each), and the two addresses that stay inside (metrics, and the committed contract).
 PAGES = {
+    "/v1/orders/stream",
     *("/", "/sign-in/{token}", "/sign-out", "/officer/key", "/appeals/{reference}", "/static", "/metrics"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/{request_id}/callbacks", "/docs", "/openapi.json", "/openapi/{contract}.v1.json"),

@@ -124,12 +124,12 @@ async def test_a_second_restore_of_the_same_backup_waits_although_the_log_holds_
         await create(url)
         chosen = settings(tmp_path / "hub", url)
         hub = await opened(chosen)
-        await making.make(chosen, backup, chosen.owner_url)
+        await making.make(chosen, backup, MINH, sealed_to.certificates(), login=chosen.owner_url)
         await archived(hub, archive)
         await app.close_hub(hub)
     for time, waits_for in enumerate(("the first", "the second")):
         laid = tmp_path / f"laid-{time}"
-        restoring.lay_down(backup, laid, archive=archive, until=None)
+        restoring.lay_down(backup, laid, sealed_to.opener(), archive=archive, until=None)
         with postgres.running(fsync=False, more=more, laid_down=laid) as url:
             chosen = settings(tmp_path / "hub", url)
             await promoted(chosen)

@@ -20,6 +20,7 @@ from iso_bank import Bank
 from isolation_stage import AGENCY, HEADER, Caller, Stage
 
 from adapters.etsi import terms
+from adapters.iso20022 import terms as bank_terms
 from service import clock
 from service.console import doors
 from service.security import console_session
@@ -424,7 +425,7 @@ def _receipt(stage: Stage, who: Caller, values: Values) -> tuple[bytes, dict[str
     bank = Bank(
         private, key.thumbprint(), hub=stage.world.hub.settings.address, at=clock.utc_now(), name=uuid4().hex[:12]
     )
-    raw = bank.receipt(terms.reference(values["order_id"], 1), "PDNG")
+    raw = bank.receipt(bank_terms.reference(values["order_id"], 1), "PDNG")
     return raw, {"Content-Type": "application/xml"}
 
 
