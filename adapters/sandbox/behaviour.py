@@ -1,6 +1,7 @@
 """How a sandbox participant treats the orders that it gets."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from workflows.terms import RefusalCode
 
@@ -15,6 +16,20 @@ class Slow:
     """Says "received" at once and executes ``seconds`` later; a lift is never kept waiting."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Says "received" at once and executes ``seconds`` after its execute deadline; before it, if they are negative."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """Holds half of what a freeze asks for, and the rest ``after`` seconds; everything else it executes at once."""
+
+    after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +62,27 @@ class Silent:
     """Takes every order with a 2xx and never answers."""
 
 
-Behaviour = Prompt | Slow | Partial | Refusing | Ported | Silent
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """Does not take the first call and then every other one; what it takes it executes promptly."""
+
+
+class Trick(StrEnum):
+    """What a hostile participant does: with a call of the hub's, or (the last two) in its answer."""
+
+    REDIRECT = "redirect"
+    STATUS = "status"
+    GARBAGE = "garbage"
+    ENDLESS = "endless"
+    FORGED = "forged"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """Plays its tricks in turn, one a call, and never answers honestly."""
+
+    tricks: tuple[Trick, ...] = tuple(Trick)
+
+
+Behaviour = Prompt | Slow | Late | Half | Partial | Refusing | Ported | Silent | Flapping | Hostile

@@ -54,31 +54,37 @@ class Hub:
         self._fetching = asyncio.Lock()
 
     async def answer(self, order_id: str, path: str, acknowledgement: Mapping[str, Any]) -> HubAnswer:
-        """POST a signed acknowledgement and return the hub's answer, which may be a refusal.
+        """POST a signed acknowledgement and return the hub's answer, which may be a refusal; raises as ``send``."""
+        content = json.dumps(acknowledgement, separators=(",", ":")).encode()
+        return await self.send(path, content, about=order_id)
+
+    async def send(
+        self, path: str, content: bytes, *, about: str | None = None, media_type: str = "application/json"
+    ) -> HubAnswer:
+        """POST an answer in whichever form; ``about`` is the order that the signature in the header names, if any.
 
         What may pass by itself (no answer, 401, 409, 429, 5xx) is tried again for about a minute, always with the same
         ``Idempotency-Key``; the last failure is returned, or raised as ``DeliveryFailed``.
         """
         key = str(uuid.uuid4())
-        content = json.dumps(acknowledgement, separators=(",", ":")).encode()
         for wait in WAITS:
             try:
-                answer = await self._post(order_id, path, content, key)
+                answer = await self._post(path, content, key, about, media_type)
             except DeliveryFailed:
                 await asyncio.sleep(wait)
                 continue
             if answer.status not in (401, 409, 429) and answer.status < 500:
                 return answer
             if answer.status == 401:
-                self._token_ends = 0.0
+                self.forget_token()
             await asyncio.sleep(wait)
-        return await self._post(order_id, path, content, key)
+        return await self._post(path, content, key, about, media_type)
 
-    async def _post(self, order_id: str, path: str, content: bytes, key: str) -> HubAnswer:
+    async def _post(self, path: str, content: bytes, key: str, about: str | None, media_type: str) -> HubAnswer:
         # A proof and a signature are good for one call: each attempt has its own, and all of them the same key.
-        headers = {**await self.headers("POST", path, content), "Idempotency-Key": key}
-        if self._signing is not None:
-            signature = signatures.sign(self._signing, signatures.ANSWER, content, order_id, self._issuer, self._clock)
+        headers = {**await self.headers("POST", path, content), "Idempotency-Key": key, "Content-Type": media_type}
+        if about is not None and self._signing is not None:
+            signature = signatures.sign(self._signing, signatures.ANSWER, content, about, self._issuer, self._clock)
             headers[signatures.HEADER] = signature
         return await self._client.post(path, content=content, headers=headers)
 
@@ -111,6 +117,10 @@ class Hub:
                 granted = json.loads(answer.body)
                 self._token, self._token_ends = granted["access_token"], asked_at + granted["expires_in"]
             return self._token
+
+    def forget_token(self) -> None:
+        """Let the next call fetch a new token: the hub did not take the last one."""
+        self._token_ends = 0.0
 
     def _proof(self, method: str, path: str, token: str, content: bytes) -> str:
         public = self._key.as_dict(private=False)

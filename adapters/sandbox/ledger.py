@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.base import Message
 from adapters.webhook import EventInvalid
-from workflows.terms import Action
+from workflows.terms import Action, Stage
 
 # ₫ on an account that nobody gave a balance.
 DEFAULT_BALANCE = 1_000_000_000
@@ -12,7 +12,10 @@ DEFAULT_BALANCE = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The parts of an order's message that a participant acts on; ``amount`` is ₫, ``None`` the whole account."""
+    """The parts of an order's message that a participant acts on; ``amount`` is ₫, ``None`` the whole account.
+
+    ``execute_by`` is when its execute clock ends, as RFC 3339 text, where it has one.
+    """
 
     id: str
     reference: str
@@ -25,6 +28,7 @@ class Order:
     sequence: int
     answer_url: str
     asked: tuple[str, ...] = ()
+    execute_by: str | None = None
 
 
 def read_order(message: Message) -> Order:
@@ -48,6 +52,9 @@ def read_order(message: Message) -> Order:
             sequence=message.sequence,
             answer_url=answer_url,
             asked=tuple(map(str, body.get("asked") or ())),
+            execute_by=next(
+                (each["due_at"] for each in body.get("deadlines") or () if each["stage"] == Stage.EXECUTE), None
+            ),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EventInvalid("the order's body is malformed") from None
@@ -86,14 +93,17 @@ class Ledger:
         """Tell whether a lift of this order has come, be it before the order itself."""
         return order_id in self._lifted
 
-    def freeze(self, order: Order) -> Hold | None:
-        """Book a hold as far as the balance goes; the same order twice is one hold, nothing available is ``None``."""
+    def freeze(self, order: Order, share: int = 1) -> Hold | None:
+        """Book a hold as far as the balance goes; the same order twice is one hold, nothing available is ``None``.
+
+        ``share`` 2 holds a half of that at first; a ``top_up`` of nothing holds the rest.
+        """
         known = self.holds.get(order.id)
         if known is not None:
             return known
         balance = self.balances.setdefault(order.target, self.default_balance)
         free = balance - self.held(order.target)
-        held = free if order.amount is None else min(order.amount, free)
+        held = (free if order.amount is None else min(order.amount, free)) // share
         if held <= 0:
             return None
         return self.holds.setdefault(order.id, Hold(order, order.amount, held, order.ends_at, order.sequence))

@@ -53,12 +53,16 @@ class HubKeys:
             raise SignatureRefused("malformed") from None
         if (said.get("typ"), said.get("sub")) != (ORDER, order_id):
             raise SignatureRefused("about")
-        key = self._keys.get(kid) or await self._fetched(kid)
+        key = await self.key(kid)
         whole = f"{header}.{_encoded(rfc8785.dumps(dict(body)))}.{signature}"
         try:
             jws.deserialize_compact(whole, key, registry=_REGISTRY)
         except (JoseError, ValueError):
             raise SignatureRefused("invalid") from None
+
+    async def key(self, kid: str) -> ECKey:
+        """Return the hub's key of this id; raises as ``verify``."""
+        return self._keys.get(kid) or await self._fetched(kid)
 
     async def _fetched(self, kid: str) -> ECKey:
         answer = await self._client.get(_KEYS_AT, headers={})

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,14 @@ from service.actions import (
 )
 from service.app import close_hub, open_hub
 from service.engine.hub import OPERATOR, Hub
-from service.schemas.endpoints import NewContact, NewWebhook, ProposalAnswer
+from service.schemas.endpoints import (
+    NewContact,
+    NewEndpoint,
+    NewPullInbox,
+    NewStandardDoor,
+    NewWebhook,
+    ProposalAnswer,
+)
 from service.schemas.policies import NewPolicy
 from service.schemas.registry import NewClient, NewKey, NewOfficer
 from service.security import signatures
@@ -52,6 +59,7 @@ BINS = {"vietcombank": "970436", "techcombank": "970407", "bidv": "970418"}
 OFFICERS = (
     ("maker", "dai_uy", ["order", "emergency"]),
     ("approver", "thieu_ta", ["order", "approve"]),
+    ("senior", "thieu_ta", ["order", "approve"]),
 )
 LARGEST = 8 * 1024 * 1024
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -184,11 +192,14 @@ async def enroll(
     mailboxes: Mapping[str, str] | None = None,
     policy: str | None = None,
     answer_to: Mapping[str, str] | None = None,
+    speaks: Mapping[str, Sequence[Channel]] | None = None,
 ) -> Network:
     """Migrate the database, load the shipped directory and enroll everybody; return the network, not yet playing.
 
     ``desks`` get a duty contact over a webhook, ``mailboxes`` one by e-mail. ``policy`` is the TOML text behind
     ``settings.policy``; ``answer_to`` names a node's address by participant, where it is not the issuer itself.
+    ``speaks`` are a participant's endpoints in their order, where it has others than one webhook: its sandbox is the
+    last of them, and behind the others nobody listens.
     """
     network = Network(settings)
     hub = await open_hub(settings, migrate=True)
@@ -217,13 +228,12 @@ async def enroll(
         for name, (sector, behaviour) in participants.items():
             await _client(hub, network, name, Role.PARTICIPANT_OPERATOR)
             await _signature_key(hub, network, name)
-            webhook, port = webhook_of(tls)
-            endpoint = NewWebhook.model_validate({**webhook, "purpose": Purpose.ORDERS})
-            registered = await register_endpoint.register(hub, who, name, endpoint)
-            await _approve(hub, network, registered.proposal)
-            secret = registered.secret or ""
             address = (answer_to or {}).get(name, settings.address)
-            network.sandboxes[name] = _sandbox(network, name, sector, behaviour, port, secret, tls, address)
+            for position, channel in enumerate((speaks or {}).get(name, (Channel.WEBHOOK,)), start=1):
+                secret, port = await _endpoint(hub, network, name, channel, position, tls)
+                network.sandboxes[name] = _sandbox(
+                    network, name, sector, behaviour, port, secret, tls, address, speaks=channel
+                )
         for name in desks:
             webhook, port = webhook_of(tls)
             contact = NewContact.model_validate({"name": "Trực ban", "reached_by": webhook})
@@ -240,6 +250,24 @@ async def enroll(
     finally:
         await close_hub(hub)
     return network
+
+
+async def _endpoint(
+    hub: Hub, network: Network, name: str, channel: Channel, position: int, tls: SandboxTls
+) -> tuple[str, int]:
+    """Register where a participant gets its orders; return the secret, if there is one, and the port."""
+    called, port = webhook_of(tls)
+    about = {"channel": channel, "purpose": Purpose.ORDERS, "position": position}
+    if channel is Channel.PULL:
+        endpoint: NewEndpoint = NewPullInbox.model_validate(about)
+    else:
+        shape = NewWebhook if channel is Channel.WEBHOOK else NewStandardDoor
+        endpoint = shape.model_validate({**called, **about})
+    who = changes.local_administrator("journey")
+    registered = await register_endpoint.register(hub, who, name, endpoint)
+    if channel is not Channel.PULL:
+        await _approve(hub, network, registered.proposal)
+    return registered.secret or "", port
 
 
 def webhook_of(tls: SandboxTls) -> tuple[dict[str, Any], int]:
@@ -285,6 +313,7 @@ def _sandbox(
     secret: str,
     tls: SandboxTls,
     address: str,
+    speaks: Channel = Channel.WEBHOOK,
 ) -> Sandbox:
     def keep(kind: str, data: dict[str, Any]) -> None:
         network.events.append((kind, data))
@@ -303,6 +332,7 @@ def _sandbox(
         keep,
         issuer=issuer,
         signing_key=signer.as_dict(private=True) if signer else None,
+        speaks=speaks,
     )
 
 

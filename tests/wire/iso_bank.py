@@ -1,159 +1,36 @@
-"""A bank that speaks ISO 20022, for tests: it answers an order with signed messages."""
+"""A bank that speaks ISO 20022, for tests: the sandbox's, under one name and at one instant."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import iso_orders
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from adapters.iso20022 import envelope, money, schemas, terms, xml
-from adapters.iso20022.envelope import Header, Party
+from adapters.iso20022.envelope import Party
 from adapters.iso20022.xml import Element
+from adapters.sandbox import iso_bank
 
 Change = Callable[[Element], None]
+ME = Party("vietcombank", bin="970436")
 
 
 @dataclass
-class Bank:
+class Bank(iso_bank.Bank):
     """Signs with its key, under ids that rise; ``hub`` is the address that its messages are for."""
 
-    key: ec.EllipticCurvePrivateKey
-    kid: str
     hub: str = iso_orders.HUB
     at: datetime = iso_orders.AT + timedelta(minutes=1)
+    me: Party = ME
     name: str = "BANK"
-    sent: int = field(default=0)
 
-    def seal(self, definition: str, document: Element, message_id: str | None = None) -> bytes:
-        """Return a signed message of the bank."""
-        self.sent += 1
-        me = Party("vietcombank", bin="970436")
-        header = Header(message_id or f"{self.name}-{self.sent:06}", definition, me, Party(self.hub), self.at)
-        return envelope.seal(header, document, self.kid, self.key)
-
-    def receipt(
-        self,
-        reference: str,
-        status: str,
-        reason: str | None = None,
-        *,
-        answers: str | None = None,
-        ported_to: str | None = None,
-        message_id: str | None = None,
+    def disclosed(
+        self, order_id: str, missing: str | None = None, *, account_number: str = "9990000012345", **said: str
     ) -> bytes:
-        """camt.025 about the message with this reference."""
-        make = xml.Maker(xml.ISO + schemas.RECEIPT)
-        why = make("StsRsn", make("Rsn", make("Cd", reason))) if reason else None
-        original = make("OrgnlMsgId", make("MsgId", reference), make("MsgNmId", answers) if answers else None)
-        receipt = make(
-            "Rct",
-            make("MsgHdr", make("MsgId", f"{self.name}-R{self.sent + 1}")),
-            make("RctDtls", original, make("ReqHdlg", make("Sts", make("Prtry", status)), why)),
-            _answer(make, ported_to=ported_to) if ported_to else None,
-        )
-        return self.seal(schemas.RECEIPT, receipt, message_id)
-
-    def held(
-        self,
-        reference: str,
-        amount: int,
-        currency: str = "VND",
-        *,
-        status: str = "BLKD",
-        error: str | None = None,
-        message_id: str | None = None,
-    ) -> bytes:
-        """camt.047: what is reserved now."""
-        make = xml.Maker(xml.ISO + schemas.RESERVATION)
-        if error:
-            found = make("BizErr", make("Err", make("Prtry", error)))
-        else:
-            value = make("Amt", make("AmtWthCcy", money.written(amount, currency), Ccy=currency))
-            found = make("Rsvatn", value, make("Sts", make("Cd", status)))
-        name = make("RsvatnId", make("RsvatnId", reference[:32]), make("Tp", make("Cd", terms.BLOCKED)))
-        document = make(
-            "RtrRsvatn",
-            make(
-                "MsgHdr", make("MsgId", f"{self.name}-H{self.sent + 1}"), make("OrgnlBizQry", make("MsgId", reference))
-            ),
-            make("RptOrErr", make("BizRpt", make("CurRsvatn", name, make("RsvatnOrErr", found)))),
-        )
-        return self.seal(schemas.RESERVATION, document, message_id)
-
-    def resolution(self, order_id: str, status: str, amount: int = 0, reason: str | None = None) -> bytes:
-        """camt.029 about a recall."""
-        make = xml.Maker(xml.ISO + schemas.RESOLUTION)
-        bank = make("Agt", terms.institution(make, bin_="970436"))
-        hub = make("Pty", make("Id", make("OrgId", make("Othr", make("Id", self.hub)))))
-        value = make("IntrBkSttlmAmt", money.written(amount, "VND"), Ccy="VND")
-        document = make(
-            "RsltnOfInvstgtn",
-            make(
-                "Assgnmt",
-                make("Id", f"{self.name}-A{self.sent + 1}"),
-                make("Assgnr", bank),
-                make("Assgne", hub),
-                make("CreDtTm", envelope.instant(self.at)),
-            ),
-            make(
-                "RslvdCase",
-                make("Id", UUID(order_id).hex),
-                make("Cretr", make("Agt", terms.institution(make, bin_="970436"))),
-            ),
-            make("Sts", make("Conf", {"ACCR": "CNCL", "RJCR": "RJCR", "PDCR": "PDCR"}[status])),
-            make(
-                "CxlDtls",
-                make(
-                    "TxInfAndSts",
-                    make("TxCxlSts", status),
-                    make("CxlStsRsnInf", make("Rsn", make("Cd", reason))) if reason else None,
-                    make("RsltnRltdInf", value) if amount else None,
-                ),
-            ),
-        )
-        return self.seal(schemas.RESOLUTION, document)
-
-    def disclosed(self, order_id: str, missing: str | None = None, **said: str) -> bytes:
         """auth.002 about a disclosure."""
-        make = xml.Maker(xml.ISO + schemas.DISCLOSED)
-        account = make("Id", make("Othr", make("Id", "9990000012345")))
-        kind = make("AuthrtyReqTp", make("MsgNmId", schemas.DISCLOSED))
-        result = make("InvstgtnSts", missing) if missing else make("Rslt", _answer_details(**said))
-        document = make(
-            "InfReqRspn",
-            make("RspnId", f"{self.name}-D{self.sent + 1}"),
-            make("InvstgtnId", UUID(order_id).hex),
-            make("RspnSts", "NRES" if missing else "COMP"),
-            make("SchCrit", make("Acct", make("Id", account), make("InvstgtdPties", make("Cd", "OWNE")), kind)),
-            make("RtrInd", make("AuthrtyReqTp", make("MsgNmId", schemas.DISCLOSED)), make("InvstgtnRslt", result)),
-        )
-        return self.seal(schemas.DISCLOSED, document)
-
-    def reject(self, message_id: str, reason: str = "FF02", name: str | None = None) -> bytes:
-        """admi.002: a message could not be processed."""
-        make = xml.Maker(xml.ISO + schemas.REJECT)
-        document = make(
-            schemas.REJECT, make("RltdRef", make("Ref", message_id)), make("Rsn", make("RjctgPtyRsn", reason))
-        )
-        return self.seal(schemas.REJECT, document, name)
+        return super().disclosed(order_id, missing, account_number=account_number, **said)
 
 
 def fresh(bank: Bank, at: datetime | None = None) -> Bank:
     """Return the same bank at another instant (now)."""
     bank.at = at or datetime.now(UTC)
     return bank
-
-
-def _answer(make: xml.Maker, **said: str) -> Element:
-    return make("SplmtryData", make("Envlp", _answer_details(**said)))
-
-
-def _answer_details(ported_to: str | None = None, **said: str) -> Element:
-    make = xml.Maker(xml.ORDER)
-    return make(
-        "AnswrDtls",
-        make("PrtdTo", ported_to) if ported_to else None,
-        *(make("Dscld", value, Cd=code) for code, value in said.items()),
-    )

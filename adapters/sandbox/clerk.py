@@ -1,0 +1,201 @@
+"""What a sandbox participant does with an order in whichever form it came: it books it, and it answers."""
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from adapters.base import DeliveryFailed
+from adapters.sandbox.behaviour import Behaviour, Half, Late, Partial, Ported, Refusing, Silent, Slow, Trick
+from adapters.sandbox.ledger import Hold, Ledger, Order
+from adapters.sandbox.speech import Heard, Speech
+from workflows.terms import Action, Datum, DocumentKind, HolderState, Outcome, RefusalCode
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+# Whom every target of a sandbox belongs to: nobody. It knows no mailbox, so that something is always not held.
+MADE_UP: Mapping[str, Any] = {
+    Datum.HOLDER_NAME: "NGUYEN VAN MAU",
+    Datum.HOLDER_DOCUMENT: {"kind": DocumentKind.NATIONAL_ID, "number": "000000000000"},
+    Datum.HOLDER_BIRTH_DATE: "1990-01-01",
+    Datum.CONTACT_PHONE: "+84980000001",
+    Datum.OPENED_ON: "2024-05-06",
+    Datum.STATE: HolderState.OPEN,
+}
+
+
+class Clerk:
+    """Takes each message once and treats its order by the behaviour; ``ledger`` is what it holds.
+
+    ``on_event`` is told what happens: ``received``, ``duplicate``, ``notice``, ``signature_refused``, ``malformed``,
+    ``executed``, ``grown``, ``refused``, ``not_mine``, ``lifted``, ``out_of_order``, ``lied``, ``answered``,
+    ``answer_failed``; with the participant's name, and where it is about an order its id, reference, action and target.
+    """
+
+    def __init__(
+        self, name: str, behaviour: Behaviour, speech: Speech, forged: Speech, on_event: OnEvent, ledger: Ledger
+    ) -> None:
+        """Take how it answers; ``forged`` signs with a key that nobody enrolled."""
+        self.name, self.behaviour, self.ledger = name, behaviour, ledger
+        if isinstance(behaviour, Partial):
+            self.ledger.default_balance = behaviour.first
+        self.speech, self._forged, self._on_event = speech, forged, on_event
+        self._seen: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Answers about one order leave in the order in which they came about.
+        self._answering: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def take(self, heard: Heard, trick: Trick | None = None) -> bool:
+        """Take a message, and tell whether it is new; its order is treated while the caller goes on.
+
+        With ``trick`` it is answered by that lie and by nothing else.
+        """
+        if heard.message_id in self._seen:
+            self.tell("duplicate", heard.order, message_id=heard.message_id)
+            return False
+        self._seen.add(heard.message_id)
+        if heard.order is None:
+            self.tell("notice", type=heard.type)
+            return True
+        self.tell("received", heard.order)
+        if trick is not None:
+            self._later(self._lie(heard.order, trick))
+        elif not isinstance(self.behaviour, Silent):
+            self._later(self._handle(heard.order))
+        return True
+
+    async def stop(self) -> None:
+        """Drop what it still wanted to answer, as when a participant's system goes down."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def top_up(self, account: str, amount: int) -> None:
+        """Let ``amount`` ₫ come in on an account, and report each hold that grew."""
+        for hold in self.ledger.top_up(account, amount):
+            self.tell("grown", hold.order, amount_held=hold.held)
+            await self._answer(hold.order, _executed(hold))
+
+    def tell(self, kind: str, order: Order | None = None, **data: Any) -> None:
+        """Report what happened."""
+        about = {} if order is None else {"order_id": order.id, "reference": order.reference}
+        if order is not None:
+            about |= {"action": order.action, "target": order.target}
+        self._on_event(kind, {"participant": self.name, **about, **data})
+
+    async def _handle(self, order: Order) -> None:
+        match self.behaviour:
+            case _ if order.action is Action.LIFT:
+                await self._lift(order)
+                return
+            case Refusing(code, only) if only is None or order.target in only:
+                await self._refuse(order, code)
+                return
+            case Ported(to, only) if only is None or order.target in only:
+                self.tell("not_mine", order, ported_to=to)
+                await self._answer(order, {"outcome": Outcome.NOT_MINE, "ported_to": to})
+                return
+            case Slow(seconds):
+                await self._answer(order, {"outcome": Outcome.RECEIVED})
+                await asyncio.sleep(seconds)
+            case Late(seconds):
+                await self._answer(order, {"outcome": Outcome.RECEIVED})
+                await asyncio.sleep(_left(order) + seconds)
+        await self._execute(order)
+
+    async def _lie(self, order: Order, trick: Trick) -> None:
+        said = {"outcome": Outcome.REFUSED, "refusal_code": RefusalCode.OTHER}
+        stranger = str(uuid.uuid4())
+        about = order
+        if trick is Trick.STRANGER:
+            about = replace(order, id=stranger, answer_url=order.answer_url.replace(order.id, stranger))
+        self.tell("lied", order, trick=trick)
+        await self._answer(about, said, self._forged if trick is Trick.FORGED else self.speech)
+
+    async def _execute(self, order: Order) -> None:
+        if self.ledger.is_lifted(order.id):
+            # The lift's own answer has said that nothing is held.
+            self.tell("out_of_order", order)
+        elif order.action is Action.FREEZE:
+            is_new = order.id not in self.ledger.holds
+            hold = self.ledger.freeze(order, share=2 if isinstance(self.behaviour, Half) else 1)
+            if hold is None:
+                await self._refuse(order, RefusalCode.NO_BALANCE)
+                return
+            self.tell("executed", order, amount_held=hold.held)
+            await self._answer(order, _executed(hold))
+            if is_new:
+                await self._hold_more(order)
+        elif order.action is Action.RECALL:
+            back = self.ledger.recall(order)
+            if not back:
+                await self._refuse(order, RefusalCode.ALREADY_PAID_OUT)
+                return
+            self.tell("executed", order, amount_returned=back)
+            await self._answer(order, {"outcome": Outcome.EXECUTED, "amount_returned": _vnd(back)})
+        elif order.action is Action.DISCLOSE:
+            # Of a person the event tells nothing: only how much was given.
+            disclosed = {name: MADE_UP[name] for name in order.asked if name in MADE_UP}
+            self.tell("executed", order, data_given=len(disclosed))
+            await self._answer(order, {"outcome": Outcome.EXECUTED, "disclosed": disclosed})
+        elif order.action is Action.EXTEND and not self.ledger.extend(order):
+            await self._refuse(order, RefusalCode.TARGET_NOT_FOUND)
+        else:
+            if order.action is not Action.EXTEND:
+                self.ledger.block(order)
+            self.tell("executed", order)
+            await self._answer(order, {"outcome": Outcome.EXECUTED})
+
+    async def _hold_more(self, order: Order) -> None:
+        match self.behaviour:
+            case Partial(_, more, float(after)):
+                await asyncio.sleep(after)
+                await self.top_up(order.target, more)
+            case Half(after):
+                await asyncio.sleep(after)
+                await self.top_up(order.target, 0)
+
+    async def _lift(self, order: Order) -> None:
+        self.ledger.lift(order)
+        self.tell("lifted", order)
+        # A lift with a request of its own is an order that gets executed; without one it ends the order it names.
+        outcome = Outcome.LIFTED if order.lifts == order.id else Outcome.EXECUTED
+        await self._answer(order, {"outcome": outcome})
+
+    async def _refuse(self, order: Order, code: RefusalCode) -> None:
+        self.tell("refused", order, refusal_code=code)
+        await self._answer(order, {"outcome": Outcome.REFUSED, "refusal_code": code})
+
+    async def _answer(self, order: Order, acknowledgement: Mapping[str, Any], speech: Speech | None = None) -> None:
+        outcome = acknowledgement["outcome"]
+        async with self._answering[order.id]:
+            try:
+                answer = await (speech or self.speech).answer(order, acknowledgement)
+            except DeliveryFailed as failed:
+                self.tell("answer_failed", order, outcome=outcome, code=failed.code)
+                return
+        kind = "answered" if answer.status < 300 else "answer_failed"
+        self.tell(kind, order, outcome=outcome, code=f"http.{answer.status}")
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _left(order: Order) -> float:
+    """Return the seconds until its execute clock ends; none where it has no such clock."""
+    if order.execute_by is None:
+        return 0.0
+    return max(0.0, datetime.fromisoformat(order.execute_by).timestamp() - time.time())
+
+
+def _executed(hold: Hold) -> dict[str, Any]:
+    return {"outcome": Outcome.EXECUTED, "amount_held": _vnd(hold.held)}
+
+
+def _vnd(amount: int) -> dict[str, str]:
+    return {"value": str(amount), "currency": "VND"}

@@ -1,0 +1,64 @@
+"""The participant's half of the webhook: signed CloudEvents come in, signed acknowledgements go out."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from adapters import signing, webhook
+from adapters.base import DeliveryFailed, Message
+from adapters.sandbox.hub import Hub
+from adapters.sandbox.ledger import Order, read_order
+from adapters.sandbox.signatures import HEADER, HubKeys, SignatureRefused
+from adapters.sandbox.speech import Heard, NotTaken
+from adapters.transport import HubAnswer
+from workflows.terms import DispatchKind
+
+
+class Events:
+    """Verifies with the endpoint's ``secret`` who called, and with the hub's keys what was ordered."""
+
+    def __init__(self, hub: Hub, keys: HubKeys, secret: str) -> None:
+        self._hub, self._keys, self._secret = hub, keys, secret
+
+    async def hear(self, headers: Mapping[str, str], content: bytes) -> Heard:
+        """Read one event; raises ``NotTaken``."""
+        called_by_the_hub(self._secret, headers, content)
+        try:
+            message = webhook.parse(content)
+        except webhook.EventInvalid as invalid:
+            raise NotTaken(400, "malformed", str(invalid)) from None
+        return await self.heard(message, headers.get(HEADER))
+
+    async def heard(self, message: Message, signature: str | None) -> Heard:
+        """Return what a message says, once the hub's own signature under an order holds; raises ``NotTaken``."""
+        if message.kind is not DispatchKind.ORDER:
+            return Heard(message.id, message.type, None)
+        return Heard(message.id, message.type, await proved(self._keys, message, signature))
+
+    async def answer(self, order: Order, acknowledgement: Mapping[str, Any]) -> HubAnswer:
+        """POST it to the address that the order names; raises ``DeliveryFailed``."""
+        return await self._hub.answer(order.id, order.answer_url, acknowledgement)
+
+
+def called_by_the_hub(secret: str, headers: Mapping[str, str], content: bytes) -> None:
+    """Return if the holder of the endpoint's secret sent this just now; raises ``NotTaken`` with 401."""
+    try:
+        signing.verify([secret], headers, content, time.time())
+    except signing.SignatureInvalid as invalid:
+        raise NotTaken(401, "signature_refused", invalid.reason) from None
+
+
+async def proved(keys: HubKeys, message: Message, signature: str | None) -> Order:
+    """Return the order of a message that the hub's own hand stands under; raises ``NotTaken``."""
+    try:
+        order = read_order(message)
+    except webhook.EventInvalid as invalid:
+        raise NotTaken(400, "malformed", str(invalid)) from None
+    try:
+        await keys.verify(signature, order.id, message.body)
+    except SignatureRefused as refused:
+        raise NotTaken(401, "signature_refused", f"order.{refused.reason}", order) from None
+    except DeliveryFailed:
+        # Nobody can tell yet whether it is the hub's order: it comes again.
+        raise NotTaken(503) from None
+    return order
