@@ -62,10 +62,11 @@ class Sandbox:
         limits: dict[str, Any] = {"timeout": PAGE_WITHIN, "largest": LARGEST_PAGE} if is_reading else {}
         self._client = HubClient(hub_url, **limits)
         self._secret, keys = webhook_secret, HubKeys(self._client)
-        self._hub = Hub(self._client, client_id, private_key_jwk, issuer or hub_url, signing_key=signing_key)
 
-        def speech(key: Mapping[str, Any] | None) -> Speech:
-            hub = Hub(self._client, client_id, private_key_jwk, issuer or hub_url, signing_key=key)
+        def way(key: Mapping[str, Any] | None) -> Hub:
+            return Hub(self._client, client_id, private_key_jwk, issuer or hub_url, signing_key=key)
+
+        def speech(hub: Hub, key: Mapping[str, Any] | None) -> Speech:
             match speaks:
                 case Channel.ISO20022:
                     assert key is not None, "a business message is always signed"
@@ -74,14 +75,14 @@ class Sandbox:
                     return Hi1(hub, keys, name, issuer or hub_url, webhook_secret)
             return Events(hub, keys, webhook_secret)
 
-        forged = speech(ECKey.generate_key("P-256").as_dict(private=True))
-        ledger = Ledger(balances=dict(balances or {}))
-        self._clerk = Clerk(name, behaviour, speech(signing_key), forged, on_event, ledger)
+        hub, nobody = way(signing_key), ECKey.generate_key("P-256").as_dict(private=True)
+        forged, ledger = speech(way(nobody), nobody), Ledger(balances=dict(balances or {}))
+        self._clerk = Clerk(name, behaviour, speech(hub, signing_key), forged, on_event, ledger)
         self.ledger = self._clerk.ledger
         self._calls = itertools.count()
         app = Starlette(routes=[Route("/hook", self._receive, methods=["POST"])])
         self._server = None if is_reading else EmbeddedServer(app, port, tls.files)
-        self._inbox = Inbox(self._client, self._hub, Events(self._hub, keys, ""), self._clerk, self._trick)
+        self._inbox = Inbox(self._client, hub, Events(hub, keys, ""), self._clerk, self._trick)
         self._reading: asyncio.Task[None] | None = None
 
     @property

@@ -1,5 +1,6 @@
 """What a hostile participant answers to a call: what no receiver of the hub's would."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from starlette.responses import Response, StreamingResponse
@@ -12,9 +13,11 @@ _CHUNK = bytes(64 * 1024)
 
 
 async def _without_end() -> AsyncIterator[bytes]:
-    # The hub hangs up; until then it is fed as fast as it reads.
+    # The hub hangs up; until then it is fed as fast as it reads. What is sent to nobody waits for nothing: without the
+    # pause the news that it hung up would never be heard.
     while True:
         yield _CHUNK
+        await asyncio.sleep(0)
 
 
 def answer(trick: Trick) -> Response | None:

@@ -22,6 +22,12 @@ def say(text: str) -> None:
     _out.file.write(f"{text}\n")
 
 
+def happened(text: str, style: str = "") -> None:
+    """Print one line the moment something happens; ``style`` is for a terminal, and the line is never broken."""
+    _out.print(text, style=style, soft_wrap=True)
+    _out.file.flush()
+
+
 def remark(text: str) -> None:
     """Tell a person something besides the answer."""
     _err.out(text, highlight=False)

@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import journey_network
 import pytest
+from joserfc.jwk import ECKey
 from journey_network import AGENCY, Network, Police
 from journey_processes import Process, until
 
 from adapters.sandbox.behaviour import Behaviour, Prompt
 from adapters.sandbox.clerk import MADE_UP
+from service import clock
+from service.security import keyfile
+from service.security.keyring import SigningKey
 from workflows.terms import Channel, Sector
 
 WEBHOOK, ISO, PULL, ETSI = Channel.WEBHOOK, Channel.ISO20022, Channel.PULL, Channel.ETSI
@@ -148,4 +154,42 @@ async def test_one_case_reaches_four_institutions_each_in_its_own_form_and_one_b
         verify = Process(settings, "audit", "verify")
         await verify.start()
         assert await verify.ended() == 0, verify.text
+        await police.client.aclose()
+
+
+async def test_the_command_plays_a_bank_and_tells_each_order_in_one_line(tmp_path: Path) -> None:
+    async with asyncio.timeout(180):
+        settings = journey_network.settings_of(tmp_path, None, policy="vn-default")
+        network = await journey_network.enroll(
+            settings, {"techcombank": PLAYERS["techcombank"]}, speaks={"techcombank": (ISO,)}
+        )
+        # Its keys are those that were enrolled, its certificate that of the endpoint.
+        folder, bank = tmp_path / "player", network.sandboxes["techcombank"]
+        folder.mkdir()
+        (folder / "tls").symlink_to(settings.data_dir / "tls")
+        for name, key in (("client", network.keys["techcombank"]), ("answers", network.signers["techcombank"])):
+            private: Any = (key if isinstance(key, ECKey) else ECKey.import_key(dict(key))).private_key
+            now = clock.utc_now()
+            keyfile.save(
+                SigningKey.of(private, not_before=now, not_after=now + timedelta(days=1)), folder / f"{name}.jwk"
+            )
+        port = bank.url.rpartition(":")[2].partition("/")[0]
+        options = ("--id", "techcombank", "--client", "techcombank-system", "--port", port, "--folder", str(folder))
+        manner = ("--speaks", "iso20022", "--behaviour", "partial", "--delay", "0.5")
+        police = network.police(AGENCY)
+        player = Process(settings, "sandbox", "bank", *manner, *options)
+        async with Process(settings).running(), player.running(wait=False):
+            request_id = await filed(police, journey_network.freeze("9990000000002", "techcombank"))
+
+            async def is_full() -> bool:
+                return "amount_held=1000000" in player.text and player.text.count(" answered ") == 2
+
+            await until(is_full, 60, lambda: player.text)
+            [order] = (await police.read(f"/v1/requests/{request_id}"))["order_list"]
+            assert order["amount_held"]["value"] == "1000000"
+            assert await player.stop(signal.SIGINT) == 0
+        told = [line.split()[1] for line in player.text.splitlines() if line[:2].isdigit()]
+        assert told == ["received", "executed", "answered", "grown", "answered"]
+        # Plain, as it goes into a file, and without whom it is about.
+        assert "\x1b" not in player.text and "9990000000002" not in player.text
         await police.client.aclose()

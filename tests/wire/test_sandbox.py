@@ -1,18 +1,21 @@
-"""A sandbox participant over real HTTPS, with a tiny hub over real HTTP that issues tokens and records answers."""
+"""A sandbox participant over real HTTPS in each of its forms, with a tiny hub over real HTTP that records answers."""
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import etsi_exchange
+import iso_orders
 import pytest
 import rfc8785
 from joserfc import jws, jwt
@@ -24,18 +27,39 @@ from starlette.routing import Route
 from wire_servers import endpoint
 
 from adapters import signing
+from adapters.answers import Answer
 from adapters.base import DeliveryFailed, Message, Receipt
+from adapters.etsi import answering
+from adapters.etsi import parse as hi1
+from adapters.etsi.adapter import Etsi
+from adapters.iso20022 import parse as business
+from adapters.iso20022.adapter import Iso20022
+from adapters.iso20022.sign import SignatureInvalid
 from adapters.sandbox import hub as sandbox_hub
+from adapters.sandbox import inbox as sandbox_inbox
 from adapters.sandbox import signatures
-from adapters.sandbox.behaviour import Behaviour, Partial, Ported, Prompt, Refusing, Silent, Slow
+from adapters.sandbox.behaviour import (
+    Behaviour,
+    Flapping,
+    Half,
+    Hostile,
+    Late,
+    Partial,
+    Ported,
+    Prompt,
+    Refusing,
+    Silent,
+    Slow,
+    Trick,
+)
 from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.server import EmbeddedServer
 from adapters.sandbox.tls import SandboxTls
 from adapters.transport import Transport
 from adapters.webhook import Webhook, cloud_event
-from workflows.terms import DispatchKind, RefusalCode, Sector
+from workflows.terms import Channel, DispatchKind, RefusalCode, Sector
 
-SECRET = signing.new_secret()
+SECRET, HUB = signing.new_secret(), "https://hub.example"
 KEY, SIGNING_KEY, ORDER_KEY = (ECKey.generate_key("P-256") for _ in range(3))
 LENIENT = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
 ACCOUNT = "0990000000001"  # made up
@@ -55,6 +79,11 @@ class FakeHub:
     signing_keys_asked: int = 0
     signing_keys_down: bool = False
     failing: list[int] = field(default_factory=list)
+    # What came by the doors of the standards, and what lies in the inbox and was confirmed.
+    messages: list[bytes] = field(default_factory=list)
+    inbox: list[Message] = field(default_factory=list)
+    confirmed: list[int] = field(default_factory=list)
+    hi1_error: bool = False
     url: str = ""
 
     async def token(self, request: Request) -> Response:
@@ -80,12 +109,45 @@ class FakeHub:
         self.answers.append((request.path_params["order"], await request.json()))
         return JSONResponse({}, status_code=201)
 
+    async def business_message(self, request: Request) -> Response:
+        assert request.headers["content-type"] == "application/xml"
+        self.messages.append(await request.body())
+        return JSONResponse({}, status_code=201)
+
+    async def hi1(self, request: Request) -> Response:
+        self.messages.append(await request.body())
+        self.signatures.append(request.headers["hoatoc-signature"])
+        return JSONResponse({"ErrorInformation": {}} if self.hi1_error else {})
+
+    async def orders(self, request: Request) -> Response:
+        after = int(request.query_params["after"])
+        self.confirmed.append(after)
+        if self.failing:
+            return Response(status_code=self.failing.pop(0))
+        items = [_item(position, message) for position, message in enumerate(self.inbox, start=1) if position > after]
+        if not items:
+            await asyncio.sleep(0.01)
+        return JSONResponse({"items": items, "next": len(self.inbox)})
+
     async def signing_keys(self, _: Request) -> Response:
         self.signing_keys_asked += 1
         if self.signing_keys_down:
             return Response(status_code=503)
         public = ORDER_KEY.as_dict(private=False)
         return JSONResponse({"keys": [{**public, "kid": ORDER_KEY.thumbprint(), "state": "current"}]})
+
+
+def _item(position: int, message: Message) -> dict[str, Any]:
+    return {
+        "position": position,
+        "id": message.id,
+        "type": message.type,
+        "subject": message.subject,
+        "occurred_at": message.occurred_at.isoformat(),
+        "sequence": message.sequence,
+        "body": message.body,
+        "signature": message.signature,
+    }
 
 
 def digest(raw: bytes) -> str:
@@ -132,6 +194,15 @@ class Scene:
         to = endpoint(self.sandbox.url, ca_pem=self.ca_pem, secrets=(secret,))
         return await Webhook("https://hub.example").send(message, to, self.transport)
 
+    async def send_iso(self, message: Message, key: ECKey | None = None) -> Receipt:
+        key = key or ORDER_KEY
+        adapter = Iso20022(HUB, lambda _: (key.thumbprint(), key.private_key))  # type: ignore[arg-type,return-value]
+        return await adapter.send(message, endpoint(self.sandbox.url, ca_pem=self.ca_pem), self.transport)
+
+    async def send_etsi(self, message: Message, secret: str = SECRET) -> Receipt:
+        to = endpoint(self.sandbox.url, ca_pem=self.ca_pem, secrets=(secret,))
+        return await Etsi(HUB).send(message, to, self.transport)
+
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Receipt:
         to = endpoint(self.sandbox.url, ca_pem=self.ca_pem)
         return await self.transport.post(to.url, content=body, headers=headers, endpoint=to)
@@ -149,6 +220,9 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             Route("/oauth/token", fake.token, methods=["POST"]),
             Route("/v1/orders/{order}/acknowledgements", fake.acknowledge, methods=["POST"]),
             Route("/v1/signing-keys", fake.signing_keys),
+            Route("/v1/iso20022", fake.business_message, methods=["POST"]),
+            Route("/v1/etsi", fake.hi1, methods=["POST"]),
+            Route("/v1/orders", fake.orders),
         ]
     )
     hub_server = EmbeddedServer(app, 0)
@@ -156,10 +230,16 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     fake.url = f"http://127.0.0.1:{hub_server.port}"
     started: list[Sandbox] = []
 
-    async def begin(behaviour: Behaviour, balances: Mapping[str, int] | None = None) -> Scene:
+    async def begin(
+        behaviour: Behaviour,
+        balances: Mapping[str, int] | None = None,
+        *,
+        name: str = "bank A",
+        speaks: Channel = Channel.WEBHOOK,
+    ) -> Scene:
         events = Events()
         sandbox = Sandbox(
-            "bank A",
+            name,
             Sector.BANK,
             behaviour,
             0,
@@ -169,9 +249,10 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             SECRET,
             tls,
             events,
-            issuer="https://hub.example",
+            issuer=HUB,
             signing_key=SIGNING_KEY.as_dict(private=True),
             balances=balances,
+            speaks=speaks,
         )
         await sandbox.start()
         started.append(sandbox)
@@ -612,6 +693,369 @@ async def test_an_answer_that_the_hub_will_not_take_is_told(failing: list[int], 
     await scene.events.until("answer_failed")
     assert scene.events.told[-1][1]["code"] == code
     assert len(scene.hub.keys) == attempts
+
+
+async def test_half_of_a_freeze_is_held_at_first_and_the_rest_by_itself(play: Play) -> None:
+    scene = await play(Half(after=0.0))
+    await scene.send(order())
+    await scene.events.until("answered", 2)
+    held = [answer["amount_held"]["value"] for _, answer in scene.hub.answers]
+    assert held == ["75000000", "150000000"]
+    assert scene.sandbox.ledger.held(ACCOUNT) == 150_000_000
+
+
+async def test_half_of_a_whole_account_is_half_of_its_balance(play: Play) -> None:
+    scene = await play(Half(after=0.0), balances={ACCOUNT: 11})
+    await scene.send(order(whole_account=True))
+    await scene.events.until("answered", 2)
+    assert [answer["amount_held"]["value"] for _, answer in scene.hub.answers] == ["5", "11"]
+
+
+@pytest.mark.parametrize(("seconds", "is_missed"), [(-0.2, False), (0.05, True)])
+async def test_a_late_bank_executes_just_before_or_after_its_execute_deadline(
+    seconds: float, is_missed: bool, play: Play
+) -> None:
+    scene = await play(Late(seconds))
+    due = datetime.now(UTC) + timedelta(seconds=0.4)
+    clocks = [{"stage": "receipt", "due_at": "2026-01-01T00:00:00Z"}, {"stage": "execute", "due_at": due.isoformat()}]
+    await scene.send(order(deadlines=clocks))
+    await scene.events.until("executed")
+    assert (datetime.now(UTC) > due) is is_missed
+    await scene.events.until("answered", 2)
+    assert [answer["outcome"] for _, answer in scene.hub.answers] == ["received", "executed"]
+
+
+async def test_a_flapping_bank_takes_every_other_call_and_answers_what_it_took(play: Play) -> None:
+    scene = await play(Flapping())
+    statuses = []
+    for number in (1, 1, 2, 2):
+        try:
+            statuses.append((await scene.send(order(f"order-{number}", number=number))).status)
+        except DeliveryFailed as failed:
+            statuses.append(failed.status or 0)
+    assert statuses == [503, 202, 503, 202]
+    await scene.events.until("answered", 2)
+    assert scene.hub.answers == [("order-1", FULL), ("order-2", FULL)]
+
+
+@pytest.mark.parametrize(
+    ("trick", "code"),
+    [
+        (Trick.REDIRECT, "http.redirect"),
+        (Trick.STATUS, "http.418"),
+        (Trick.ENDLESS, "answer.too_large"),
+    ],
+)
+async def test_a_hostile_answer_to_a_call_is_no_receipt(trick: Trick, code: str, play: Play) -> None:
+    scene = await play(Hostile((trick,)))
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.send(order())
+    assert caught.value.code == code
+    assert scene.events.told == [("lied", {"participant": "bank A", "trick": trick})]
+
+
+async def test_garbage_is_a_receipt_of_an_event_and_none_of_an_hi1_request(play: Play) -> None:
+    hostile = Hostile((Trick.GARBAGE,))
+    assert (await (await play(hostile)).send(order())).status == 200
+    telecom = await play(hostile, name="viettel", speaks=Channel.ETSI)
+    with pytest.raises(DeliveryFailed) as caught:
+        await telecom.send_etsi(task())
+    assert caught.value.code == "hi1.response_malformed"
+    assert scene_is_empty(telecom)
+
+
+def scene_is_empty(scene: Scene) -> bool:
+    return not scene.hub.answers and not scene.hub.messages
+
+
+async def test_a_forged_answer_is_signed_by_a_key_that_nobody_enrolled(play: Play) -> None:
+    scene = await play(Hostile((Trick.FORGED,)))
+    await scene.send(order())
+    await scene.events.until("answered")
+    [(about, said)] = scene.hub.answers
+    assert (about, said["outcome"]) == ("order-1", "refused")
+    header = jws.extract_compact(scene.hub.signatures[0].replace("..", ".e30.").encode()).headers()
+    assert header["kid"] != SIGNING_KEY.thumbprint()
+    assert scene.sandbox.ledger.holds == {}
+
+
+async def test_a_hostile_bank_answers_for_the_order_of_another(play: Play) -> None:
+    scene = await play(Hostile((Trick.STRANGER,)))
+    await scene.send(order())
+    await scene.events.until("answered")
+    [(about, _)] = scene.hub.answers
+    assert about != "order-1"
+
+
+async def test_a_hostile_bank_plays_its_tricks_in_turn(play: Play) -> None:
+    scene = await play(Hostile())
+    for number, _ in enumerate(Trick):
+        with contextlib.suppress(DeliveryFailed):
+            await scene.send(order(f"order-{number}", number=number + 1))
+    await scene.events.until("answered", 2)
+    assert {data["trick"] for kind, data in scene.events.told if kind == "lied"} == set(Trick)
+
+
+def signed(message: Message) -> Message:
+    """The message with the hub's own signature."""
+    content = json.dumps(dict(message.body)).encode()
+    return replace(
+        message, signature=signatures.sign(ORDER_KEY, signatures.ORDER, content, message.body["order_id"], None)
+    )
+
+
+def task(action: str = "takedown", number: int = 1, **changes: Any) -> Message:
+    """An order to a telecom, as the hub signs it."""
+    made = etsi_exchange.message(action, **changes)
+    return signed(replace(made, id=f"msg_{number:032x}"))
+
+
+HOLD, SECOND = iso_orders.HOLD, etsi_exchange.LIFT_ID
+LET_GO = {"order_id": SECOND, "lifts_order_id": HOLD}
+BODIES: dict[str, dict[str, Any]] = {
+    "freeze": {},
+    "extend": {"order_id": SECOND, "extends_order_id": HOLD},
+    "lift": LET_GO,
+    "recall": {"payment": iso_orders.PAYMENT},
+    "disclose": {"asked": ["holder_name", "holder_document"], "confidential": True, "amount": None},
+}
+PAPER = {"holder_name": "NGUYEN VAN MAU", "holder_document": "national_id 000000000000"}
+
+
+async def iso(play: Play, behaviour: Behaviour = Prompt()) -> Scene:  # noqa: B008 - frozen
+    return await play(behaviour, name="vietcombank", speaks=Channel.ISO20022)
+
+
+def told_by_bank(scene: Scene) -> list[Answer]:
+    """What the bank's messages say, each of them signed by its own key."""
+    found = []
+    for raw in scene.hub.messages:
+        received = business.read(raw)
+        received.verify(SIGNING_KEY.public_key)  # type: ignore[arg-type]
+        assert (received.kid, received.audience) == (SIGNING_KEY.thumbprint(), HUB)
+        assert received.answer is not None
+        found.append(received.answer)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("action", "answers"),
+    [
+        ("freeze", [Answer(HOLD, "executed", amount=(150_000_000, "VND"))]),
+        ("recall", [Answer(HOLD, "executed", amount=(150_000_000, "VND"))]),
+        ("disclose", [Answer(HOLD, "executed", disclosed=PAPER)]),
+        ("lift", [Answer(SECOND, "lifted")]),
+        ("extend", [Answer(SECOND, "refused", refusal_code="target_not_found")]),
+    ],
+)
+async def test_a_bank_of_iso_20022_answers_each_order_by_its_own_message(
+    action: str, answers: list[Answer], play: Play
+) -> None:
+    scene = await iso(play)
+    assert (await scene.send_iso(iso_orders.message(action, 1, **BODIES[action]))).status == 202
+    await scene.events.until("answered")
+    assert told_by_bank(scene) == answers
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "action", "answer"),
+    [
+        (Ported("bidv"), "freeze", Answer(HOLD, "not_mine", ported_to="bidv")),
+        (
+            Refusing(RefusalCode.HOLDER_MISMATCH),
+            "freeze",
+            Answer(HOLD, "refused", refusal_code="holder_mismatch"),
+        ),
+        (
+            Refusing(RefusalCode.ALREADY_RETURNED),
+            "recall",
+            Answer(HOLD, "refused", refusal_code="already_returned"),
+        ),
+        (Refusing(RefusalCode.TARGET_LEGITIMATE), "freeze", Answer(HOLD, "refused", refusal_code="other")),
+    ],
+)
+async def test_a_bank_of_iso_20022_refuses_by_iso_s_codes(
+    behaviour: Behaviour, action: str, answer: Answer, play: Play
+) -> None:
+    scene = await iso(play, behaviour)
+    await scene.send_iso(iso_orders.message(action, 1, **BODIES[action]))
+    await scene.events.until("answered")
+    assert told_by_bank(scene) == [answer]
+
+
+async def test_a_bank_of_iso_20022_keeps_its_books_and_numbers_its_messages(play: Play) -> None:
+    scene = await iso(play, Half(after=0.0))
+    freeze = iso_orders.message("freeze", 1)
+    await scene.send_iso(freeze)
+    assert (await scene.send_iso(freeze)).status == 200
+    await scene.events.until("answered", 2)
+    await scene.send_iso(iso_orders.message("extend", 2, **BODIES["extend"]))
+    await scene.events.until("answered", 3)
+    await scene.send_iso(iso_orders.message("lift", 3, lifts_order_id=HOLD, reason="end_reached"))
+    await scene.events.until("answered", 4)
+    outcomes = [(answer.outcome, answer.amount and answer.amount[0]) for answer in told_by_bank(scene)]
+    assert outcomes == [("executed", 75_000_000), ("executed", 150_000_000), ("executed", None), ("lifted", None)]
+    assert len({business.read(raw).id for raw in scene.hub.messages}) == 4
+    assert scene.sandbox.ledger.holds == {}
+
+
+async def test_a_bank_of_iso_20022_takes_nothing_that_the_hub_did_not_sign_for_it(play: Play) -> None:
+    scene = await iso(play)
+    for message, key, status in (
+        (iso_orders.message("freeze", 1), SIGNING_KEY, 401),
+        (iso_orders.message("freeze", 1, participant_id="bidv"), ORDER_KEY, 400),
+    ):
+        with pytest.raises(DeliveryFailed) as caught:
+            await scene.send_iso(message, key)
+        assert caught.value.status == status
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.post(b"<BizMsg/>", {})
+    assert caught.value.status == 400
+    assert [data["reason"] for _, data in scene.events.told] == [
+        "order.key_unknown",
+        "it is for another institution",
+        "xml.envelope BizMsg",
+    ]
+    assert scene_is_empty(scene) and scene.sandbox.ledger.holds == {}
+
+
+async def test_a_forged_business_message_does_not_verify(play: Play) -> None:
+    scene = await iso(play, Hostile((Trick.FORGED,)))
+    await scene.send_iso(iso_orders.message("freeze", 1))
+    await scene.events.until("answered")
+    received = business.read(scene.hub.messages[0])
+    assert received.kid != SIGNING_KEY.thumbprint()
+    with pytest.raises(SignatureInvalid):
+        received.verify(SIGNING_KEY.public_key)  # type: ignore[arg-type]
+
+
+async def etsi(play: Play, behaviour: Behaviour = Prompt()) -> Scene:  # noqa: B008 - frozen
+    return await play(behaviour, name="viettel", speaks=Channel.ETSI)
+
+
+def told_by_telecom(scene: Scene) -> list[Answer]:
+    """What the telecom's requests say, each of them signed about the order that it answers."""
+    found = []
+    for raw, text in zip(scene.hub.messages, scene.hub.signatures, strict=True):
+        action = hi1.request(json.loads(raw), sender="viettel", receiver=HUB).answer
+        assert action is not None and isinstance(action.asked, hi1.Answering)
+        found.append(answering.of(action.asked))
+        header, _, signature = text.partition("..")
+        payload = base64.urlsafe_b64encode(rfc8785.dumps(json.loads(raw))).rstrip(b"=").decode()
+        verified = jws.deserialize_compact(f"{header}.{payload}.{signature}", SIGNING_KEY, registry=LENIENT)
+        assert verified.headers()["sub"] == found[-1].order_id
+    return found
+
+
+TASK = etsi_exchange.ORDER_ID
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "action", "answers"),
+    [
+        (Prompt(), "takedown", [Answer(TASK, "executed")]),
+        (Prompt(), "preserve", [Answer(TASK, "executed")]),
+        (Prompt(), "disclose", [Answer(TASK, "executed", disclosed={**PAPER, "opened_on": "2024-05-06"})]),
+        (Prompt(), "lift", [Answer(SECOND, "lifted")]),
+        (Slow(0.0), "takedown", [Answer(TASK, "received"), Answer(TASK, "executed")]),
+        (Slow(0.0), "preserve", [Answer(TASK, "received"), Answer(TASK, "executed")]),
+        (Ported("vinaphone"), "takedown", [Answer(TASK, "not_mine", ported_to="vinaphone")]),
+        (
+            Refusing(RefusalCode.TARGET_LEGITIMATE),
+            "takedown",
+            [Answer(TASK, "refused", refusal_code="target_legitimate")],
+        ),
+        (Refusing(RefusalCode.NO_BALANCE), "preserve", [Answer(TASK, "refused", refusal_code="other")]),
+    ],
+)
+async def test_a_telecom_takes_each_task_and_answers_it_by_a_signed_request(
+    behaviour: Behaviour, action: str, answers: list[Answer], play: Play
+) -> None:
+    scene = await etsi(play, behaviour)
+    # The adapter itself reads the response: of any action that was not taken there would be no receipt.
+    assert (await scene.send_etsi(task(action))).status == 200
+    await scene.events.until("answered", len(answers))
+    assert told_by_telecom(scene) == answers
+
+
+async def test_what_was_preserved_is_let_go_at_its_end_by_the_task_itself(play: Play) -> None:
+    scene = await etsi(play)
+    await scene.send_etsi(task("preserve"))
+    await scene.events.until("answered")
+    end = task("lift", 2, order_id=TASK, lifts_order_id=TASK, lifts_action="preserve", reason="end_reached")
+    await scene.send_etsi(end)
+    await scene.send_etsi(end)
+    await scene.events.until("answered", 2)
+    assert told_by_telecom(scene) == [Answer(TASK, "executed"), Answer(TASK, "lifted")]
+    assert scene.sandbox.ledger.blocked == {} and scene.events.count("duplicate") == 1
+
+
+async def test_a_telecom_takes_nothing_that_the_hub_did_not_sign_for_it(play: Play) -> None:
+    scene = await etsi(play)
+    other = replace(task(), signature=signed(replace(task(), body={**task().body, "sequence": 9})).signature)
+    for message, secret in (
+        (task(), signing.new_secret()),
+        (other, SECRET),
+        (replace(task(), signature=None), SECRET),
+        (task(participant_id="vinaphone"), SECRET),
+    ):
+        with pytest.raises(DeliveryFailed):
+            await scene.send_etsi(message, secret)
+    assert [data["reason"] for _, data in scene.events.told] == [
+        "signature_unknown",
+        "order.invalid",
+        "order.missing",
+        "it is from or for somebody else",
+    ]
+    assert scene_is_empty(scene) and scene.sandbox.ledger.blocked == {}
+
+
+async def test_an_hi1_answer_that_the_hub_refuses_is_told(play: Play) -> None:
+    scene = await etsi(play)
+    scene.hub.hi1_error = True
+    await scene.send_etsi(task())
+    await scene.events.until("answer_failed")
+    assert scene.events.told[-1][1]["code"] == "hi1.refused"
+
+
+async def pull(play: Play, *inbox: Message, behaviour: Behaviour = Prompt()) -> Scene:  # noqa: B008 - frozen
+    scene = await play(behaviour, speaks=Channel.PULL)
+    scene.hub.inbox.extend(inbox)
+    return scene
+
+
+async def test_an_inbox_is_confirmed_before_it_is_acted_on_and_each_order_is_answered(play: Play) -> None:
+    scene = await pull(play, order(), order("order-2", number=2))
+    assert scene.sandbox.url == ""
+    await scene.events.until("answered", 2)
+    assert sorted(scene.hub.answers) == [("order-1", FULL), ("order-2", FULL)]
+    assert scene.hub.confirmed[-1] == 2 and set(scene.hub.confirmed) <= {0, 2}
+
+
+async def test_what_the_hub_did_not_sign_does_not_stand_in_the_way_of_what_comes_after_it(play: Play) -> None:
+    scene = await pull(play, replace(order(), signature=None), order("order-2", number=2))
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-2", FULL)]
+    assert ("signature_refused", "order.missing") in [(kind, data.get("reason")) for kind, data in scene.events.told]
+
+
+async def test_a_flapping_reader_forgets_a_page_and_gets_it_again(play: Play) -> None:
+    scene = await pull(play, order(), behaviour=Flapping())
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", FULL)] and scene.hub.confirmed.count(0) >= 2
+
+
+async def test_a_hub_that_is_away_is_asked_again_and_nothing_is_lost(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_inbox, "_PAUSE", 0.0)
+    scene = await play(Prompt(), speaks=Channel.PULL)
+    scene.hub.failing = [503, 401, 503]
+    scene.hub.inbox.append(order())
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", FULL)]
+    # The 401 cost the token.
+    assert len(scene.hub.assertions) == 2
 
 
 async def test_a_stopped_participant_is_unreachable(play: Play) -> None:
