@@ -78,9 +78,13 @@ class Trick(StrEnum):
     STRANGER = "stranger"
 
 
+# What is played in an answer: all that somebody can do whom the hub never calls.
+LIES = (Trick.FORGED, Trick.STRANGER)
+
+
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """Plays its tricks in turn, one a call, and never answers honestly."""
+    """Plays its tricks in turn, one a call, and never answers honestly; whom nobody calls plays only its lies."""
 
     tricks: tuple[Trick, ...] = tuple(Trick)
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.sandbox import tricks
-from adapters.sandbox.behaviour import Behaviour, Flapping, Hostile, Trick
+from adapters.sandbox.behaviour import LIES, Behaviour, Flapping, Hostile, Trick
 from adapters.sandbox.business import Business
 from adapters.sandbox.clerk import Clerk, OnEvent
 from adapters.sandbox.events import Events
@@ -141,5 +141,7 @@ class Sandbox:
             case Flapping():
                 return number % 2 == 1, None
             case Hostile(played):
+                if self._server is None:
+                    played = tuple(trick for trick in played if trick in LIES) or LIES
                 return True, played[number % len(played)]
         return True, None

@@ -194,9 +194,10 @@ class Scene:
         to = endpoint(self.sandbox.url, ca_pem=self.ca_pem, secrets=(secret,))
         return await Webhook("https://hub.example").send(message, to, self.transport)
 
-    async def send_iso(self, message: Message, key: ECKey | None = None) -> Receipt:
+    async def send_iso(self, message: Message, key: ECKey | None = None, kid: str | None = None) -> Receipt:
         key = key or ORDER_KEY
-        adapter = Iso20022(HUB, lambda _: (key.thumbprint(), key.private_key))  # type: ignore[arg-type,return-value]
+        named = kid or key.thumbprint()
+        adapter = Iso20022(HUB, lambda _: (named, key.private_key))  # type: ignore[arg-type,return-value]
         return await adapter.send(message, endpoint(self.sandbox.url, ca_pem=self.ca_pem), self.transport)
 
     async def send_etsi(self, message: Message, secret: str = SECRET) -> Receipt:
@@ -901,18 +902,20 @@ async def test_a_bank_of_iso_20022_keeps_its_books_and_numbers_its_messages(play
 
 async def test_a_bank_of_iso_20022_takes_nothing_that_the_hub_did_not_sign_for_it(play: Play) -> None:
     scene = await iso(play)
-    for message, key, status in (
-        (iso_orders.message("freeze", 1), SIGNING_KEY, 401),
-        (iso_orders.message("freeze", 1, participant_id="bidv"), ORDER_KEY, 400),
+    for message, key, kid, status in (
+        (iso_orders.message("freeze", 1), SIGNING_KEY, None, 401),
+        (iso_orders.message("freeze", 1), SIGNING_KEY, ORDER_KEY.thumbprint(), 401),
+        (iso_orders.message("freeze", 1, participant_id="bidv"), ORDER_KEY, None, 400),
     ):
         with pytest.raises(DeliveryFailed) as caught:
-            await scene.send_iso(message, key)
+            await scene.send_iso(message, key, kid)
         assert caught.value.status == status
     with pytest.raises(DeliveryFailed) as caught:
         await scene.post(b"<BizMsg/>", {})
     assert caught.value.status == 400
     assert [data["reason"] for _, data in scene.events.told] == [
         "order.key_unknown",
+        "order.invalid",
         "it is for another institution",
         "xml.envelope BizMsg",
     ]
@@ -1043,6 +1046,15 @@ async def test_a_flapping_reader_forgets_a_page_and_gets_it_again(play: Play) ->
     scene = await pull(play, order(), behaviour=Flapping())
     await scene.events.until("answered")
     assert scene.hub.answers == [("order-1", FULL)] and scene.hub.confirmed.count(0) >= 2
+
+
+async def test_a_hostile_reader_only_lies(play: Play) -> None:
+    scene = await pull(play, order(), behaviour=Hostile())
+    await scene.events.until("answered")
+    scene.hub.inbox.append(order("order-2", number=2))
+    await scene.events.until("answered", 2)
+    assert [data["trick"] for kind, data in scene.events.told if kind == "lied"] == ["forged", "stranger"]
+    assert {"order-1", "order-2"} & {about for about, _ in scene.hub.answers} == {"order-1"}
 
 
 async def test_a_hub_that_is_away_is_asked_again_and_nothing_is_lost(
