@@ -16,7 +16,9 @@ from service.audit import Log
 from service.engine import definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
-from workflows.terms import Channel, DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
+from workflows import channels
+from workflows.channels import Way
+from workflows.terms import DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
 
 BATCH = 200
 
@@ -27,15 +29,6 @@ _ORDERS = table_of(Order)
 _STATES = table_of(EndpointState)
 
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One endpoint for orders: ``works`` as long as it is in use, in force and its breaker is closed."""
-
-    endpoint_id: UUID
-    channel: Channel
-    works: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +96,11 @@ async def _moves(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: 
     patience = await _patience(conn, {row["order_id"] for row in latest.values()})
     moves = []
     for message, row in latest.items():
-        theirs = ways[row["participant_id"]]
-        why = _why(row, theirs, patience.get(row["order_id"]), now)
-        to = next((way for way in theirs if way.works and way.endpoint_id not in tried[message]), None)
+        if row["state"] is not DispatchState.PENDING:
+            continue
+        theirs, within = ways[row["participant_id"]], patience.get(row["order_id"])
+        why = channels.passed_over(row["endpoint_id"], theirs, row["created_at"], within, now)
+        to = channels.following(theirs, tried[message])
         if why is not None and to is not None:
             moves.append(_Move(row, to, why))
     return moves
@@ -157,14 +152,6 @@ async def _patience(conn: AsyncConnection, orders: Collection[UUID]) -> dict[UUI
         .order_by(_DEADLINES.c.generation)
     )
     return {row.subject_id: row.due_at - row.started_at for row in (await conn.execute(query)).all()} if orders else {}
-
-
-def _why(row: Row, theirs: Sequence[Way], within: timedelta | None, now: datetime) -> PassedOver | None:
-    if row["state"] is not DispatchState.PENDING:
-        return None
-    if not any(way.works for way in theirs if way.endpoint_id == row["endpoint_id"]):
-        return PassedOver.UNREACHABLE
-    return PassedOver.NOT_RECEIVED if within is not None and now >= row["created_at"] + within else None
 
 
 def _message(row: Row) -> UUID:

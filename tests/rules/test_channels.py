@@ -1,0 +1,43 @@
+"""When an endpoint is passed over, and which one comes next."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from workflows import channels
+from workflows.channels import Way
+from workflows.terms import Channel, PassedOver
+
+AT, WITHIN = datetime(2026, 11, 30, 3, tzinfo=UTC), timedelta(seconds=60)
+A, B, C = (UUID(int=number) for number in (1, 2, 3))
+
+
+def ways(*works: bool) -> list[Way]:
+    kinds = (Channel.WEBHOOK, Channel.PULL, Channel.ISO20022)
+    return [Way(*each) for each in zip((A, B, C), kinds, works, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("works", "within", "after", "why"),
+    [
+        (True, WITHIN, 59, None),
+        (True, WITHIN, 60, PassedOver.NOT_RECEIVED),
+        (True, None, 10_000, None),
+        (False, WITHIN, 0, PassedOver.UNREACHABLE),
+    ],
+)
+def test_an_endpoint_is_passed_over_when_it_does_not_work_or_its_time_is_over(
+    works: bool, within: timedelta | None, after: int, why: PassedOver | None
+) -> None:
+    assert channels.passed_over(A, ways(works, True, True), AT, within, AT + timedelta(seconds=after)) is why
+
+
+def test_an_endpoint_that_is_gone_is_unreachable() -> None:
+    assert channels.passed_over(A, ways(True, True, True)[1:], AT, WITHIN, AT) is PassedOver.UNREACHABLE
+
+
+def test_the_first_that_works_and_was_not_tried_comes_next() -> None:
+    assert channels.following(ways(True, True, True), {A}) == ways(True, True, True)[1]
+    assert channels.following(ways(True, False, True), {A}) == ways(True, False, True)[2]
+    assert channels.following(ways(True, True, True), {A, B, C}) is None

@@ -1,0 +1,34 @@
+"""Channels in order: when a participant's endpoint is passed over, and which of its endpoints comes next."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from workflows.terms import Channel, PassedOver
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One endpoint for orders: ``works`` as long as it is in use, in force and its breaker is closed."""
+
+    endpoint_id: UUID
+    channel: Channel
+    works: bool
+
+
+def passed_over(
+    endpoint_id: UUID, ways: Sequence[Way], tried_at: datetime, within: timedelta | None, now: datetime
+) -> PassedOver | None:
+    """Return why the endpoint that an order was given to at ``tried_at`` is passed over, or None while it is not.
+
+    ``within`` is the time that the participant has for the receipt: each of its endpoints has as long.
+    """
+    if not any(way.works for way in ways if way.endpoint_id == endpoint_id):
+        return PassedOver.UNREACHABLE
+    return PassedOver.NOT_RECEIVED if within is not None and now >= tried_at + within else None
+
+
+def following(ways: Sequence[Way], tried: Collection[UUID]) -> Way | None:
+    """Return the first endpoint, in the participant's own order, that works and was not tried, or None."""
+    return next((way for way in ways if way.works and way.endpoint_id not in tried), None)
