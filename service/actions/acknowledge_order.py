@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.iso20022.parse import Received
 from service import audit, clock, db, errors
-from service.actions import answers, idempotency, receiving, signing, standing
+from service.actions import answering, answers, idempotency, receiving, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
@@ -17,7 +17,6 @@ from service.engine import dossier, messages, overlaps, placing, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
 from service.models import Acknowledgement, Dispatch, Order, table_of
-from service.queries import visibility
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
 from service.security import signatures
 from service.security.principals import Principal
@@ -56,7 +55,7 @@ async def acknowledge(
     digest = hashlib.sha256(raw).hexdigest()
 
     async def unit(conn: AsyncConnection) -> AcknowledgementAccepted:
-        order = await _order(conn, principal, order_id)
+        order = await answering.answerable(conn, principal, order_id)
         # The answer moves what is the agency's: the order's request, its clocks, and holds of others that it meets.
         await db.extend(conn, db.HUB)
         original = await _order_of(conn, order["original_id"]) if order["original_id"] else None
@@ -71,7 +70,7 @@ async def acknowledge(
             if told is not None:
                 return AcknowledgementAccepted.model_validate({**told, "repeated": True})
         # Read under the lock: an answer, a lapse, an extension or a withdrawal may have come between.
-        order = await _order(conn, principal, order_id)
+        order = await answering.answerable(conn, principal, order_id)
         about = await dossier.load(conn, requests)
         key = await dossier.key(conn, hub.vault, about[order["request_id"]])
         given = Answering(
@@ -152,14 +151,6 @@ async def _check(
             audience=audience,
             now=now,
         )
-
-
-async def _order(conn: AsyncConnection, principal: Principal, order_id: UUID) -> Row:
-    query = sa.select(_ORDERS).where(_ORDERS.c.id == order_id, visibility.answerable(principal))
-    row = (await conn.execute(query)).one_or_none()
-    if row is None:
-        raise errors.NotFound
-    return dict(row._mapping)
 
 
 async def _order_of(conn: AsyncConnection, order_id: UUID) -> Row:

@@ -3,20 +3,33 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import errors
 from service.audit import Log
 from service.engine import placing, settling, statuses, tasks
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Order, Task, table_of
+from service.queries import visibility
 from service.schemas.orders import AcknowledgementBody
+from service.security.principals import Principal
 from workflows.terms import Actor, Fact, OrderState, RefusalCode, Stage, TaskKind
 
 _ORDERS = table_of(Order)
 _TASKS = table_of(Task)
+
+
+async def answerable(conn: AsyncConnection, principal: Principal, order_id: UUID) -> Row:
+    """Return the row of an order that the caller may answer; another's is as unknown as none. Raises ``NotFound``."""
+    query = sa.select(_ORDERS).where(_ORDERS.c.id == order_id, visibility.answerable(principal))
+    row = (await conn.execute(query)).one_or_none()
+    if row is None:
+        raise errors.NotFound
+    return dict(row._mapping)
 
 
 @dataclass(frozen=True, slots=True)

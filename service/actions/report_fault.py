@@ -2,18 +2,15 @@
 
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db, errors
+from service import audit, db
 from service.actions import answering, idempotency, signing, standing
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.engine import dossier, writer
-from service.engine.dossier import Row
 from service.engine.hub import Hub
 from service.models import Order, table_of
-from service.queries import visibility
 from service.security import signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope
@@ -34,7 +31,7 @@ async def report(hub: Hub, principal: Principal, order_id: UUID, raw: bytes, sig
     principal.require(Scope.ORDERS_ANSWER)
 
     async def unit(conn: AsyncConnection) -> None:
-        order = await _order(conn, principal, order_id)
+        order = await answering.answerable(conn, principal, order_id)
         # The task and its fact are the agency's.
         await db.extend(conn, db.HUB)
         log = await writer.lock(conn, {audit.request_chain(order["request_id"])})
@@ -53,7 +50,7 @@ async def report(hub: Hub, principal: Principal, order_id: UUID, raw: bytes, sig
                 audience=hub.settings.address,
                 now=log.at,
             )
-        order = await _order(conn, principal, order_id)
+        order = await answering.answerable(conn, principal, order_id)
         about = (await dossier.load(conn, [order["request_id"]]))[order["request_id"]]
         await answering.ask(conn, hub, log, about, order, TaskKind.CONTRADICTING_ANSWER, _SAID)
         await idempotency.remember(conn, sender, once.key, once.content, {"outcome": _SAID}, log.at)
@@ -66,11 +63,3 @@ async def report(hub: Hub, principal: Principal, order_id: UUID, raw: bytes, sig
     except SignatureRefused as unsigned:
         chain = audit.tenant_chain(principal.tenant)
         raise await signing.refuse(hub, principal, unsigned, chain, order_id=str(order_id), outcome=_SAID) from None
-
-
-async def _order(conn: AsyncConnection, principal: Principal, order_id: UUID) -> Row:
-    query = sa.select(_ORDERS).where(_ORDERS.c.id == order_id, visibility.answerable(principal))
-    row = (await conn.execute(query)).one_or_none()
-    if row is None:
-        raise errors.NotFound
-    return dict(row._mapping)
