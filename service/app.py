@@ -23,6 +23,7 @@ from service.api import (
     oauth,
     orders,
     registry,
+    replays,
     requests,
     tasks,
 )
@@ -148,7 +149,7 @@ def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
     for door in (
         *(health, oauth, signing_keys_door, requests, orders, business_messages, etsi),
-        *(appeals, escalations, tasks, registry, endpoints),
+        *(appeals, escalations, tasks, replays, registry, endpoints),
     ):
         app.include_router(door.router)
 

@@ -43,6 +43,7 @@ class Fact(StrEnum):
     DISPATCH_DEAD = "dispatch.dead"
     DISPATCH_PULLED = "dispatch.pulled"
     DISPATCH_HANDED_OVER = "dispatch.handed_over"
+    DISPATCH_REPLAYED = "dispatch.replayed"
     DEADLINE_MET = "deadline.met"
     DEADLINE_MISSED = "deadline.missed"
     ESCALATION_RAISED = "escalation.raised"

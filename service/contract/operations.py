@@ -194,6 +194,16 @@ OPERATIONS: Mapping[str, Told] = {
         conflicts=("task.resolved", "task.callback"),
         advice="The task of a call-back is resolved by its answer (`answerCallback`) and by nothing else.",
     ),
+    "previewReplay": Told(scopes=(Scope.TASKS_RESOLVE,), advice="Count before you send: what is over is left out."),
+    "replayDispatches": Told(
+        scopes=(Scope.TASKS_RESOLVE,),
+        advice=(
+            "Each message keeps its id, so that a receiver that has it knows it again, and goes out behind all that is"
+            " new, ten a second to one endpoint. An order that was lifted, withdrawn or answered for good is never sent"
+            " again. Ask with the same body until `more` is false: nothing is sent twice by it. The tasks of what was"
+            " given up are resolved by it."
+        ),
+    ),
     "answerCallback": Told(
         scopes=(Scope.TASKS_RESOLVE,),
         conflicts=(

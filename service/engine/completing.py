@@ -103,7 +103,7 @@ def _wait(result: Result, now: datetime) -> timedelta | None:
     wait = retry.wait_before(
         result.claimed.attempt + 1,
         urgent=result.claimed.urgent,
-        placed_at=result.claimed.created_at,
+        placed_at=result.claimed.since,
         now=now,
         deadline_at=result.claimed.deadline_at,
         jitter=random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
@@ -224,7 +224,7 @@ def _ends_a_hold(claimed: Claimed, action: Action) -> bool:
 def _after(result: Result, at: datetime) -> dict[str, Any]:
     return {
         "latency_ms": round(result.latency * 1000),
-        "seconds": round((at - result.claimed.created_at).total_seconds(), 3),
+        "seconds": round((at - result.claimed.since).total_seconds(), 3),
     }
 
 

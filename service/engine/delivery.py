@@ -282,7 +282,7 @@ class Delivery:
             metrics.ATTEMPTS.labels(str(claimed.kind), str(claimed.channel), result.error or "ok").inc()
             metrics.ATTEMPT_SECONDS.labels(str(claimed.channel)).observe(result.latency)
         for result in settled.delivered:
-            waited = (now - result.claimed.created_at).total_seconds()
+            waited = (now - result.claimed.since).total_seconds()
             metrics.DELIVERED_AFTER.labels(str(result.claimed.kind)).observe(waited)
         for result in settled.dead:
             metrics.DEAD.labels(str(result.claimed.kind)).inc()

@@ -99,7 +99,7 @@ async def _moves(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: 
         if row["state"] is not DispatchState.PENDING:
             continue
         theirs, within = ways[row["participant_id"]], patience.get(row["order_id"])
-        why = channels.passed_over(row["endpoint_id"], theirs, row["created_at"], within, now)
+        why = channels.passed_over(row["endpoint_id"], theirs, row["replayed_at"] or row["created_at"], within, now)
         to = channels.following(theirs, tried[message])
         if why is not None and to is not None:
             moves.append(_Move(row, to, why))

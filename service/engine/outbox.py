@@ -56,7 +56,8 @@ class Outgoing:
 
 async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
     """Write the dispatches and their work items; return the dispatches' ids in the order of ``items``."""
-    positions = await _inbox_positions(conn, items)
+    inboxes = [(item.participant_id, item.endpoint_id) for item in items if item.channel is Channel.PULL]
+    positions = await inbox_positions(conn, inboxes)
     keys = [item.key or await _key(conn, vault, item) for item in items]
     dispatches: list[dict[str, Any]] = []
     queue: list[dict[str, Any]] = []
@@ -99,7 +100,7 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
             )
     await db.insert_rows(conn, _DISPATCHES, dispatches)
     await db.insert_rows(conn, _QUEUE, queue)
-    await doorbell.announce(conn, {item.participant_id for item in items if item.channel is Channel.PULL})
+    await doorbell.announce(conn, {participant_id for participant_id, _ in inboxes})
     return [row["id"] for row in dispatches]
 
 
@@ -153,12 +154,14 @@ async def _key(conn: AsyncConnection, vault: Vault, item: Outgoing) -> KeyRow:
     return await subjects.of_request(conn, vault, item.tenant, item.request_id)
 
 
-async def _inbox_positions(conn: AsyncConnection, items: Sequence[Outgoing]) -> dict[UUID, list[int]]:
-    # A participant comes with one cursor, so all its inboxes, one after the other or side by side, share one count.
-    # The row locks are held to the commit: positions become visible in their order and no cursor passes one by.
-    wanted = Counter((item.participant_id, item.endpoint_id) for item in items if item.channel is Channel.PULL)
+async def inbox_positions(conn: AsyncConnection, wanted: Sequence[tuple[str, UUID]]) -> dict[UUID, list[int]]:
+    """Take the next places in pull inboxes, one for each participant and endpoint named; return them by endpoint.
+
+    A participant comes with one cursor, so all its inboxes, one after the other or side by side, share one count. The
+    row locks are held to the commit: positions become visible in their order and no cursor passes one by.
+    """
     positions: dict[UUID, list[int]] = {}
-    for (participant_id, endpoint_id), count in sorted(wanted.items()):
+    for (participant_id, endpoint_id), count in sorted(Counter(wanted).items()):
         theirs = sa.select(_ENDPOINTS.c.inbox_position).where(_ENDPOINTS.c.tenant == participant_id)
         locked = theirs.order_by(_ENDPOINTS.c.id).with_for_update(key_share=True)
         last = max((await conn.execute(locked)).scalars())

@@ -1,6 +1,6 @@
 """How the hub asks a person to do something: a task with a deadline of its own, and a fact."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,6 +59,21 @@ async def resolve(conn: AsyncConnection, log: Log, actor: Actor, request_id: UUI
         _TASKS.c.request_id == request_id, _TASKS.c.kind == kind, _TASKS.c.resolved_at.is_(None)
     )
     await _resolve(conn, log, actor, chain, (await conn.execute(pending)).all())
+
+
+async def dug_up(conn: AsyncConnection, log: Log, actor: Actor, dispatches: Mapping[UUID, str]) -> set[UUID]:
+    """Resolve the tasks that these dispatches were given up with: they are sent once more. ``dispatches`` are by chain.
+
+    Return the requests that such a task was about.
+    """
+    pending = sa.select(_TASKS).where(_TASKS.c.kind == TaskKind.DEAD_DISPATCH, _TASKS.c.resolved_at.is_(None))
+    about: dict[str, list[sa.Row[Any]]] = {}
+    for row in (await conn.execute(pending)).all() if dispatches else ():
+        if (chain := dispatches.get(UUID(row.data["dispatch_id"]))) is not None:
+            about.setdefault(chain, []).append(row)
+    for chain, rows in about.items():
+        await _resolve(conn, log, actor, chain, rows)
+    return {row.request_id for rows in about.values() for row in rows if row.request_id is not None}
 
 
 async def _resolve(conn: AsyncConnection, log: Log, actor: Actor, chain: str, rows: Sequence[sa.Row[Any]]) -> None:

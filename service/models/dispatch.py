@@ -46,6 +46,8 @@ class Dispatch(SQLModel, table=True):
     created_at: datetime
     delivered_at: datetime | None = None
     settled_at: datetime | None = None
+    # When somebody had it sent once more: its attempts are spread, and given up, as if it had been made then.
+    replayed_at: datetime | None = None
     # When its time was over: what endpoints answered went, and of a status or notice its SHA-256 alone stayed.
     reduced_at: datetime | None = None
     message_sha256: str | None = Field(default=None, max_length=64)

@@ -180,6 +180,8 @@ async def test_every_example_is_taken_by_the_hub_and_answered_as_promised(
     assert escalated.json()["items"]
     task = (await play.call("listTasks", api.coordinator)).json()["items"][0]
     await play.call("resolveTask", api.coordinator, play.body("resolveTask"), task_id=task["id"])
+    for name in ("previewReplay", "replayDispatches"):
+        await play.call(name, api.coordinator, play.body(name))
     await called_back(play)
     await registry_and_policies(play)
     assert play.played == set(OPERATIONS)

@@ -462,6 +462,7 @@ _WEBHOOK = {
     "ca_pem": registry_forms.CA_PEM,
 }
 
+_LOST = {"which": "dead", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 BODIES: Mapping[str, Body] = {
     "issueToken": lambda _stage, _who, _values: ({"grant_type": "client_credentials"}, {}),
     "submitRequest": _lift,
@@ -488,6 +489,8 @@ BODIES: Mapping[str, Body] = {
         },
     ),
     "resolveTask": _plain(lambda _: {"note": "Da goi."}),
+    "previewReplay": _plain(lambda _: _LOST),
+    "replayDispatches": _plain(lambda _: _LOST),
     "answerCallback": _plain(lambda _: {"outcome": "denied"}),
     "enrollClient": _plain(lambda _: {"id": "new-system", "roles": ["reader"], "key": _jwk()}),
     "enrollKey": _plain(lambda values: {"officer_id": values["officer_id"], "key": _jwk()}),

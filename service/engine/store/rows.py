@@ -55,6 +55,12 @@ class Claimed:
     created_at: datetime
     deadline_at: datetime | None
     first_id: UUID | None
+    replayed_at: datetime | None
+
+    @property
+    def since(self) -> datetime:
+        """When it began to wait: when it was made, or when somebody had it sent once more."""
+        return self.replayed_at or self.created_at
 
     @property
     def message_id(self) -> UUID:
@@ -104,6 +110,7 @@ CLAIMED = (
     DISPATCHES.c.created_at,
     DISPATCHES.c.deadline_at,
     DISPATCHES.c.first_id,
+    DISPATCHES.c.replayed_at,
 )
 UNLEASED = {"leased": False, "lease_id": None, "node": None, "lease_until": None}
 
