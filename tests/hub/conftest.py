@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -13,14 +13,12 @@ import pytest
 import sqlalchemy as sa
 from builders import MASTER, Builder, make_hub, unbound
 from postgres import LOGIN, OWNER, QUICK
-from rigs import Rig, still
+from rigs import FastForward, Rig, still
 
 from service import clock, db, migrations
 from service.db import Database
 from service.engine.hub import Hub
 from service.vault import FileMasters, roots
-
-FastForward = Callable[..., Awaitable[None]]
 
 
 class Templates:

@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from adapters.base import DeliveryFailed, Endpoint, Message, Receipt, Transport
@@ -11,6 +12,9 @@ from service.engine.delivery import Delivery
 from service.engine.hub import Hub
 from service.engine.node import BEAT_EVERY, Node
 from workflows.terms import Channel
+
+# ``await fast_forward(minutes=15)`` moves time for a test.
+FastForward = Callable[..., Awaitable[None]]
 
 
 class Speaker:

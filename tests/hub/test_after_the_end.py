@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 import world as worlds
 from builders import table
-from conftest import FastForward
+from rigs import FastForward
 from sqlalchemy.ext.asyncio import AsyncConnection
 from world import World
 

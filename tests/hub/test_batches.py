@@ -8,8 +8,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from builders import AGENCY, SECRET, Builder, table
-from conftest import FastForward
-from rigs import Rig
+from rigs import FastForward, Rig
 
 from adapters import signing
 from adapters.base import DeliveryFailed, Endpoint, Receipt

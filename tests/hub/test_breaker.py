@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 from builders import Builder, make_hub
-from conftest import FastForward
-from rigs import Rig, refused
+from rigs import FastForward, Rig, refused
 
 from service import audit
 from service.engine.hub import Hub

@@ -7,9 +7,8 @@ from uuid import UUID
 
 import pytest
 from builders import AGENCY, SECRET, Builder, Placed
-from conftest import FastForward
 from opening import opened
-from rigs import Rig, refused
+from rigs import FastForward, Rig, refused
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db

@@ -4,8 +4,7 @@ from uuid import UUID
 
 import pytest
 from builders import Builder, Placed
-from conftest import FastForward
-from rigs import Rig, refused
+from rigs import FastForward, Rig, refused
 
 from service import audit
 from service.engine import firing, handing_over

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 from builders import Builder, make_hub
-from conftest import FastForward
-from rigs import Rig, Speaker
+from rigs import FastForward, Rig, Speaker
 
 from adapters.transport import Transport
 from service import audit, clock, db, log

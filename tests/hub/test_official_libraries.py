@@ -16,14 +16,13 @@ import rfc8785
 import sqlalchemy as sa
 import world as worlds
 from builders import SECRET, Builder, put_in_force, table
-from conftest import FastForward
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey
 from registry_forms import ADMIN
-from rigs import Rig
+from rigs import FastForward, Rig
 from standardwebhooks.webhooks import Webhook as Official
 from standardwebhooks.webhooks import WebhookVerificationError
 from wire_servers import Authority, Heard, says, serving

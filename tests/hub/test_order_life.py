@@ -14,8 +14,7 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from builders import table
-from conftest import FastForward
-from rigs import Rig
+from rigs import FastForward, Rig
 from steps import vnd
 from world import World
 

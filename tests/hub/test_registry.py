@@ -9,10 +9,10 @@ import pytest
 import registry_forms as forms
 import sqlalchemy as sa
 from builders import Builder
-from conftest import FastForward
 from opening import opened
 from pydantic import ValidationError
 from registry_forms import ADMIN
+from rigs import FastForward
 
 from service import audit, clock, db, directory, errors
 from service.actions import (

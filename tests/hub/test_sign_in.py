@@ -8,8 +8,8 @@ import pytest
 import registry_forms as forms
 import sqlalchemy as sa
 from builders import LONG_AGO, Builder
-from conftest import FastForward
 from registry_forms import ADMIN
+from rigs import FastForward
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors

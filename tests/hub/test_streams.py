@@ -14,9 +14,9 @@ import sqlalchemy as sa
 import world as worlds
 from apis import Api, System
 from builders import table
-from conftest import FastForward
 from front_servers import HEAD, Line, Served, serving, until
 from registry_forms import ADMIN
+from rigs import FastForward
 
 from service.actions import suspend
 from service.api import orders as door

@@ -10,10 +10,9 @@ import pytest
 import registry_forms as forms
 import sqlalchemy as sa
 from builders import LONG_AGO, Builder, unbound
-from conftest import FastForward
 from opening import opened
 from registry_forms import ADMIN
-from rigs import Rig
+from rigs import FastForward, Rig
 from sqlalchemy.exc import DBAPIError
 
 from service import audit, clock, errors
