@@ -35,6 +35,9 @@ SUPERSEDED = Counter("hoatoc_superseded_attempts", "Attempts whose lease was los
 IN_FLIGHT = Gauge("hoatoc_in_flight_dispatches", "Dispatches that this node is sending", registry=REGISTRY)
 QUEUE = Gauge("hoatoc_queue_rows", "Rows of the dispatch queue", ("state",), registry=REGISTRY)
 QUEUE_OLDEST = Gauge("hoatoc_queue_oldest_seconds", "How long the oldest due row has been waiting", registry=REGISTRY)
+SHED = Counter(
+    "hoatoc_shed_requests", "Requests told to come back because the node was full", ("urgency",), registry=REGISTRY
+)
 REAPED = Counter("hoatoc_reaped_leases", "Leases taken back from nodes that were gone", registry=REGISTRY)
 BREAKER_MOVES = Counter(
     "hoatoc_breaker_moves", "Breakers that opened or closed", ("participant", "to"), registry=REGISTRY

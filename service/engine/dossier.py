@@ -16,7 +16,7 @@ from service.models import ActionRequest, Approval, Case, Officer, Order, Partic
 from service.vault import KeyRow, Keys, Vault, subjects
 from workflows import deadlines, policy
 from workflows.policy import Policy
-from workflows.terms import Action, Stage, Urgency
+from workflows.terms import Action, Stage
 
 _REQUESTS = table_of(ActionRequest)
 _CASES = table_of(Case)
@@ -76,11 +76,6 @@ class Dossier:
             legal_basis=self.request["legal_basis"],
             overrides=self.policy.limit_overrides,
         )
-
-
-def is_urgent(action: Action, urgency: Urgency) -> bool:
-    """Tell whether dispatches go first: what holds, frees or sends back money, and whatever is stamped hỏa tốc."""
-    return action in {Action.FREEZE, Action.LIFT, Action.RECALL} or urgency is Urgency.HOA_TOC
 
 
 async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUID, Dossier]:

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import clock, db
 from service.audit import Log
 from service.engine import messages, order_keys, outbox, reach, tasks, timers
-from service.engine.dossier import Dossier, is_urgent
+from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.models import Order, table_of
-from workflows import deadlines, policy
+from workflows import deadlines, policy, retry
 from workflows.terms import (
     Action,
     Actor,
@@ -236,7 +236,7 @@ def _outgoing(
         request_id=dossier.id,
         key=dossier.keys.get(dossier.id),
         order_id=order_id,
-        urgent=is_urgent(action, request["urgency"]),
+        urgent=retry.is_urgent(action, request["urgency"]),
         order_key=reach.order_key(dossier.hold_case_id, target["value_index"], endpoint.id),
         deadline_at=max((due for _, due in limits), default=None),
     )

@@ -1,5 +1,6 @@
 """What every route asks for: the hub, the caller behind the token and its proof, the raw body, one page's size."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -18,8 +19,10 @@ from service.security.proofs import Call
 from service.security.refusal import Reason, TokenRefused
 from service.security.tokens import AccessClaims
 from service.web import refusals
+from service.web.admission import Admission
 from service.web.limits import Limits
-from workflows.terms import Sector
+from workflows import retry
+from workflows.terms import Action, Sector, Urgency
 
 # The ends of a call that its caller is told of. After an outage nobody knows what was spent, so nothing more is.
 _ANSWERS = (errors.HubError, ScopeMissing, RequestValidationError)
@@ -93,6 +96,31 @@ async def token_ends(request: Request, principal: Caller) -> datetime:
 
 TokenEnds = Annotated[datetime, Depends(token_ends, scope="function")]
 RawBody = Annotated[bytes, Depends(raw_body)]
+
+
+async def place(request: Request, raw: RawBody) -> AsyncIterator[None]:
+    """Hold a place among the requests that this node files, before anything is asked of the database.
+
+    Whether one can wait is what it says of itself: nobody has been believed yet, and whoever lies is told so next.
+    Raises ``Unavailable``.
+    """
+    admission: Admission = request.app.state.admission
+    with admission.place(urgent=_is_urgent(raw)):
+        yield
+
+
+Place = Depends(place, scope="function")
+
+
+def _is_urgent(raw: bytes) -> bool:
+    """Tell whether a body says that it cannot wait; one that says neither is refused for that later, and can."""
+    said = json.loads(raw)
+    try:
+        return retry.is_urgent(Action(said["action"]), Urgency(said["urgency"]))
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
 Signature = Annotated[
     str | None,
     Header(

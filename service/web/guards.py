@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.web import limits, problems
 from service.web.addresses import AddressGuard, Network
+from service.web.admission import Admission
 from service.web.bodies import BodyGuard
 from service.web.crowd import CrowdGuard
 from service.web.request_log import RequestLog
@@ -61,6 +62,7 @@ def install(app: FastAPI, proxies: Sequence[Network] = (), per_address: int = li
     """
     problems.install(app)
     app.state.limits = limits.shipped(per_address)
+    app.state.admission = Admission()
     # The last one added stands outermost.
     app.add_middleware(CrowdGuard)
     app.add_middleware(BodyGuard)

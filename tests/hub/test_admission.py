@@ -1,0 +1,111 @@
+"""Overload: what can wait is told to come back first, urgent requests find their place, and nothing taken is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import world as worlds
+from apis import Api
+
+from service import errors
+from service.actions import submit_request
+from service.models import ActionRequest
+from service.web.admission import Admission
+
+pytest_plugins = ["api_fixtures"]
+
+
+class Rush:
+    """Filings that stand in the hub until they are let go."""
+
+    def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.api, self.gate, self.begun = api, asyncio.Event(), asyncio.Semaphore(0)
+        self.calls: list[asyncio.Task[httpx.Response]] = []
+        real = submit_request.submit
+
+        async def held(*arguments: Any) -> Any:
+            self.begun.release()
+            await self.gate.wait()
+            return await real(*arguments)
+
+        monkeypatch.setattr(submit_request, "submit", held)
+
+    async def begin(self, body: Any, count: int) -> None:
+        """Let so many be inside."""
+        for _ in range(count):
+            call = asyncio.create_task(self.api.file(body))
+            begun = asyncio.create_task(self.begun.acquire())
+            await asyncio.wait({call, begun}, return_when=asyncio.FIRST_COMPLETED)
+            assert not call.done(), call.result().text
+            self.calls.append(call)
+
+    async def over(self) -> list[httpx.Response]:
+        """Let them go on and return what they were answered."""
+        self.gate.set()
+        return list(await asyncio.gather(*self.calls))
+
+
+@pytest.fixture
+async def rush(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rush]:
+    """A node that takes three at a time, of them two that can wait."""
+    api.app.state.admission = Admission(most=3, most_normal=2)
+    made = Rush(api, monkeypatch)
+    yield made
+    await made.over()
+
+
+def can_wait() -> Any:
+    return worlds.takedown({"kind": "phone", "value": "+84980000007"}, urgency="khan")
+
+
+async def test_what_can_wait_is_shed_before_what_cannot(api: Api, rush: Rush) -> None:
+    await rush.begin(can_wait(), 2)
+    shed = await api.file(can_wait())
+    assert (shed.status_code, shed.json()["code"], shed.headers["retry-after"]) == (503, "overloaded", "10")
+    await rush.begin(worlds.freeze(), 1)
+    full = await api.file(worlds.freeze())
+    assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "overloaded", "2")
+    answers = await rush.over()
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert len(await api.world.rows(ActionRequest)) == 3
+
+
+async def test_a_place_is_free_again_however_the_filing_ended(api: Api, rush: Rush) -> None:
+    rush.gate.set()
+    wrong = {**worlds.freeze(), "target": {}}
+    for _ in range(4):
+        assert (await api.file(wrong)).status_code == 422
+        assert (await api.file(worlds.freeze(), who=api.bank)).status_code == 403
+    assert api.app.state.admission.inside == 0
+    assert (await api.file(worlds.freeze())).status_code == 201
+
+
+async def test_a_shed_request_may_come_again_with_the_same_key(api: Api, rush: Rush) -> None:
+    await rush.begin(worlds.freeze(), 3)
+    assert (await api.file(worlds.freeze(), "the-same-key")).status_code == 503
+    await rush.over()
+    assert (await api.file(worlds.freeze(), "the-same-key")).status_code == 201
+
+
+async def test_nobody_needs_a_token_to_be_shed(api: Api, rush: Rush) -> None:
+    await rush.begin(worlds.freeze(), 3)
+    answer = await api.http.post("/v1/requests", json=worlds.freeze(), headers={"Idempotency-Key": "no-token-key"})
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("body", [[], {}, {"action": 1, "urgency": []}, {"action": "freeze", "urgency": "?"}])
+async def test_a_body_that_says_neither_can_wait(api: Api, rush: Rush, body: Any) -> None:
+    await rush.begin(can_wait(), 2)
+    assert (await api.file(body)).headers["retry-after"] == "10"
+
+
+def test_places_are_given_at_once_or_not_at_all() -> None:
+    admission = Admission(most=2, most_normal=1)
+    with admission.place(urgent=True):
+        with pytest.raises(errors.Unavailable), admission.place(urgent=False):
+            raise AssertionError("no place is left for it")
+        with admission.place(urgent=True):
+            assert admission.inside == 2
+    assert admission.inside == 0
