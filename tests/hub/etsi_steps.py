@@ -4,16 +4,17 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
+import etsi_schema
 import httpx
 import world as worlds
 from apis import Api, System
 from jsonschema import Draft202012Validator
 
-from adapters.etsi import identifiers, messages, schemas, terms
+from adapters.etsi import identifiers, messages, terms
 from service.security.signatures import Kind
 
 NAME = "viettel"
-VALID = Draft202012Validator(schemas.message())
+VALID = Draft202012Validator(etsi_schema.message())
 NUMBER = {"kind": "phone", "value": "+84981234567"}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import etsi_exchange as exchange
+import etsi_schema
 import pytest
 import rfc8785
 from etsi_exchange import HUB, ORDER_ID, asking, body, message
@@ -17,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from adapters.etsi import build, identifiers, instants, messages, schemas, showing, targets, terms
+from adapters.etsi import build, identifiers, instants, messages, showing, targets, terms
 from adapters.etsi.targets import NotSpoken
 from service import clock
 
-VALID, STOCK = (Draft202012Validator(schemas.message(mended=mended)) for mended in (True, False))
+VALID, STOCK = (Draft202012Validator(etsi_schema.message(mended=mended)) for mended in (True, False))
 GOLDEN = exchange.golden()
 # The entries of ETSI's dictionaries that may be emitted, transcribed from the published file (v1.23.1).
 DICTIONARIES = {
@@ -92,7 +93,7 @@ def test_the_stock_schema_refuses_every_takedown_task_and_ours_accepts_it() -> N
         assert not STOCK.is_valid(GOLDEN[name]) and VALID.is_valid(GOLDEN[name]), name
     for name in ("disclose.request", "preserve.request", "disclose.delivered", "takedown.response"):
         assert STOCK.is_valid(GOLDEN[name]), name
-    published = schemas.published()
+    published = etsi_schema.published()
     listed = published["ts_103120_Core_2019_10"]["$defs"]["ConcreteHI1Object"]["oneOf"]
     assert not [each for each in listed if each["$ref"].endswith("/TDTaskObject")]
     assert "TDTaskObject" in published["ts_103120_Task_2020_09"]["$defs"]

@@ -4,18 +4,19 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import etsi_schema
 import pytest
 from etsi_exchange import HUB, LIFT_ID, ORDER_ID, TELECOM, answer, asking, delivery
 from jsonschema import Draft202012Validator
 
 from adapters.answers import Answer
-from adapters.etsi import answering, messages, parse, schemas, terms
+from adapters.etsi import answering, messages, parse, terms
 from adapters.etsi.refusal import Refused
 from service.errors import HubError
 from service.web import strict_json
 from workflows.terms import Outcome, RefusalCode
 
-VALID = Draft202012Validator(schemas.message())
+VALID = Draft202012Validator(etsi_schema.message())
 
 
 def read(document: Any) -> parse.Request:

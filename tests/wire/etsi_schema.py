@@ -1,4 +1,4 @@
-"""The shipped JSON schemas as one self-contained document: ETSI's, cut to the objects that are spoken, and mended."""
+"""The shipped JSON schemas of ETSI as one document, cut to the objects that are spoken, and mended."""
 
 import copy
 import json
