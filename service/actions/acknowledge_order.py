@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.iso20022.parse import Received
 from service import audit, clock, db, errors
-from service.actions import answering, answers, idempotency, receiving, signing, standing
+from service.actions import answering, answers, receiving, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
@@ -43,7 +43,7 @@ async def acknowledge(
     """Take a participant's answer; another's order is as unknown as one that does not exist.
 
     ``raw`` is the answer as it was received, in whatever format; ``body`` is what it says, the signature is over it.
-    ``once`` is the message that carried it, where messages have numbers of their own.
+    ``once`` is the message that carried it, where messages have ids of their own.
 
     The same answer again changes nothing and is answered as the first, unless it means something new by now (see
     ``answers.means_something_new``). An answer that contradicts a final one changes nothing either: a coordinator gets
@@ -66,7 +66,8 @@ async def acknowledge(
         log = await writer.lock(conn, chains)
         await standing.check(conn, principal)
         if once is not None:
-            told = await idempotency.earlier(conn, idempotency.of_sender(principal), once.key, once.content, once.field)
+            # The message's own id tells a repetition, whatever happened since: whoever says it anew names it anew.
+            told = await receiving.earlier(conn, principal, once)
             if told is not None:
                 return AcknowledgementAccepted.model_validate({**told, "repeated": True})
         # Read under the lock: an answer, a lapse, an extension or a withdrawal may have come between.
@@ -87,12 +88,7 @@ async def acknowledge(
             onward=onward,
         )
         earlier = await _earlier(conn, order, digest)
-        if isinstance(signature, Received):
-            # The message's own id tells a repetition, whatever happened since: whoever says it anew names it anew.
-            if earlier is not None:
-                return _again(order, earlier)
-            await receiving.earlier(conn, principal, signature, digest)
-        elif earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
+        if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
             return _again(order, earlier)
         await _check(conn, hub, principal, given, raw, signature)
         await _pulled(conn, given)
@@ -108,20 +104,13 @@ async def acknowledge(
             contradicts=verdict.contradicts,
         )
         told = accepted.model_dump(mode="json")
-        if isinstance(signature, Received):
-            await receiving.remember(conn, principal, signature, digest, told, log)
         if once is not None:
-            await idempotency.remember(conn, idempotency.of_sender(principal), once.key, once.content, told, log.at)
+            await receiving.remember(conn, principal, once, told, log.at)
         await log.flush()
         return accepted
 
     try:
-        return await standing.run(hub, principal, unit)
-    except idempotency.Raced:
-        if isinstance(signature, Received):
-            raise receiving.reused() from None
-        # The same number was used for another order at this very instant: now it is found, and refused.
-        return await standing.run(hub, principal, unit)
+        return await receiving.run(hub, principal, unit)
     except SignatureRefused as refused:
         raise await receiving.refuse(
             hub, principal, refused.reason, order_id=str(order_id), outcome=str(body.outcome)

@@ -1,6 +1,5 @@
 """Idempotency keys: the first answer under a client's key is given again for the same content, and only for it."""
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -25,16 +24,15 @@ class Raced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A message that changes something at most once: under its own key, whichever system of its sender brings it."""
+    """What is done at most once under a key; ``content`` is the digest of what was said.
+
+    ``field`` is where the key stood, ``reused`` the code of the error for another content under it.
+    """
 
     key: str
     content: str
-    field: str
-
-
-def of_sender(principal: Principal) -> Principal:
-    """Return the caller as all systems of its member: for keys that are a sender's and not one system's."""
-    return dataclasses.replace(principal, client_id=principal.tenant)
+    field: str = "Idempotency-Key"
+    reused: str = "idempotency_key.reused"
 
 
 def fingerprint(raw: bytes) -> str:
@@ -42,34 +40,29 @@ def fingerprint(raw: bytes) -> str:
     return hashlib.sha256(rfc8785.dumps(json.loads(raw))).hexdigest()
 
 
-async def earlier(
-    conn: AsyncConnection, principal: Principal, key: str, content: str, field: str = "Idempotency-Key"
-) -> dict[str, Any] | None:
-    """Return the first answer under this key, which is the value of ``field``.
-
-    Raises ``InvalidInput`` when the key was used with other content.
-    """
+async def earlier(conn: AsyncConnection, principal: Principal, once: Once) -> dict[str, Any] | None:
+    """Return the first answer under this key. Raises ``InvalidInput`` when the key was used with other content."""
     query = sa.select(_KEYS.c.body_sha256, _KEYS.c.answer).where(
-        _KEYS.c.client_id == principal.client_id, _KEYS.c.key == key
+        _KEYS.c.client_id == principal.client_id, _KEYS.c.key == once.key
     )
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         return None
-    if row.body_sha256 != content:
-        raise errors.InvalidInput.of(field, "idempotency_key.reused")
+    if row.body_sha256 != once.content:
+        raise errors.InvalidInput.of(once.field, once.reused)
     return dict(row.answer)
 
 
 async def remember(
-    conn: AsyncConnection, principal: Principal, key: str, content: str, answer: dict[str, Any], at: datetime
+    conn: AsyncConnection, principal: Principal, once: Once, answer: dict[str, Any], at: datetime
 ) -> None:
     """Keep the answer; raise ``Raced`` when another transaction has just kept one under the same key."""
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     statement = insert(_KEYS).values(
         client_id=principal.client_id,
-        key=key,
+        key=once.key,
         tenant=principal.tenant,
-        body_sha256=content,
+        body_sha256=once.content,
         answer=answer,
         created_at=at,
     )

@@ -1,38 +1,43 @@
-"""What all business messages share that are taken: each is known by its id, a bad signature is kept as a fact."""
+"""What all messages share that bring answers in another standard: each is taken once, under the id it has itself."""
 
-from typing import Any
+import dataclasses
+from datetime import datetime
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.iso20022.parse import Received
 from service import audit, errors
-from service.actions import idempotency, signing
-from service.audit import Log
+from service.actions import idempotency, signing, standing
+from service.actions.idempotency import Once
+from service.db import Unit
 from service.engine.hub import Hub
 from service.security.principals import Principal
 from service.security.signatures import SignatureRefused
 
+T = TypeVar("T")
 
-async def earlier(
-    conn: AsyncConnection, principal: Principal, received: Received, digest: str
-) -> dict[str, Any] | None:
-    """Return what this very message was answered before. Raises ``InvalidInput`` for another one under its id."""
-    try:
-        return await idempotency.earlier(conn, principal, _key(received), digest)
-    except errors.InvalidInput:
-        raise reused() from None
+
+async def earlier(conn: AsyncConnection, principal: Principal, once: Once) -> dict[str, Any] | None:
+    """Return what this very message was answered before, whichever system of its sender brought it.
+
+    Raises ``InvalidInput`` for another message under its id.
+    """
+    return await idempotency.earlier(conn, _sender(principal), once)
 
 
 async def remember(
-    conn: AsyncConnection, principal: Principal, received: Received, digest: str, answer: dict[str, Any], log: Log
+    conn: AsyncConnection, principal: Principal, once: Once, answer: dict[str, Any], at: datetime
 ) -> None:
     """Keep the answer to a message. Raises ``idempotency.Raced`` when another one under its id was just taken."""
-    await idempotency.remember(conn, principal, _key(received), digest, answer, log.at)
+    await idempotency.remember(conn, _sender(principal), once, answer, at)
 
 
-def reused() -> errors.InvalidInput:
-    """Return the error of a second message under one id."""
-    return errors.InvalidInput.of("/AppHdr/BizMsgIdr", "xml.reused")
+async def run(hub: Hub, principal: Principal, unit: Unit[T]) -> T:
+    """Run a unit as ``standing.run``; where the id was used at this very instant, once more: now it is found."""
+    try:
+        return await standing.run(hub, principal, unit)
+    except idempotency.Raced:
+        return await standing.run(hub, principal, unit)
 
 
 async def refuse(hub: Hub, principal: Principal, reason: str, **about: Any) -> errors.Forbidden:
@@ -41,6 +46,6 @@ async def refuse(hub: Hub, principal: Principal, reason: str, **about: Any) -> e
     return await signing.refuse(hub, principal, SignatureRefused(reason), chain, **about)
 
 
-def _key(received: Received) -> str:
-    # Beside the keys that clients choose, which a message's id is none of.
-    return f"iso20022:{received.id}"
+def _sender(principal: Principal) -> Principal:
+    """Return the caller as all systems of its member: the id of a message is its sender's and not one system's."""
+    return dataclasses.replace(principal, client_id=principal.tenant)

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db
-from service.actions import answering, idempotency, signing, standing
+from service.actions import answering, receiving, signing, standing
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.engine import dossier, writer
@@ -36,8 +36,7 @@ async def report(hub: Hub, principal: Principal, order_id: UUID, raw: bytes, sig
         await db.extend(conn, db.HUB)
         log = await writer.lock(conn, {audit.request_chain(order["request_id"])})
         await standing.check(conn, principal)
-        sender = idempotency.of_sender(principal)
-        if await idempotency.earlier(conn, sender, once.key, once.content, once.field) is not None:
+        if await receiving.earlier(conn, principal, once) is not None:
             return
         if signature is not None:
             await signing.check(
@@ -53,13 +52,10 @@ async def report(hub: Hub, principal: Principal, order_id: UUID, raw: bytes, sig
         order = await answering.answerable(conn, principal, order_id)
         about = (await dossier.load(conn, [order["request_id"]]))[order["request_id"]]
         await answering.ask(conn, hub, log, about, order, TaskKind.CONTRADICTING_ANSWER, _SAID)
-        await idempotency.remember(conn, sender, once.key, once.content, {"outcome": _SAID}, log.at)
+        await receiving.remember(conn, principal, once, {"outcome": _SAID}, log.at)
         await log.flush()
 
     try:
-        await standing.run(hub, principal, unit)
-    except idempotency.Raced:
-        await standing.run(hub, principal, unit)
-    except SignatureRefused as unsigned:
-        chain = audit.tenant_chain(principal.tenant)
-        raise await signing.refuse(hub, principal, unsigned, chain, order_id=str(order_id), outcome=_SAID) from None
+        await receiving.run(hub, principal, unit)
+    except SignatureRefused as refused:
+        raise await receiving.refuse(hub, principal, refused.reason, order_id=str(order_id), outcome=_SAID) from None

@@ -1,6 +1,5 @@
 """A bank's system reports that it could not process a message of the hub: a person must look, the clocks go on."""
 
-import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.iso20022.parse import Received
 from service import audit, db, errors
-from service.actions import idempotency, receiving, signing, standing
+from service.actions import receiving, signing, standing
+from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.engine import tasks, writer
 from service.engine.completing import TASK_WITHIN
@@ -28,7 +28,7 @@ _TASKS = table_of(Task)
 _ERROR = "message.rejected"
 
 
-async def report(hub: Hub, principal: Principal, received: Received, raw: bytes) -> BusinessMessageAccepted:
+async def report(hub: Hub, principal: Principal, received: Received, once: Once) -> BusinessMessageAccepted:
     """Record that a message was rejected and open a task; what it was about is as undone as before.
 
     The bank's own reason stays in its message, whose digest the fact names. The same message again changes nothing.
@@ -37,7 +37,7 @@ async def report(hub: Hub, principal: Principal, received: Received, raw: bytes)
     """
     principal.require(Scope.ORDERS_ANSWER)
     assert received.rejected is not None
-    digest, name = hashlib.sha256(raw).hexdigest(), received.rejected.message_id
+    name = received.rejected.message_id
 
     async def unit(conn: AsyncConnection) -> BusinessMessageAccepted:
         sent = await _dispatch(conn, principal, name)
@@ -45,7 +45,7 @@ async def report(hub: Hub, principal: Principal, received: Received, raw: bytes)
         chain = audit.request_chain(sent["request_id"])
         log = await writer.lock(conn, [chain])
         await standing.check(conn, principal)
-        earlier = await receiving.earlier(conn, principal, received, digest)
+        earlier = await receiving.earlier(conn, principal, once)
         if earlier is not None:
             return BusinessMessageAccepted.model_validate({**earlier, "repeated": True})
         owner = Owner("participant", principal.tenant, principal.tenant)
@@ -62,7 +62,7 @@ async def report(hub: Hub, principal: Principal, received: Received, raw: bytes)
             order_id=str(sent["order_id"]),
             participant_id=sent["participant_id"],
             channel=str(sent["channel"]),
-            rejection_sha256=digest,
+            rejection_sha256=once.content,
             **told,
         )
         same = sa.select(_TASKS.c.id).where(
@@ -90,14 +90,12 @@ async def report(hub: Hub, principal: Principal, received: Received, raw: bytes)
             repeated=False,
             contradicts=False,
         )
-        await receiving.remember(conn, principal, received, digest, answer.model_dump(mode="json"), log)
+        await receiving.remember(conn, principal, once, answer.model_dump(mode="json"), log.at)
         await log.flush()
         return answer
 
     try:
-        return await standing.run(hub, principal, unit)
-    except idempotency.Raced:
-        raise receiving.reused() from None
+        return await receiving.run(hub, principal, unit)
     except SignatureRefused as refused:
         raise await receiving.refuse(hub, principal, refused.reason) from None
 

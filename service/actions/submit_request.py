@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
 from service.actions import demands, idempotency, request_rows, signing, standing
+from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.audit import Log
 from service.engine import activating, dossier, holding, writer
@@ -48,15 +49,15 @@ async def submit(
     """
     principal.require(Scope.REQUESTS_WRITE)
     digest = hashlib.sha256(raw).hexdigest()
-    content = idempotency.fingerprint(raw)
+    once = Once(key, idempotency.fingerprint(raw))
 
     async def unit(conn: AsyncConnection) -> Submitted:
-        earlier = await idempotency.earlier(conn, principal, key, content)
+        earlier = await idempotency.earlier(conn, principal, once)
         if earlier is not None:
             return Submitted(RequestAccepted.model_validate(earlier), True)
         answer = await _file(conn, hub, principal, body, raw, digest, signature)
         kept = answer.model_dump(mode="json")
-        await idempotency.remember(conn, principal, key, content, kept, answer.submitted_at)
+        await idempotency.remember(conn, principal, once, kept, answer.submitted_at)
         return Submitted(answer, False)
 
     while True:
@@ -71,7 +72,7 @@ async def submit(
             if unsigned.reason == "spent":
                 # Perhaps by this very filing, which was committed after this unit had looked for it.
                 async with hub.database.read(principal.reach) as conn:
-                    earlier = await idempotency.earlier(conn, principal, key, content)
+                    earlier = await idempotency.earlier(conn, principal, once)
                 if earlier is not None:
                     return Submitted(RequestAccepted.model_validate(earlier), True)
             chain = audit.tenant_chain(principal.tenant)

@@ -1,5 +1,6 @@
 """The door for banks that speak ISO 20022: their signed messages answer orders, as the acknowledgements in JSON do."""
 
+import hashlib
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from adapters.iso20022.sign import SignatureInvalid
 from adapters.iso20022.xml import MessageRefused
 from service import errors
 from service.actions import acknowledge_order, receiving, report_rejection
+from service.actions.idempotency import Once
 from service.errors import FieldError
 from service.schemas.business_messages import BusinessMessageAccepted
 from service.schemas.orders import AcknowledgementBody
@@ -49,10 +51,11 @@ async def receive(hub: HubDep, principal: Caller, raw: RawBody) -> BusinessMessa
         raise _refusal(refused) from None
     except SignatureInvalid as invalid:
         raise await receiving.refuse(hub, principal, invalid.reason) from None
+    once = Once(f"iso20022:{received.id}", hashlib.sha256(raw).hexdigest(), "/AppHdr/BizMsgIdr", "xml.reused")
     if received.answer is None:
-        return await report_rejection.report(hub, principal, received, raw)
+        return await report_rejection.report(hub, principal, received, once)
     order_id = UUID(received.answer.order_id)
-    taken = await acknowledge_order.acknowledge(hub, principal, order_id, _body(received), raw, received)
+    taken = await acknowledge_order.acknowledge(hub, principal, order_id, _body(received), raw, received, once)
     return BusinessMessageAccepted(message_id=received.id, **taken.model_dump(exclude={"id"}))
 
 

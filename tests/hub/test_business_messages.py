@@ -194,6 +194,19 @@ async def test_the_same_message_is_taken_once_and_another_one_under_its_id_never
     assert more.json()["state"] == "executed" and await state(api, order) == ("executed", 90_000_000)
 
 
+async def test_a_message_is_its_bank_s_whichever_of_its_systems_brings_it(api: Api, bank: Bank) -> None:
+    order, reference = await placed(api)
+    second = await api.enroll(System("vcb-second"), "vietcombank", Role.PARTICIPANT_OPERATOR)
+    raw = bank.held(reference, 70_000_000, message_id="ONE")
+    first = await send(api, raw)
+    before = await api.counts()
+    assert (await send(api, raw, second)).json() == first.json() | {"repeated": True}
+    other = await send(api, bank.held(reference, 90_000_000, message_id="ONE"), second)
+    assert code(other) == (422, "input.invalid", ["/AppHdr/BizMsgIdr"])
+    assert other.json()["errors"][0]["code"] == "xml.reused"
+    assert apis.grown(before, await api.counts()) == {} and await state(api, order) == ("executed", 70_000_000)
+
+
 async def test_another_bank_s_order_is_as_unknown_as_one_that_never_was(api: Api, bank: Bank) -> None:
     _, reference = await placed(api)
     techcombank = await api.enroll(System("tcb-system"), "techcombank", Role.PARTICIPANT_OPERATOR)
