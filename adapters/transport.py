@@ -262,6 +262,24 @@ class HubClient:
         """GET a path of the hub and return any answer; raises as ``post``."""
         return await self._ask("GET", path, b"", headers)
 
+    async def events(self, path: str, *, headers: Mapping[str, str]) -> AsyncIterator[str]:
+        """GET server-sent events and yield the data of each; raises ``DeliveryFailed``, for a long silence too."""
+        url = self._base.copy_with(raw_path=path.encode("ascii"))
+        try:
+            async with self._client.stream("GET", url, headers=dict(headers)) as response:
+                if response.status_code != 200:
+                    raise DeliveryFailed(f"http.{response.status_code}", status=response.status_code)
+                lines = response.aiter_lines()
+                while True:
+                    async with asyncio.timeout(self._timeout):
+                        line = await anext(lines)
+                    if line.startswith("data: "):
+                        yield line.removeprefix("data: ")
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, httpx.HTTPError, OSError):
+            raise DeliveryFailed("connect.failed") from None
+
     async def _ask(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> HubAnswer:
         try:
             async with (

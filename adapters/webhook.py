@@ -138,6 +138,10 @@ def parse(content: bytes) -> Message:
         event = json.loads(content)
     except (ValueError, RecursionError):
         raise EventInvalid("not JSON") from None
+    return _message(event)
+
+
+def _message(event: Any) -> Message:
     if not isinstance(event, dict) or event.get("specversion") != "1.0" or not isinstance(event.get("data"), dict):
         raise EventInvalid("not a CloudEvent 1.0 with an object as data")
     try:
@@ -157,6 +161,24 @@ def parse(content: bytes) -> Message:
         sequence=sequence,
         body=event["data"],
     )
+
+
+def parse_batch(content: bytes) -> list[tuple[Message, str | None]]:
+    """Return the messages of a batch, each with the hub's own signature where its event has one.
+
+    Raises ``EventInvalid`` for what is no batch, and for one with an event in it that is none.
+    """
+    try:
+        events = json.loads(content)
+    except (ValueError, RecursionError):
+        raise EventInvalid("not JSON") from None
+    if not isinstance(events, list) or not events:
+        raise EventInvalid("not a batch of events")
+    return [(_message(event), _signature(event)) for event in events]
+
+
+def _signature(event: dict[str, Any]) -> str | None:
+    return _text(event, SIGNATURE_ATTRIBUTE) if SIGNATURE_ATTRIBUTE in event else None
 
 
 def _text(event: dict[str, Any], name: str) -> str:

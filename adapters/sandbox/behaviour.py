@@ -27,7 +27,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """Holds half of what a freeze asks for, and the rest ``after`` seconds; everything else it executes at once."""
+    """Does half of a freeze, a recall or a disclosure, and the rest ``after`` seconds; all else it executes at once."""
 
     after: float
 

@@ -15,7 +15,7 @@ from adapters.iso20022.sign import SignatureInvalid
 from adapters.iso20022.xml import Element, MessageRefused
 from adapters.sandbox.hub import Hub
 from adapters.sandbox.iso_bank import Bank
-from adapters.sandbox.ledger import Order
+from adapters.sandbox.ledger import Order, demanded
 from adapters.sandbox.signatures import HubKeys, SignatureRefused
 from adapters.sandbox.speech import Heard, NotTaken
 from adapters.transport import HubAnswer
@@ -30,6 +30,7 @@ _TARGETS: Mapping[str, tuple[str, ...]] = {
     schemas.FREEZE: ("RsvatnId/AcctId/Othr/Id",),
     schemas.EXTEND: ("RsvatnId/Cur/AcctId/Othr/Id",),
     schemas.LIFT: ("CurRsvatn/AcctId/Othr/Id",),
+    schemas.READ_BACK: ("RsvatnQryDef/RsvatnCrit/NewCrit/SchCrit/AcctId/Othr/Id",),
     schemas.RECALL: ("Undrlyg/TxInf/OrgnlTxRef/CdtrAcct/Id/Othr/Id",),
     schemas.DISCLOSE: ("SchCrit/Acct/Id/Id/Othr/Id", "SchCrit/PmtInstrm/CardNb"),
 }
@@ -56,7 +57,7 @@ class Business:
         # No two lives of one bank may give two messages the same id.
         self._bank = Bank(private, key.thumbprint(), issuer, _now(), Party(name), uuid.uuid4().hex[:16])
 
-    async def hear(self, headers: Mapping[str, str], content: bytes) -> Heard:
+    async def hear(self, headers: Mapping[str, str], content: bytes) -> list[Heard]:
         """Read one business message; raises ``NotTaken``."""
         try:
             opened = envelope.open_(content)
@@ -72,7 +73,7 @@ class Business:
         except DeliveryFailed:
             # Nobody can tell yet whether it is the hub's order: it comes again.
             raise NotTaken(503) from None
-        return Heard(opened.id, opened.definition, order)
+        return [Heard(opened.id, opened.definition, order)]
 
     async def answer(self, order: Order, acknowledgement: Mapping[str, Any]) -> HubAnswer:
         """POST the business message that says it; raises ``DeliveryFailed``."""
@@ -93,6 +94,8 @@ class Business:
             case Outcome.REFUSED, _:
                 code = _code(_REASONS, said["refusal_code"])
                 return bank.receipt(reference, "RJCT", code, answers=answers)
+            case Outcome.LIFTED, Action.FREEZE:
+                return bank.held(reference, 0, status="DELD")
             case _, Action.FREEZE:
                 return bank.held(reference, int(said["amount_held"]["value"]))
             case _, Action.RECALL:
@@ -126,10 +129,11 @@ def read_order(opened: Opened) -> Order | None:
         xml.needed(each, "DueDtTm") for each in xml.every(details, "Ddln") if xml.needed(each, "Stg") == Stage.EXECUTE
     )
     try:
+        action, asks = demanded(xml.needed(details, "Actn"))
         return Order(
             id=order_id,
             reference=xml.needed(details, "Ref"),
-            action=Action(xml.needed(details, "Actn")),
+            action=action,
             target=next(filter(None, targets), ""),
             amount=None if xml.text(details, "WhlAcct") == "true" else _amount(document, opened.definition),
             ends_at=xml.text(details, "EndDtTm"),
@@ -139,6 +143,7 @@ def read_order(opened: Opened) -> Order | None:
             answer_url=DOOR,
             asked=tuple(each.text or "" for each in xml.every(details, "Askd")),
             execute_by=next(due, None),
+            asks=asks,
         )
     except ValueError:
         raise MessageRefused("xml.value", "OrdrDtls") from None

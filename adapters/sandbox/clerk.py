@@ -30,9 +30,10 @@ MADE_UP: Mapping[str, Any] = {
 class Clerk:
     """Takes each message once and treats its order by the behaviour; ``ledger`` is what it holds.
 
-    ``on_event`` is told what happens: ``received``, ``duplicate``, ``notice``, ``signature_refused``, ``malformed``,
-    ``executed``, ``grown``, ``refused``, ``not_mine``, ``lifted``, ``out_of_order``, ``lied``, ``answered``,
-    ``answer_failed``; with the participant's name, and where it is about an order its id, reference, action and target.
+    ``on_event`` is told what happens: ``received``, ``duplicate``, ``notice``, ``batch``, ``signature_refused``,
+    ``malformed``, ``executed``, ``grown``, ``asked``, ``refused``, ``not_mine``, ``lifted``, ``out_of_order``,
+    ``lied``, ``answered``, ``answer_failed``; with the participant's name, and where it is about an order its id,
+    reference, action and target.
     """
 
     def __init__(
@@ -88,6 +89,9 @@ class Clerk:
 
     async def _handle(self, order: Order) -> None:
         match self.behaviour:
+            case _ if order.asks:
+                await self._say_what_is_held(order)
+                return
             case _ if order.action is Action.LIFT:
                 await self._lift(order)
                 return
@@ -116,12 +120,13 @@ class Clerk:
         await self._answer(about, said, self._forged if trick is Trick.FORGED else self.speech)
 
     async def _execute(self, order: Order) -> None:
+        share = 2 if isinstance(self.behaviour, Half) else 1
         if self.ledger.is_lifted(order.id):
             # The lift's own answer has said that nothing is held.
             self.tell("out_of_order", order)
         elif order.action is Action.FREEZE:
             is_new = order.id not in self.ledger.holds
-            hold = self.ledger.freeze(order, share=2 if isinstance(self.behaviour, Half) else 1)
+            hold = self.ledger.freeze(order, share)
             if hold is None:
                 await self._refuse(order, RefusalCode.NO_BALANCE)
                 return
@@ -130,17 +135,20 @@ class Clerk:
             if is_new:
                 await self._hold_more(order)
         elif order.action is Action.RECALL:
-            back = self.ledger.recall(order)
+            back = self.ledger.recall(order, share)
             if not back:
                 await self._refuse(order, RefusalCode.ALREADY_PAID_OUT)
                 return
-            self.tell("executed", order, amount_returned=back)
-            await self._answer(order, {"outcome": Outcome.EXECUTED, "amount_returned": _vnd(back)})
+            await self._send_back(order, back)
+            if await self._rest_comes() and (more := self.ledger.recall_rest(order)) > back:
+                await self._send_back(order, more)
         elif order.action is Action.DISCLOSE:
             # Of a person the event tells nothing: only how much was given.
             disclosed = {name: MADE_UP[name] for name in order.asked if name in MADE_UP}
-            self.tell("executed", order, data_given=len(disclosed))
-            await self._answer(order, {"outcome": Outcome.EXECUTED, "disclosed": disclosed})
+            given = dict(list(disclosed.items())[: -(-len(disclosed) // share)])
+            await self._disclose(order, given)
+            if len(given) < len(disclosed) and await self._rest_comes():
+                await self._disclose(order, disclosed)
         elif order.action is Action.EXTEND and not self.ledger.extend(order):
             await self._refuse(order, RefusalCode.TARGET_NOT_FOUND)
         else:
@@ -154,9 +162,24 @@ class Clerk:
             case Partial(_, more, float(after)):
                 await asyncio.sleep(after)
                 await self.top_up(order.target, more)
-            case Half(after):
-                await asyncio.sleep(after)
+            case Half():
+                await self._rest_comes()
                 await self.top_up(order.target, 0)
+
+    async def _rest_comes(self) -> bool:
+        """Wait for the other half, and tell whether one comes at all."""
+        if isinstance(self.behaviour, Half):
+            await asyncio.sleep(self.behaviour.after)
+            return True
+        return False
+
+    async def _send_back(self, order: Order, amount: int) -> None:
+        self.tell("executed", order, amount_returned=amount)
+        await self._answer(order, {"outcome": Outcome.EXECUTED, "amount_returned": _vnd(amount)})
+
+    async def _disclose(self, order: Order, data: Mapping[str, Any]) -> None:
+        self.tell("executed", order, data_given=len(data))
+        await self._answer(order, {"outcome": Outcome.EXECUTED, "disclosed": data})
 
     async def _lift(self, order: Order) -> None:
         self.ledger.lift(order)
@@ -164,6 +187,11 @@ class Clerk:
         # A lift with a request of its own is an order that gets executed; without one it ends the order it names.
         outcome = Outcome.LIFTED if order.lifts == order.id else Outcome.EXECUTED
         await self._answer(order, {"outcome": outcome})
+
+    async def _say_what_is_held(self, order: Order) -> None:
+        hold = self.ledger.holds.get(order.id)
+        self.tell("asked", order, amount_held=0 if hold is None else hold.held)
+        await self._answer(order, {"outcome": Outcome.LIFTED} if hold is None else _executed(hold))
 
     async def _refuse(self, order: Order, code: RefusalCode) -> None:
         self.tell("refused", order, refusal_code=code)

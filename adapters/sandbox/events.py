@@ -15,19 +15,25 @@ from workflows.terms import DispatchKind
 
 
 class Events:
-    """Verifies with the endpoint's ``secret`` who called, and with the hub's keys what was ordered."""
+    """Verifies with the endpoint's ``secret`` who called, and with the hub's keys what was ordered.
 
-    def __init__(self, hub: Hub, keys: HubKeys, secret: str) -> None:
-        self._hub, self._keys, self._secret = hub, keys, secret
+    With ``batches`` it takes CloudEvents in batches too, as an endpoint does that declares them.
+    """
 
-    async def hear(self, headers: Mapping[str, str], content: bytes) -> Heard:
-        """Read one event; raises ``NotTaken``."""
+    def __init__(self, hub: Hub, keys: HubKeys, secret: str, *, batches: bool = False) -> None:
+        self._hub, self._keys, self._secret, self._batches = hub, keys, secret, batches
+
+    async def hear(self, headers: Mapping[str, str], content: bytes) -> list[Heard]:
+        """Read one event, or all of a batch or none of it; raises ``NotTaken``."""
+        is_batch = headers.get("content-type") == webhook.BATCH_TYPE
+        if is_batch and not self._batches:
+            raise NotTaken(415, "malformed", "a batch that nobody declared")
         called_by_the_hub(self._secret, headers, content)
         try:
-            message = webhook.parse(content)
+            events = webhook.parse_batch(content) if is_batch else [(webhook.parse(content), headers.get(HEADER))]
         except webhook.EventInvalid as invalid:
             raise NotTaken(400, "malformed", str(invalid)) from None
-        return await self.heard(message, headers.get(HEADER))
+        return [await self.heard(message, signature) for message, signature in events]
 
     async def heard(self, message: Message, signature: str | None) -> Heard:
         """Return what a message says, once the hub's own signature under an order holds; raises ``NotTaken``."""

@@ -30,7 +30,7 @@ class Hi1:
         # The type and the identifier of the task that each order made or changes.
         self._tasks: dict[str, tuple[str, str]] = {}
 
-    async def hear(self, headers: Mapping[str, str], content: bytes) -> Heard:
+    async def hear(self, headers: Mapping[str, str], content: bytes) -> list[Heard]:
         """Read one HI1 request, whose order is the document that the hub signed; raises ``NotTaken``."""
         called_by_the_hub(self._secret, headers, content)
         try:
@@ -47,7 +47,7 @@ class Hi1:
             raise NotTaken(400, "malformed", "it is from or for somebody else")
         order = await proved(self._keys, message, signature)
         self._tasks[order.id] = made
-        return Heard(message.id, message.type, order, messages.encode(self._taken(header, acted)))
+        return [Heard(message.id, message.type, order, messages.encode(self._taken(header, acted)))]
 
     async def answer(self, order: Order, acknowledgement: Mapping[str, Any]) -> HubAnswer:
         """POST the HI1 request that says it; raises ``DeliveryFailed``, with ``hi1.refused`` where the hub refuses."""

@@ -19,12 +19,13 @@ from workflows.terms import DispatchKind
 _WAIT = 25
 PAGE_WITHIN = 40.0
 LARGEST_PAGE = 4 * 1024 * 1024
+_STREAM = "/v1/orders/stream"
 # Before the next call to a hub that did not answer this one.
 _PAUSE = 0.5
 
 
 class Inbox:
-    """Long-polls ``GET /v1/orders`` with its cursor; coming back with it is the receipt.
+    """Long-polls ``GET /v1/orders`` with its cursor, or reads the stream; coming back with the cursor is the receipt.
 
     ``next_call`` says whether what comes is taken, and with which trick it is answered.
     """
@@ -36,8 +37,11 @@ class Inbox:
         events: Events,
         clerk: Clerk,
         next_call: Callable[[], tuple[bool, Trick | None]],
+        *,
+        streams: bool = False,
     ) -> None:
         self._client, self._hub, self._events, self._clerk, self._next_call = client, hub, events, clerk, next_call
+        self._look = self._follow if streams else self._poll
         self._after = 0
         # Read, and not yet confirmed: whoever has acted on it could not tell when he got it.
         self._read: list[tuple[Heard, Trick | None]] = []
@@ -46,14 +50,42 @@ class Inbox:
         """Read for as long as it is let."""
         while True:
             try:
-                page = await self._page(0 if self._read else _WAIT)
-                for heard, trick in self._read:
-                    self._clerk.take(heard, trick)
-                self._read = []
-                await self._hear(page)
+                await self._look()
             except (DeliveryFailed, NotTaken):
                 # The hub is away, or its keys are: what was not confirmed comes again.
                 await asyncio.sleep(_PAUSE)
+
+    async def _poll(self) -> None:
+        page = await self._page(0 if self._read else _WAIT)
+        self._act()
+        await self._hear(page)
+
+    async def _follow(self) -> None:
+        """Read one stream to its end. It confirms nothing: each order is, by its position, before it is acted on."""
+        await self._confirm()
+        try:
+            async for data in self._client.events(_STREAM, headers=await self._hub.headers("GET", _STREAM)):
+                item = json.loads(data)
+                await self._hear({"items": [item], "next": item["position"]})
+                if self._after < item["position"]:
+                    return  # left lying: it comes again on the next stream
+                await self._confirm()
+        except DeliveryFailed as failed:
+            if failed.status == 401:
+                self._hub.forget_token()
+            raise
+        # It ends with the token, and whenever the hub stops.
+        await asyncio.sleep(_PAUSE)
+
+    async def _confirm(self) -> None:
+        if self._read:
+            await self._page(0)
+            self._act()
+
+    def _act(self) -> None:
+        for heard, trick in self._read:
+            self._clerk.take(heard, trick)
+        self._read = []
 
     async def _page(self, wait: int) -> Mapping[str, Any]:
         path = f"/v1/orders?after={self._after}&wait={wait}"

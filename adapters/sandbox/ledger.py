@@ -14,7 +14,8 @@ DEFAULT_BALANCE = 1_000_000_000
 class Order:
     """The parts of an order's message that a participant acts on; ``amount`` is ₫, ``None`` the whole account.
 
-    ``execute_by`` is when its execute clock ends, as RFC 3339 text, where it has one.
+    ``execute_by`` is when its execute clock ends, as RFC 3339 text, where it has one. ``asks`` is true of a message
+    that demands nothing: it asks what is held of the freeze that it names.
     """
 
     id: str
@@ -29,20 +30,26 @@ class Order:
     answer_url: str
     asked: tuple[str, ...] = ()
     execute_by: str | None = None
+    asks: bool = False
+
+
+def demanded(action: str) -> tuple[Action, bool]:
+    """Return what a message is about, and whether it only asks about it; raises ``ValueError``."""
+    return (Action.FREEZE, True) if action == "read_back" else (Action(action), False)
 
 
 def read_order(message: Message) -> Order:
     """Return the order that a message carries; raises ``EventInvalid`` where a part is missing or malformed."""
     body = message.body
     try:
-        amount = body.get("amount")
+        amount, (action, asks) = body.get("amount"), demanded(body["action"])
         answer_url = body["answer_url"]
         if not answer_url.startswith("/v1/"):
             raise ValueError("an answer goes to the hub and nowhere else")
         return Order(
             id=str(body["order_id"]),
             reference=str(body["reference"]),
-            action=Action(body["action"]),
+            action=action,
             target=str(body["target"]["value"]),
             amount=None if amount is None or body.get("whole_account") else int(amount["value"]),
             ends_at=body.get("ends_at"),
@@ -55,6 +62,7 @@ def read_order(message: Message) -> Order:
             execute_by=next(
                 (each["due_at"] for each in body.get("deadlines") or () if each["stage"] == Stage.EXECUTE), None
             ),
+            asks=asks,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EventInvalid("the order's body is malformed") from None
@@ -108,14 +116,25 @@ class Ledger:
             return None
         return self.holds.setdefault(order.id, Hold(order, order.amount, held, order.ends_at, order.sequence))
 
-    def recall(self, order: Order) -> int:
-        """Send back what is free of the amount asked, and return how much that is; the same order twice is once."""
+    def recall(self, order: Order, share: int = 1) -> int:
+        """Send back what is free of the amount asked, and return how much that is; the same order twice is once.
+
+        ``share`` 2 sends a half of that at first; ``recall_rest`` sends the rest.
+        """
         if order.id not in self.returned:
-            balance = self.balances.setdefault(order.target, self.default_balance)
-            back = max(0, min(order.amount or 0, balance - self.held(order.target)))
-            self.balances[order.target] = balance - back
-            self.returned[order.id] = back
+            self._send_back(order, share)
         return self.returned[order.id]
+
+    def recall_rest(self, order: Order) -> int:
+        """Send back what is free of what is still missing, and return how much went back in all."""
+        self._send_back(order)
+        return self.returned[order.id]
+
+    def _send_back(self, order: Order, share: int = 1) -> None:
+        balance, sent = self.balances.setdefault(order.target, self.default_balance), self.returned.get(order.id, 0)
+        back = max(0, min((order.amount or 0) - sent, balance - self.held(order.target))) // share
+        self.balances[order.target] = balance - back
+        self.returned[order.id] = sent + back
 
     def extend(self, order: Order) -> bool:
         """Move the end of a hold, unless a later order has already done so; false if there is no such hold."""

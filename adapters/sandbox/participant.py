@@ -50,11 +50,14 @@ class Sandbox:
         signing_key: Mapping[str, Any] | None = None,
         balances: Mapping[str, int] | None = None,
         speaks: Channel = Channel.WEBHOOK,
+        batches: bool = False,
+        streams: bool = False,
     ) -> None:
         """Take port 0 for any free one; ``issuer`` is the hub's issuer string where it is not ``hub_url``.
 
         ``signing_key`` signs its answers, as a JWK; what only listens has none. ``webhook_secret`` is an ETSI
-        endpoint's too; a bank of ISO 20022 and an inbox have none.
+        endpoint's too; a bank of ISO 20022 and an inbox have none. ``batches`` is for a webhook that declares them,
+        ``streams`` for an inbox that is read as a stream.
         """
         self.name, self.sector, self.behaviour = name, sector, behaviour
         # Whoever reads an inbox waits for what is not there yet.
@@ -73,7 +76,7 @@ class Sandbox:
                     return Business(hub, keys, name, issuer or hub_url, key)
                 case Channel.ETSI:
                     return Hi1(hub, keys, name, issuer or hub_url, webhook_secret)
-            return Events(hub, keys, webhook_secret)
+            return Events(hub, keys, webhook_secret, batches=batches)
 
         hub, nobody = way(signing_key), ECKey.generate_key("P-256").as_dict(private=True)
         forged, ledger = speech(way(nobody), nobody), Ledger(balances=dict(balances or {}))
@@ -82,7 +85,7 @@ class Sandbox:
         self._calls = itertools.count()
         app = Starlette(routes=[Route("/hook", self._receive, methods=["POST"])])
         self._server = None if is_reading else EmbeddedServer(app, port, tls.files)
-        self._inbox = Inbox(self._client, hub, Events(hub, keys, ""), self._clerk, self._trick)
+        self._inbox = Inbox(self._client, hub, Events(hub, keys, ""), self._clerk, self._trick, streams=streams)
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -129,10 +132,12 @@ class Sandbox:
             if refused.kind:
                 self._clerk.tell(refused.kind, refused.order, reason=refused.reason)
             return Response(status_code=refused.status)
-        is_new = self._clerk.take(heard, trick)
-        if heard.reply:
-            return Response(heard.reply, status_code=200, media_type="application/json")
-        return Response(status_code=202 if is_new else 200)
+        if len(heard) > 1:
+            self._clerk.tell("batch", messages=len(heard))
+        is_new = [self._clerk.take(each, trick) for each in heard]
+        if heard[0].reply:
+            return Response(heard[0].reply, status_code=200, media_type="application/json")
+        return Response(status_code=202 if any(is_new) else 200)
 
     def _trick(self) -> tuple[bool, Trick | None]:
         """Return whether the next call is taken at all, and which trick is played with it."""

@@ -1,6 +1,6 @@
 """What every form that a sandbox participant speaks has in common: it hears a call of the hub's, and it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,8 +32,8 @@ class NotTaken(Exception):
 class Speech(Protocol):
     """One form: signed events, ISO 20022, or ETSI TS 103 120."""
 
-    async def hear(self, headers: Mapping[str, str], content: bytes) -> Heard:
-        """Return what a call says once the hub's hand under it is proved; raises ``NotTaken``."""
+    async def hear(self, headers: Mapping[str, str], content: bytes) -> Sequence[Heard]:
+        """Return what a call says, all of it, once the hub's hand under it is proved; raises ``NotTaken``."""
         ...
 
     async def answer(self, order: Order, acknowledgement: Mapping[str, Any]) -> HubAnswer:

@@ -113,12 +113,14 @@ def sandbox(
     ] = 5.0,
     refusal_code: Annotated[RefusalCode, typer.Option(help="of one that refuses")] = RefusalCode.TARGET_NOT_FOUND,
     ported_to: Annotated[str, typer.Option(help="of one that says: not mine")] = "vinaphone",
+    batch: Annotated[bool, typer.Option("--batch", help="webhook: an endpoint that declares batches")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="pull: read the stream of events")] = False,
 ) -> None:
     """Play a participant: get real orders, answer them with real signatures, and tell each in one line, until Ctrl-C.
 
     What the operator of the hub has to run first is printed. Only for a hub on this machine, in the profile demo.
     """
-    _check(kind, speaks)
+    _check(kind, speaks, batch=batch, stream=stream)
     id_ = participant or _IDS[kind]
     with context.told():
         tls = SandboxTls(folder / "tls")
@@ -135,7 +137,7 @@ def sandbox(
         own, answers = keyfile.load(player.client_key), keyfile.load(player.answer_key)
         public = [_public(folder / "client.pub.jwk", own), _public(folder / "answers.pub.jwk", answers)]
         kept = _secret(player, secret)
-    for line in _joining(player, *public):
+    for line in _joining(player, *public, batch=batch):
         output.say(line)
     if kept is None:
         output.remark("then start it again with --secret: the one that propose printed; it is kept in the folder")
@@ -157,20 +159,26 @@ def sandbox(
                 issuer=issuer or context.settings().address,
                 signing_key=_private(answers),
                 speaks=Channel(speaks),
+                batches=batch,
+                streams=stream,
             )
         except ValueError as wrong:
             raise output.fail(str(wrong)) from None
     context.run(_play(playing))
 
 
-def _check(kind: Kind, speaks: Spoken) -> None:
+def _check(kind: Kind, speaks: Spoken, *, batch: bool, stream: bool) -> None:
+    if batch and speaks is not Spoken.WEBHOOK:
+        raise output.fail("batches come to a webhook: --speaks webhook")
+    if stream and speaks is not Spoken.PULL:
+        raise output.fail("a stream is read from an inbox: --speaks pull")
     if speaks is Spoken.ISO20022 and kind not in _MONEY:
         raise output.fail(f"ISO 20022 has no message for orders to a {kind}: webhook, pull or etsi")
     if speaks is Spoken.ETSI and kind in _MONEY:
         raise output.fail(f"ETSI TS 103 120 has no task for orders to a {kind}: webhook, pull or iso20022")
 
 
-def _joining(player: _Player, client_key: Path, answer_key: Path) -> list[str]:
+def _joining(player: _Player, client_key: Path, answer_key: Path, *, batch: bool) -> list[str]:
     """Return what the operator runs, once, while the hub does not: its database is for one process."""
     files = {name: shlex.quote(str(path)) for name, path in (("client", client_key), ("answers", answer_key))}
     lines = [
@@ -181,8 +189,8 @@ def _joining(player: _Player, client_key: Path, answer_key: Path) -> list[str]:
         return [*lines, f"hoatoc endpoint propose {player.id} --pull"]
     where = f"--webhook https://localhost:{player.port}/hook --network 127.0.0.1/32"
     spoken = "" if player.speaks is Spoken.WEBHOOK else f" --speaks {player.speaks}"
-    authority = shlex.quote(str(player.authority))
-    return [*lines, f"hoatoc endpoint propose {player.id} {where} --ca {authority}{spoken}"]
+    authority, declared = shlex.quote(str(player.authority)), " --batch" if batch else ""
+    return [*lines, f"hoatoc endpoint propose {player.id} {where} --ca {authority}{spoken}{declared}"]
 
 
 def _treated(manner: Manner, delay: float, refusal_code: RefusalCode, ported_to: str) -> Behaviour:

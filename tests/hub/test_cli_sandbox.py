@@ -52,6 +52,18 @@ def test_a_form_that_has_no_words_for_its_orders_is_refused(
     assert not folder.exists()
 
 
+def test_the_line_for_the_operator_declares_batches(run: Run, tmp_path: Path) -> None:
+    lines = printed(run, tmp_path / "player", "bank", "--batch")
+    assert [line.endswith(" --batch") for line in lines] == [False, False, True]
+
+
+@pytest.mark.parametrize(("how", "speaks"), [("--batch", "pull"), ("--batch", "iso20022"), ("--stream", "webhook")])
+def test_batches_are_a_webhooks_and_a_stream_is_an_inboxs(how: str, speaks: str, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "player"
+    told = run("sandbox", "bank", "--speaks", speaks, how, "--folder", str(folder))
+    assert told.exit_code == 1 and "--speaks" in told.stderr and not folder.exists()
+
+
 def test_a_hub_elsewhere_is_refused(run: Run, tmp_path: Path) -> None:
     elsewhere = ("--hub", "http://203.0.113.7:8470", "--folder", str(tmp_path / "player"))
     told = run("sandbox", "wallet", "--speaks", "pull", *elsewhere)

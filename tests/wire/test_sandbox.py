@@ -22,7 +22,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from wire_servers import endpoint
 
@@ -83,6 +83,7 @@ class FakeHub:
     messages: list[bytes] = field(default_factory=list)
     inbox: list[Message] = field(default_factory=list)
     confirmed: list[int] = field(default_factory=list)
+    streams: int = 0
     hi1_error: bool = False
     url: str = ""
 
@@ -128,6 +129,20 @@ class FakeHub:
         if not items:
             await asyncio.sleep(0.01)
         return JSONResponse({"items": items, "next": len(self.inbox)})
+
+    async def stream(self, _: Request) -> Response:
+        self.streams += 1
+        if self.failing:
+            return Response(status_code=self.failing.pop(0))
+        left = max(self.confirmed, default=0)
+
+        async def events() -> AsyncIterator[str]:
+            yield "retry: 2000\n\n:\n\n"
+            for position, message in enumerate(self.inbox, start=1):
+                if position > left:
+                    yield f"id: {position}\ndata: {json.dumps(_item(position, message))}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
 
     async def signing_keys(self, _: Request) -> Response:
         self.signing_keys_asked += 1
@@ -204,6 +219,10 @@ class Scene:
         to = endpoint(self.sandbox.url, ca_pem=self.ca_pem, secrets=(secret,))
         return await Etsi(HUB).send(message, to, self.transport)
 
+    async def send_batch(self, *messages: Message) -> Receipt:
+        to = endpoint(self.sandbox.url, ca_pem=self.ca_pem, secrets=(SECRET,))
+        return await Webhook(HUB).send_batch(messages, to, self.transport)
+
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Receipt:
         to = endpoint(self.sandbox.url, ca_pem=self.ca_pem)
         return await self.transport.post(to.url, content=body, headers=headers, endpoint=to)
@@ -224,6 +243,7 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             Route("/v1/iso20022", fake.business_message, methods=["POST"]),
             Route("/v1/etsi", fake.hi1, methods=["POST"]),
             Route("/v1/orders", fake.orders),
+            Route("/v1/orders/stream", fake.stream),
         ]
     )
     hub_server = EmbeddedServer(app, 0)
@@ -237,6 +257,7 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         *,
         name: str = "bank A",
         speaks: Channel = Channel.WEBHOOK,
+        **how: bool,
     ) -> Scene:
         events = Events()
         sandbox = Sandbox(
@@ -254,6 +275,7 @@ async def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             signing_key=SIGNING_KEY.as_dict(private=True),
             balances=balances,
             speaks=speaks,
+            **how,
         )
         await sandbox.start()
         started.append(sandbox)
@@ -510,6 +532,20 @@ async def test_a_freeze_of_more_than_the_balance_is_partly_executed_and_a_top_up
         await scene.sandbox.top_up(ACCOUNT, amount)
     held = [answer["amount_held"]["value"] for _, answer in scene.hub.answers]
     assert held == ["40000000", "100000000", "150000000"]
+
+
+async def test_a_question_is_answered_by_what_is_held_now_and_changes_nothing(play: Play) -> None:
+    scene = await play(Partial(first=70_000_000))
+    await scene.send(order())
+    await scene.events.until("answered")
+    await scene.send(order(action="read_back", number=2, sequence=2))
+    await scene.events.until("answered", 2)
+    await scene.send(order("order-9", "read_back", number=3, sequence=2))
+    await scene.events.until("answered", 3)
+    part = {"outcome": "executed", "amount_held": {"value": "70000000", "currency": "VND"}}
+    assert scene.hub.answers == [("order-1", part), ("order-1", part), ("order-9", {"outcome": "lifted"})]
+    assert [data["amount_held"] for kind, data in scene.events.told if kind == "asked"] == [70_000_000, 0]
+    assert scene.sandbox.ledger.held(ACCOUNT) == 70_000_000
 
 
 async def test_a_recall_sends_back_what_is_free_once_and_refuses_when_nothing_is_left(play: Play) -> None:
@@ -817,6 +853,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "freeze": {},
     "extend": {"order_id": SECOND, "extends_order_id": HOLD},
     "lift": LET_GO,
+    "read_back": {},
     "recall": {"payment": iso_orders.PAYMENT},
     "disclose": {"asked": ["holder_name", "holder_document"], "confidential": True, "amount": None},
 }
@@ -847,6 +884,7 @@ def told_by_bank(scene: Scene) -> list[Answer]:
         ("disclose", [Answer(HOLD, "executed", disclosed=PAPER)]),
         ("lift", [Answer(SECOND, "lifted")]),
         ("extend", [Answer(SECOND, "refused", refusal_code="target_not_found")]),
+        ("read_back", [Answer(HOLD, "lifted")]),
     ],
 )
 async def test_a_bank_of_iso_20022_answers_each_order_by_its_own_message(
@@ -892,11 +930,19 @@ async def test_a_bank_of_iso_20022_keeps_its_books_and_numbers_its_messages(play
     await scene.events.until("answered", 2)
     await scene.send_iso(iso_orders.message("extend", 2, **BODIES["extend"]))
     await scene.events.until("answered", 3)
-    await scene.send_iso(iso_orders.message("lift", 3, lifts_order_id=HOLD, reason="end_reached"))
+    await scene.send_iso(iso_orders.message("read_back", 3))
     await scene.events.until("answered", 4)
+    await scene.send_iso(iso_orders.message("lift", 4, lifts_order_id=HOLD, reason="end_reached"))
+    await scene.events.until("answered", 5)
     outcomes = [(answer.outcome, answer.amount and answer.amount[0]) for answer in told_by_bank(scene)]
-    assert outcomes == [("executed", 75_000_000), ("executed", 150_000_000), ("executed", None), ("lifted", None)]
-    assert len({business.read(raw).id for raw in scene.hub.messages}) == 4
+    assert outcomes == [
+        ("executed", 75_000_000),
+        ("executed", 150_000_000),
+        ("executed", None),
+        ("executed", 150_000_000),
+        ("lifted", None),
+    ]
+    assert len({business.read(raw).id for raw in scene.hub.messages}) == 5
     assert scene.sandbox.ledger.holds == {}
 
 
@@ -1055,6 +1101,86 @@ async def test_a_hostile_reader_only_lies(play: Play) -> None:
     await scene.events.until("answered", 2)
     assert [data["trick"] for kind, data in scene.events.told if kind == "lied"] == ["forged", "stranger"]
     assert {"order-1", "order-2"} & {about for about, _ in scene.hub.answers} == {"order-1"}
+
+
+async def test_a_stream_is_confirmed_order_by_order_before_each_is_acted_on(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_inbox, "_PAUSE", 0.0)
+    scene = await play(Prompt(), speaks=Channel.PULL, streams=True)
+    # The stream breaks off three times; a token that was not taken is fetched anew.
+    scene.hub.failing = [503, 401, 429]
+    scene.hub.inbox.extend([order(), replace(order("order-2", number=2), signature=None), order("order-3", number=3)])
+    await scene.events.until("answered", 2)
+    assert sorted(scene.hub.answers) == [("order-1", FULL), ("order-3", FULL)]
+    assert scene.hub.confirmed[0] == 1 and scene.hub.confirmed[-1] == 3
+    assert scene.events.count("received") == 2 and scene.events.count("signature_refused") >= 1
+    assert len(scene.hub.assertions) == 2 and scene.hub.streams >= 4
+
+
+async def test_what_a_flapping_reader_of_a_stream_left_comes_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox_inbox, "_PAUSE", 0.0)
+    scene = await play(Flapping(), speaks=Channel.PULL, streams=True)
+    scene.hub.inbox.append(order())
+    await scene.events.until("answered")
+    assert scene.hub.answers == [("order-1", FULL)] and scene.hub.streams >= 2
+
+
+async def test_a_batch_is_taken_whole_and_each_of_its_orders_is_answered(play: Play) -> None:
+    scene = await play(Prompt(), batches=True)
+    assert (await scene.send_batch(order(), order("order-2", number=2))).status == 202
+    await scene.events.until("answered", 2)
+    assert sorted(scene.hub.answers) == [("order-1", FULL), ("order-2", FULL)]
+    assert (await scene.send_batch(order(), order("order-2", number=2))).status == 200
+    # Alone it is the message that came in the batch.
+    assert (await scene.send(order())).status == 200
+    assert (scene.events.count("batch"), scene.events.count("duplicate")) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("second", "code"),
+    [
+        (replace(order("order-2", number=2), signature=None), "http.401"),
+        (order("order-2", number=2, answer_url="https://elsewhere.example"), "http.400"),
+    ],
+)
+async def test_of_a_batch_with_one_bad_order_nothing_is_taken(second: Message, code: str, play: Play) -> None:
+    scene = await play(Prompt(), batches=True)
+    with pytest.raises(DeliveryFailed) as caught:
+        await scene.send_batch(order(), second)
+    assert caught.value.code == code
+    assert scene.events.count("received") == 0 and scene.sandbox.ledger.holds == {}
+
+
+async def test_a_batch_that_nobody_declared_or_that_is_none_is_refused(play: Play) -> None:
+    plain = await play(Prompt())
+    with pytest.raises(DeliveryFailed) as caught:
+        await plain.send_batch(order(), order("order-2", number=2))
+    assert caught.value.code == "http.415"
+    scene = await play(Prompt(), batches=True)
+    for content in (b"[]", b"{}", b"nothing", b"[7]"):
+        at = int(time.time())
+        headers = {
+            "Content-Type": "application/cloudevents-batch+json",
+            "webhook-id": "batch_1",
+            "webhook-timestamp": str(at),
+            "webhook-signature": signing.sign((SECRET,), "batch_1", at, content),
+        }
+        with pytest.raises(DeliveryFailed) as caught:
+            await scene.post(content, headers)
+        assert caught.value.code == "http.400"
+
+
+async def test_half_of_a_recall_and_of_a_disclosure_come_first_and_the_rest_by_itself(play: Play) -> None:
+    scene = await play(Half(after=0.0))
+    await scene.send(order(action="recall"))
+    await scene.events.until("answered", 2)
+    asked = ["holder_name", "holder_document", "state"]
+    await scene.send(order("order-2", "disclose", number=2, asked=asked, amount=None))
+    await scene.events.until("answered", 4)
+    said = [answer for _, answer in scene.hub.answers]
+    assert [each["amount_returned"]["value"] for each in said[:2]] == ["75000000", "150000000"]
+    assert [list(each["disclosed"]) for each in said[2:]] == [asked[:2], asked]
 
 
 async def test_a_hub_that_is_away_is_asked_again_and_nothing_is_lost(
