@@ -22,6 +22,7 @@ from service.api import (
     health,
     oauth,
     orders,
+    read_backs,
     registry,
     replays,
     requests,
@@ -148,7 +149,7 @@ def make_worker(hub: Hub) -> Worker:
 def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
     for door in (
-        *(health, oauth, signing_keys_door, requests, orders, business_messages, etsi),
+        *(health, oauth, signing_keys_door, requests, orders, read_backs, business_messages, etsi),
         *(appeals, escalations, tasks, replays, registry, endpoints),
     ):
         app.include_router(door.router)

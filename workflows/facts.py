@@ -25,6 +25,8 @@ class Fact(StrEnum):
     LIFTS_UNUSUAL = "appeal.lifts_unusual"
     HOLD_OVERLAPS = "hold.overlaps"
     HOLD_ENDING = "hold.ending"
+    HOLD_ASKED = "hold.asked"
+    HOLD_CONFIRMED = "hold.confirmed"
     ORDER_PLACED = "order.placed"
     ORDER_DELIVERED = "order.delivered"
     ORDER_ACKNOWLEDGED = "order.acknowledged"

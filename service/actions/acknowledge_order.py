@@ -13,7 +13,7 @@ from service.actions import answering, answers, receiving, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
-from service.engine import dossier, messages, overlaps, placing, writer
+from service.engine import dossier, messages, overlaps, placing, read_backs, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
 from service.models import Acknowledgement, Dispatch, Order, table_of
@@ -23,7 +23,7 @@ from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
 from service.vault import KeyRow
-from workflows import routing, working_hours
+from workflows import read_back, routing, working_hours
 from workflows.terms import Action, Channel, DispatchState, Outcome
 
 _ORDERS = table_of(Order)
@@ -86,6 +86,7 @@ async def acknowledge(
             original=await _order_of(conn, original["id"]) if original else None,
             original_dossier=about[original["request_id"]] if original else None,
             onward=onward,
+            is_to_a_question=await _is_to_a_question(conn, order, signature),
         )
         earlier = await _earlier(conn, order, digest)
         if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
@@ -140,6 +141,21 @@ async def _check(
             audience=audience,
             now=now,
         )
+
+
+async def _is_to_a_question(conn: AsyncConnection, order: Row, signature: str | Received | None) -> bool:
+    asked_at = await read_backs.asked_at(conn, order["id"])
+    if asked_at is None or signature is None:
+        return False
+    answered = sa.select(_ACKNOWLEDGEMENTS.c.id).where(
+        _ACKNOWLEDGEMENTS.c.order_id == order["id"],
+        _ACKNOWLEDGEMENTS.c.outcome != Outcome.RECEIVED,
+        _ACKNOWLEDGEMENTS.c.received_at > asked_at,
+    )
+    if (await conn.execute(answered.limit(1))).first() is not None:
+        return False
+    signed = signature if isinstance(signature, Received) else signatures.read(signature, Kind.ANSWER)
+    return read_back.answers(signed.signed_at, asked_at, signatures.AHEAD)
 
 
 async def _order_of(conn: AsyncConnection, order_id: UUID) -> Row:

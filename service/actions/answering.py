@@ -56,6 +56,8 @@ class Answering:
     original: Row | None
     original_dossier: Dossier | None
     onward: Onward
+    # It was made after somebody had asked what is held now, and nobody had answered yet.
+    is_to_a_question: bool
 
     @property
     def ported_to(self) -> str | None:

@@ -20,12 +20,14 @@ async def means_something_new(given: Answering, contradicted: bool, said_at: dat
     """Tell whether an answer whose very words were said before, at ``said_at``, is more than a repetition.
 
     "Received" is after the first one expired. Anything else is when the order has moved since: "lifted", said too
-    early, contradicted; said again once the hold has ended it confirms the lift. An execution that was taken is never:
-    a repetition that comes late must not look like one more.
+    early, contradicted; said again once the hold has ended it confirms the lift. An execution that was taken is only
+    where somebody has asked since what is held: a repetition that comes late must not look like one more.
     """
     order, outcome = given.order, given.body.outcome
     if outcome is Outcome.RECEIVED and order["state"] is OrderState.ACKNOWLEDGED:
         return not await settling.is_pending(given.conn, order["id"], Stage.ACKNOWLEDGEMENT_END)
+    if outcome is Outcome.EXECUTED and given.is_to_a_question:
+        return True
     moved: bool = order["changed_at"] > said_at
     return moved and (contradicted or outcome is not Outcome.EXECUTED)
 

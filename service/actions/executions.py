@@ -47,7 +47,7 @@ async def executed(given: Answering, done: Done) -> Verdict:
     before = order["amount_returned"] if order["amount_held"] is None else order["amount_held"]
     if state is OrderState.EXECUTED and done.data is None:
         if done.amount == before:
-            return Verdict(state)
+            return await _confirmed(given, done) if given.is_to_a_question else Verdict(state)
         if done.amount is None or done.amount < (before or 0):
             return await answering.contradicted(given)
     if (state, Event.EXECUTE) not in states.MOVES:
@@ -73,6 +73,12 @@ async def executed(given: Answering, done: Done) -> Verdict:
         await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
     return verdict
+
+
+async def _confirmed(given: Answering, done: Done) -> Verdict:
+    """Somebody asked what is held now: it is what was held before."""
+    await answering.move(given, given.order["state"])
+    return await answering.tell(given, Fact.HOLD_CONFIRMED, given.order["state"], amount_held=done.held)
 
 
 async def _too_late(given: Answering, done: Done) -> Verdict:

@@ -36,6 +36,8 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.LIFTS_UNUSUAL: ("phone", "warn"),
     Fact.HOLD_OVERLAPS: ("overlap", "info"),
     Fact.HOLD_ENDING: ("hourglass", "warn"),
+    Fact.HOLD_ASKED: ("send", "info"),
+    Fact.HOLD_CONFIRMED: ("lock", "good"),
     Fact.ORDER_PLACED: ("order", "info"),
     Fact.ORDER_DELIVERED: ("inbox", "info"),
     Fact.ORDER_ACKNOWLEDGED: ("eye", "info"),

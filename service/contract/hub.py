@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from service import app as application
 from service.contract import examples, problems
 from service.contract.examples import Example
-from service.contract.operations import OPERATIONS, Told
+from service.contract.operations import OPERATIONS
+from service.contract.told import Told
 from service.security import compact
 from service.security.scopes import Scope
 

@@ -1,24 +1,10 @@
 """What the routes cannot say of themselves: the scopes that open each operation, its conflicts, advice to callers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from service.contract.told import Told
 from service.security.scopes import Scope
 from workflows import authority
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What is told of one operation.
-
-    Any one of ``scopes`` opens it. ``conflicts`` are the codes of its 409, ``rules`` the authority rules of its 403.
-    """
-
-    scopes: tuple[Scope, ...] = ()
-    conflicts: tuple[str, ...] = ()
-    rules: tuple[str, ...] = ()
-    advice: str = ""
-
 
 # The rules are asked about both officers: whoever filed may have lost since what the request needs.
 _OF_FILING = ("end_missing", "emergency_in_a_row")
@@ -111,6 +97,16 @@ OPERATIONS: Mapping[str, Told] = {
         advice=(
             "An active request is undone by a lift, never withdrawn. The officer signs this body: `typ`"
             " hoatoc-withdrawal+jws, `sub` the request's id."
+        ),
+    ),
+    "readBackOrder": Told(
+        scopes=(Scope.HOLDS_ASK,),
+        conflicts=("read_back.no_hold", "read_back.on_its_way", "read_back.unreachable"),
+        advice=(
+            "For the agency whose hold it is and for coordinators, at most every 15 minutes a hold (429"
+            " `read_back.too_soon`). The answer comes as every answer about a held amount: `hold.confirmed` on the"
+            " timeline, `order.executed` with a larger amount, or a task for a coordinator where less is held. The"
+            " question has no clock: nobody is escalated who does not answer it."
         ),
     ),
     "listOrders": Told(

@@ -8,7 +8,13 @@ from pydantic.json_schema import models_json_schema
 from service.contract import examples
 from service.contract.examples import Example
 from service.contract.hub import LICENCE, VERSION, untitled
-from service.schemas.participant import NoticeEvent, OrderEvent, OrderStatusEvent, RequestStatusEvent
+from service.schemas.participant import (
+    NoticeEvent,
+    OrderEvent,
+    OrderStatusEvent,
+    ReadBackEvent,
+    RequestStatusEvent,
+)
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -64,6 +70,8 @@ _ORDER_HEADERS = (
     ),
 )
 
+_SIGNED_BY_THE_HUB = frozenset({"order", "read_back"})
+
 _SIGNED = {
     "Hoatoc-Signature": (
         "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MiLCJraWQiOiJWQVNkXy1vNk1SWFpyOGxmNWJ4QXViM1NE"
@@ -85,6 +93,13 @@ _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         " `listOrders`).",
         ("OrderEvent",),
     ),
+    "read_back": (
+        "receiveReadBack",
+        "A question about a hold that you executed: what do you hold of it now? Sent to the endpoint with the purpose"
+        " `orders`, and into the inbox. Answer `executed` with `amount_held`; answer `lifted` where nothing is held any"
+        " more. Where you hold less than you said, say so: a coordinator of the hub calls you.",
+        ("ReadBackEvent",),
+    ),
     "status": (
         "receiveStatus",
         "What became of your request or of one of its orders. Sent to an agency's endpoints with the purpose `status`.",
@@ -101,7 +116,7 @@ _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 
 def document(shown: Mapping[str, Example]) -> dict[str, Any]:
     """Return the document, with the examples given."""
-    models = (OrderEvent, RequestStatusEvent, OrderStatusEvent, NoticeEvent)
+    models = (OrderEvent, ReadBackEvent, RequestStatusEvent, OrderStatusEvent, NoticeEvent)
     _, made = models_json_schema(
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -132,7 +147,7 @@ def _webhook(name: str, shown: Mapping[str, Example]) -> dict[str, Any]:
                 "schema": form,
                 "example": _SIGNED[header],
             }
-            for header, meaning, form in (*_HEADERS, *(_ORDER_HEADERS if name == "order" else ()))
+            for header, meaning, form in (*_HEADERS, *(_ORDER_HEADERS if name in _SIGNED_BY_THE_HUB else ()))
         ],
         "requestBody": {
             "required": True,

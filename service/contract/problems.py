@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.contract.operations import Told
+from service.contract.told import Told
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = {"$ref": "#/components/schemas/Problem"}

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db
-from service.engine import outbox, settling, tasks
+from service.engine import messages, outbox, settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
 from workflows import retry, states
@@ -190,7 +190,7 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
     overtaken: list[UUID] = []
     for result in delivered:
         order = orders.get(result.claimed.order_id)
-        if order is None or _ends_a_hold(result.claimed, order.action):
+        if order is None or not _is_the_order(result.claimed, order.action):
             _tell(log, actor, Fact.DISPATCH_SENT, result, **_after(result, log.at))
             continue
         if _may_deliver(order.state):
@@ -216,9 +216,9 @@ def _may_deliver(state: OrderState) -> bool:
         return False
 
 
-def _ends_a_hold(claimed: Claimed, action: Action) -> bool:
-    """Tell whether this is the lift that the hub itself sends when a hold ends: not the order's own delivery."""
-    return action is not Action.LIFT and claimed.message_type.endswith(".lift")
+def _is_the_order(claimed: Claimed, action: Action) -> bool:
+    """Tell whether this is the order's own delivery: not the lift at the end of a hold, nor a question about it."""
+    return claimed.message_type == messages.order_type(action)
 
 
 def _after(result: Result, at: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from service.audit import Log
 from service.engine import definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
-from workflows import channels
+from workflows import channels, read_back
 from workflows.channels import Way
 from workflows.terms import DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
 
@@ -154,6 +154,13 @@ async def _patience(conn: AsyncConnection, orders: Collection[UUID]) -> dict[UUI
     return {row.subject_id: row.due_at - row.started_at for row in (await conn.execute(query)).all()} if orders else {}
 
 
+def _order_key(found: dossier.Dossier, row: Row, endpoint_id: UUID) -> int | None:
+    # A question stands in nothing's way, over whichever endpoint.
+    if row["message_type"] == read_back.MESSAGE_TYPE:
+        return None
+    return reach.order_key(found.hold_case_id, found.targets[row["target_id"]]["value_index"], endpoint_id)
+
+
 def _message(row: Row) -> UUID:
     """Return the first dispatch of a message, by which all of them are known."""
     return row["first_id"] or row["id"]  # type: ignore[no-any-return]
@@ -181,9 +188,7 @@ async def _carry_over(conn: AsyncConnection, hub: Hub, log: Log, moves: Sequence
                 key=found.keys.get(found.id),
                 order_id=row["order_id"],
                 urgent=row["urgent"],
-                order_key=reach.order_key(
-                    found.hold_case_id, found.targets[row["target_id"]]["value_index"], move.to.endpoint_id
-                ),
+                order_key=_order_key(found, row, move.to.endpoint_id),
                 deadline_at=row["deadline_at"],
                 first_id=_message(row),
                 occurred_at=datetime.fromisoformat(stored["occurred_at"]),

@@ -12,7 +12,7 @@ from service.engine import definitions
 from service.models import Dispatch, Endpoint, Order, table_of
 from service.schemas.replays import ReplayCount, ReplayPreview, ReplaySelection
 from service.vault import subjects
-from workflows import replay
+from workflows import read_back, replay
 from workflows.replay import Replayed
 from workflows.terms import Action, DispatchState
 
@@ -80,6 +80,9 @@ async def again(conn: AsyncConnection, selection: ReplaySelection, ids: Collecti
 def may_go(row: Row) -> bool:
     """Tell whether one of them may be sent once more."""
     if not row["in_use"] or row["reduced_at"] is not None or (row["request_id"] is not None and not row["opens"]):
+        return False
+    if row["message_type"] == read_back.MESSAGE_TYPE:
+        # An old question is nobody's: who wants to know asks anew.
         return False
     return replay.may_go_again(
         row["kind"],

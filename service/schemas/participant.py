@@ -70,14 +70,13 @@ class OrderDeadline(Answer):
     due_at: Instant
 
 
-class OrderBody(Answer):
-    """An order to one participant about one target. Its life is told by your acknowledgements."""
+class OrderSays(Answer):
+    """What every message about an order says, whether it demands something or asks."""
 
     order_id: UUID = Field(description="answer to this order; a lift that ends a hold by itself keeps the hold's id")
     request_id: UUID
     reference: str = Field(description="for people, such as HT-261123-7K3MQ9; on every paper and in every call")
     case_number: str
-    action: Action
     sequence: Annotated[int, Field(ge=1)] = Field(
         description="rises with each message about one hold: obey the highest, whatever the order of arrival"
     )
@@ -114,6 +113,18 @@ class OrderBody(Answer):
     )
     deadlines: list[OrderDeadline]
     answer_url: str = Field(description="POST your acknowledgement here, relative to the hub's address")
+
+
+class OrderBody(OrderSays):
+    """An order to one participant about one target. Its life is told by your acknowledgements."""
+
+    action: Action
+
+
+class ReadBackBody(OrderSays):
+    """A question about a hold that you executed: what do you hold now? It has no deadlines and changes nothing."""
+
+    action: Literal["read_back"]
 
 
 class StatusBody(Answer):
@@ -177,6 +188,13 @@ class OrderEvent(Event):
         "vn.hoatoc.order.disclose",
     ]
     data: OrderBody
+
+
+class ReadBackEvent(Event):
+    """A question about a hold."""
+
+    type: Literal["vn.hoatoc.order.read_back"]
+    data: ReadBackBody
 
 
 class RequestStatusEvent(Event):

@@ -15,6 +15,7 @@ from service.security import answer_texts
 from service.security import evidence_checks as checks
 from service.security.evidence_checks import Findings
 from service.security.signatures import Kind
+from workflows import read_back
 from workflows.terms import ONCE, Action, LegalBasis, Outcome
 
 HUB = ("hub", "hoatoc-hub", "hoatoc-hub")
@@ -126,7 +127,10 @@ def _message(
     is_first: bool,
     when: bool,
 ) -> None:
-    """Hold what was sent against what was signed; an order's later messages are the lifts that the hub sends itself."""
+    """Hold what was sent against what was signed.
+
+    An order's later messages are the lifts that the hub sends itself, and the questions about a hold that stands.
+    """
     body, demand = message.body, section.demand
     if demand is None:
         findings.note("order.agrees", order.id, "request")
@@ -135,7 +139,8 @@ def _message(
     said = checks.data(filed) if filed else {}
     officer = next((each for each in findings.bundle.officers if each.id == demand.officer_id), None)
     plain = demand.model_dump(mode="json", exclude_none=True)
-    action = order.action if is_first else str(Action.LIFT)
+    asks = order.action == Action.FREEZE and message.type == read_back.MESSAGE_TYPE
+    action = order.action if is_first else read_back.NAME if asks else str(Action.LIFT)
     pairs: dict[str, tuple[Any, Any]] = {
         "when": (when, True),
         "type": (message.type, f"vn.hoatoc.order.{action}"),
@@ -169,7 +174,7 @@ def _message(
         undoes = demand.action in {Action.LIFT, Action.EXTEND}
         pairs["original"] = (_undone(body) in (_orders_at(original, order.participant_id) if undoes else [None]), True)
     else:
-        pairs["lifts"] = (body.get("lifts_order_id"), order.id)
+        pairs["lifts"] = (body.get("lifts_order_id"), None if asks else order.id)
     findings.expect("order.agrees", order.id, **pairs)
 
 

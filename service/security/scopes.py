@@ -16,6 +16,7 @@ class Scope(StrEnum):
     DISCLOSURES_READ = "disclosures:read"
     ORDERS_READ = "orders:read"
     ORDERS_ANSWER = "orders:answer"
+    HOLDS_ASK = "holds:ask"
     APPEALS_FILE = "appeals:file"
     APPEALS_READ = "appeals:read"
     ESCALATIONS_READ = "escalations:read"
@@ -35,7 +36,7 @@ _AGENCYS_READS = frozenset({Scope.REQUESTS_READ, Scope.DISCLOSURES_READ, Scope.A
 # audit changes nothing. Roles add up; a system that makes and approves holds both.
 SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
     {
-        Role.MAKER: _AGENCYS_READS | {Scope.REQUESTS_WRITE},
+        Role.MAKER: _AGENCYS_READS | {Scope.REQUESTS_WRITE, Scope.HOLDS_ASK},
         Role.APPROVER: _AGENCYS_READS | {Scope.REQUESTS_APPROVE},
         Role.READER: _AGENCYS_READS,
         Role.AGENCY_ADMIN: frozenset({Scope.AGENCY_ADMIN, Scope.REGISTRY_READ}),
@@ -47,6 +48,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
             {
                 Scope.REQUESTS_READ,
                 Scope.ORDERS_READ,
+                Scope.HOLDS_ASK,
                 Scope.APPEALS_FILE,
                 Scope.APPEALS_READ,
                 Scope.ESCALATIONS_READ,

@@ -29,6 +29,7 @@ EXTENDED = {
     "approve_request.py": 1,
     "enroll_officer.py": 1,
     "file_appeal.py": 1,
+    "read_back_order.py": 1,
     "receive_inbox.py": 1,
     "report_fault.py": 1,
     "report_rejection.py": 1,

@@ -216,6 +216,7 @@ async def requests_and_orders(play: Stage) -> None:
     await hi1_messages(play, viettel)
     order = await play.order()
     await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder"), order_id=order["id"])
+    await play.call("readBackOrder", api.police, play.body("readBackOrder"), order_id=order["id"])
     await business_message(play)
     for title in ("extend", "lift"):
         await play.file(title, original_request_id=str(order["request_id"]))
@@ -329,6 +330,7 @@ async def test_what_the_hub_sends_is_what_the_contract_promises(
     order = await play.order()
     part = {"outcome": "executed", "amount_held": {"value": "1", "currency": "VND"}}
     await play.call("acknowledgeOrder", api.bank, part, order_id=order["id"])
+    await play.call("readBackOrder", api.police, play.body("readBackOrder"), order_id=order["id"])
     extension = await play.file("extend", original_request_id=str(order["request_id"]))
     await play.call("approveRequest", api.police, play.body("approveRequest"), request_id=extension["id"])
     await play.file("lift", original_request_id=str(order["request_id"]))
@@ -353,7 +355,8 @@ async def test_what_the_hub_sends_is_what_the_contract_promises(
     seen: dict[str, set[str]] = {}
     for row in await api.world.rows(Dispatch):
         event = await event_of(api, row)
-        name = event["type"].removeprefix("vn.hoatoc.").partition(".")[0]
+        kind, _, said = event["type"].removeprefix("vn.hoatoc.").partition(".")
+        name = said if said == "read_back" else kind
         webhook_ = PARTICIPANT["webhooks"][name]["post"]["requestBody"]["content"]
         schema = strict(webhook_["application/cloudevents+json"]["schema"])
         assert faults(CLOSED, schema, event) == [], event["type"]

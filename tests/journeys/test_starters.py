@@ -214,6 +214,13 @@ async def test_a_starter_verifies_deduplicates_keeps_order_and_answers(language:
                 acted = f"acted freeze {order['id']}"
                 await starter.says(f"answered freeze {order['id']}")
 
+                # Asked what it holds now, it says so, and the agency reads it.
+                asked = await police.post(f"/v1/orders/{order['id']}/read-backs", {})
+                assert asked.status == 201, asked.body
+                await starter.says(f"answered read_back {order['id']}")
+                told = (await police.read(f"/v1/requests/{frozen}/timeline"))["facts"]
+                assert "hold.confirmed" in [fact["code"] for fact in told]
+
                 # The same once more is known. Nothing else is let in.
                 assert await wire.post(freeze) == 202
                 assert await wire.post(freeze, secret=signing.new_secret()) == 401
@@ -231,7 +238,12 @@ async def test_a_starter_verifies_deduplicates_keeps_order_and_answers(language:
                 # What was ordered before the lift is not obeyed after it, under whatever name it comes.
                 assert await wire.post(replace(freeze, id="msg_overtaken")) == 202
                 await starter.says(f"overtaken freeze {order['id']}")
-                assert [line for line in starter.told if line.startswith("acted")] == [acted, f"acted lift {lift}"]
+                read_back = f"acted read_back {order['id']}"
+                assert [line for line in starter.told if line.startswith("acted")] == [
+                    acted,
+                    read_back,
+                    f"acted lift {lift}",
+                ]
             # Killed and started again, it has forgotten nothing.
             async with starter.running():
                 assert await wire.post(freeze) == 202

@@ -488,6 +488,7 @@ BODIES: Mapping[str, Body] = {
             "text": "Khong lien quan.",
         },
     ),
+    "readBackOrder": _plain(lambda _: {}),
     "resolveTask": _plain(lambda _: {"note": "Da goi."}),
     "previewReplay": _plain(lambda _: _LOST),
     "replayDispatches": _plain(lambda _: _LOST),

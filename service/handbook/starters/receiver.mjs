@@ -53,7 +53,7 @@ async function receive(headers, body) {
 // Yours: hold `amount` at most (null: all there is), lift, block. Your system knows the order's id, and acts once.
 function act(data) {
   console.log('acted', data.action, data.order_id);
-  const held = data.action === 'freeze' ? { amount_held: data.amount } : {};
+  const held = ['freeze', 'read_back'].includes(data.action) ? { amount_held: data.amount } : {};
   return { outcome: data.action === 'lift' ? 'lifted' : 'executed', ...held };
 }
 

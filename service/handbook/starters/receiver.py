@@ -52,9 +52,9 @@ def receive(headers, body):
 
 
 def act(data):
-    """Yours: hold `amount` at most (null: all there is), lift, block. In one transaction with BOOKS, so only once."""
+    """Yours: hold `amount` at most (null: all there is), lift, block; of a read_back say what you hold. Only once."""
     print("acted", data["action"], data["order_id"], flush=True)
-    held = {"amount_held": data["amount"]} if data["action"] == "freeze" else {}
+    held = {"amount_held": data["amount"]} if data["action"] in ("freeze", "read_back") else {}
     return {"outcome": "lifted" if data["action"] == "lift" else "executed", **held}
 
 
