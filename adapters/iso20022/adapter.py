@@ -56,7 +56,8 @@ class Iso20022:
                 made_at=message.occurred_at,
             )
             return envelope.seal(header, build(message), kid, private)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # Whatever a body lacks or has instead: no retry cures it, and nothing but a failure leaves an adapter.
             raise DeliveryFailed("message.malformed", retryable=False) from None
 
     def _messages(self) -> Mapping[str, tuple[str, _Build]]:
