@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,36 @@ def node(folder: Path) -> Path:
         subprocess.run(["npm", "ci", *quiet], cwd=place, check=True)
 
     return _once("node", folder / "package-lock.json", install)
+
+
+def newer_node(folder: Path, needed: tuple[int, int]) -> Path | None:
+    """Return a folder with a node of at least ``needed`` in it, or None where the system's own is as new.
+
+    ``folder`` has the lock of a node that npm brings, for the machines that it is made for; elsewhere, and with an npm
+    that cannot run, ``RuntimeError`` says what to install.
+    """
+    own = shutil.which("node")
+    if own is not None and version(own) >= needed:
+        return None
+    try:
+        found = sorted(node(folder).glob("node_modules/node-*/bin/node"))
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+    if not found or version(str(found[0])) < needed:
+        raise RuntimeError(
+            f"Node {needed[0]}.{needed[1]} or later is needed here, and npm brings none for this machine"
+        )
+    return found[0].parent
+
+
+def version(command: str) -> tuple[int, int]:
+    """Return the version of a node; (0, 0) for what does not tell one."""
+    try:
+        told = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return 0, 0
+    named = re.match(r"v(\d+)\.(\d+)\.", told)
+    return (int(named[1]), int(named[2])) if named else (0, 0)
 
 
 def python(lock: Path) -> Path:
