@@ -1,4 +1,4 @@
-"""Orders that hold nothing: camt.056 recalls a payment, auth.001 asks who somebody is, and nobody may tell him."""
+"""Orders that hold nothing: camt.056 recalls a payment, auth.001 asks who somebody is, auth.003 ends the silence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -71,12 +71,27 @@ def disclose(message: Message) -> Element:
         "InfReqOpng",
         make("InvstgtnId", terms.plain(body["order_id"])),
         make("LglMndtBsis", make("Prgrph", body["legal_basis"])),
-        make("CnfdtltySts", "true" if body["confidential"] else "false"),
+        make("CnfdtltySts", _yes_no(body)),
         make("DueDt", make("DueDt", due[:10]), make("AddtlInf", due)) if due else None,
         make("InvstgtnPrd", _period(make, body)),
         make("SchCrit", searched),
         details.supplement(make, message),
     )
+
+
+def confidentiality(message: Message) -> Element:
+    """Return ``InfReqStsChngNtfctn``: whether the holder may learn of the order now."""
+    make, body = xml.Maker(xml.ISO + schemas.CONFIDENTIALITY), message.body
+    return make(
+        "InfReqStsChngNtfctn",
+        make("OrgnlBizQry", terms.plain(body["order_id"])),
+        make("CnfdtltySts", _yes_no(body)),
+        details.supplement(make, message),
+    )
+
+
+def _yes_no(body: Mapping[str, Any]) -> str:
+    return "true" if body["confidential"] else "false"
 
 
 def _period(make: xml.Maker, body: Mapping[str, Any]) -> Element:

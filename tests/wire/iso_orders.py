@@ -103,4 +103,7 @@ ORDERS = {
         amount=None,
         target={"kind": "card", "value": "9704360000000000018", "institution": "VIETCOMBANK"},
     ),
+    "10-confidentiality.auth.003": message(
+        "confidentiality", 10, order_id=order_id(8), asked=["holder_name"], confidential=False, amount=None
+    ),
 }
