@@ -89,4 +89,36 @@ class Hostile:
     tricks: tuple[Trick, ...] = tuple(Trick)
 
 
-Behaviour = Prompt | Slow | Late | Half | Partial | Refusing | Ported | Silent | Flapping | Hostile
+class Mistake(StrEnum):
+    """What a developer gets wrong: one check that is not made, or one thing that is not remembered."""
+
+    TRUSTS_CALLERS = "trusts_callers"
+    TRUSTS_OLD_CALLS = "trusts_old_calls"
+    TRUSTS_ORDERS = "trusts_orders"
+    READS_FIRST_SIGNATURE = "reads_first_signature"
+    KEEPS_KEYS = "keeps_keys"
+    FORGETS_IDS = "forgets_ids"
+    REFUSES_REPEATED = "refuses_repeated"
+    REFUSES_MEMBERS = "refuses_members"
+    REFUSES_TYPES = "refuses_types"
+    READS_ANY_FORM = "reads_any_form"
+    FORGETS_LIFTS = "forgets_lifts"
+    IGNORES_LIFTS = "ignores_lifts"
+    IGNORES_LATE = "ignores_late"
+    CLAIMS_ALL = "claims_all"
+    FINDS_ANYTHING = "finds_anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Careless:
+    """Executes promptly, with these mistakes."""
+
+    mistakes: frozenset[Mistake] = frozenset(Mistake)
+
+
+def mistakes_of(behaviour: "Behaviour") -> frozenset[Mistake]:
+    """Return the mistakes that a behaviour makes; only the careless makes any."""
+    return behaviour.mistakes if isinstance(behaviour, Careless) else frozenset()
+
+
+Behaviour = Prompt | Slow | Late | Half | Partial | Refusing | Ported | Silent | Flapping | Hostile | Careless

@@ -10,7 +10,19 @@ from datetime import datetime
 from typing import Any
 
 from adapters.base import DeliveryFailed
-from adapters.sandbox.behaviour import Behaviour, Half, Late, Partial, Ported, Refusing, Silent, Slow, Trick
+from adapters.sandbox.behaviour import (
+    Behaviour,
+    Half,
+    Late,
+    Mistake,
+    Partial,
+    Ported,
+    Refusing,
+    Silent,
+    Slow,
+    Trick,
+    mistakes_of,
+)
 from adapters.sandbox.ledger import Hold, Ledger, Order
 from adapters.sandbox.speech import Heard, Speech
 from workflows.terms import Action, Datum, DocumentKind, HolderState, Outcome, RefusalCode
@@ -44,6 +56,7 @@ class Clerk:
         if isinstance(behaviour, Partial):
             self.ledger.default_balance = behaviour.first
         self.speech, self._forged, self._on_event = speech, forged, on_event
+        self._mistakes = mistakes_of(behaviour)
         self._seen: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         # Answers about one order leave in the order in which they came about.
@@ -54,7 +67,7 @@ class Clerk:
 
         With ``trick`` it is answered by that lie and by nothing else.
         """
-        if heard.message_id in self._seen:
+        if heard.message_id in self._seen and Mistake.FORGETS_IDS not in self._mistakes:
             self.tell("duplicate", heard.order, message_id=heard.message_id)
             return False
         self._seen.add(heard.message_id)
@@ -95,6 +108,11 @@ class Clerk:
             case _ if order.action is Action.LIFT:
                 await self._lift(order)
                 return
+            case _ if self._is_ignored(order):
+                return
+            case _ if order.target in self.ledger.unknown and Mistake.FINDS_ANYTHING not in self._mistakes:
+                await self._refuse(order, RefusalCode.TARGET_NOT_FOUND)
+                return
             case Refusing(code, only) if only is None or order.target in only:
                 await self._refuse(order, code)
                 return
@@ -126,7 +144,7 @@ class Clerk:
             self.tell("out_of_order", order)
         elif order.action is Action.FREEZE:
             is_new = order.id not in self.ledger.holds
-            hold = self.ledger.freeze(order, share)
+            hold = self.ledger.claim(order) if self._claims_all else self.ledger.freeze(order, share)
             if hold is None:
                 await self._refuse(order, RefusalCode.NO_BALANCE)
                 return
@@ -157,6 +175,13 @@ class Clerk:
             self.tell("executed", order)
             await self._answer(order, {"outcome": Outcome.EXECUTED})
 
+    @property
+    def _claims_all(self) -> bool:
+        return Mistake.CLAIMS_ALL in self._mistakes
+
+    def _is_ignored(self, order: Order) -> bool:
+        return Mistake.IGNORES_LATE in self._mistakes and order.execute_by is not None and not _left(order)
+
     async def _hold_more(self, order: Order) -> None:
         match self.behaviour:
             case Partial(_, more, float(after)):
@@ -182,7 +207,11 @@ class Clerk:
         await self._answer(order, {"outcome": Outcome.EXECUTED, "disclosed": data})
 
     async def _lift(self, order: Order) -> None:
+        if Mistake.IGNORES_LIFTS in self._mistakes:
+            return
         self.ledger.lift(order)
+        if Mistake.FORGETS_LIFTS in self._mistakes:
+            self.ledger.forget_lift(order)
         self.tell("lifted", order)
         # A lift with a request of its own is an order that gets executed; without one it ends the order it names.
         outcome = Outcome.LIFTED if order.lifts == order.id else Outcome.EXECUTED

@@ -8,10 +8,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from adapters.base import DeliveryFailed, Message
-from adapters.etsi import answering, identifiers, instants, messages, terms
+from adapters.etsi import answering, identifiers, instants, messages, shapes, terms
+from adapters.etsi.terms import Wrong
 from adapters.sandbox import business
-from adapters.sandbox.events import called_by_the_hub, proved
+from adapters.sandbox.behaviour import Mistake
+from adapters.sandbox.events import Mistakes, called_by_the_hub, proved
 from adapters.sandbox.hub import Hub
 from adapters.sandbox.ledger import Order
 from adapters.sandbox.signatures import HubKeys
@@ -25,14 +29,17 @@ DOOR = "/v1/etsi"
 class Hi1:
     """Verifies who called and what was ordered like a webhook, and signs its own messages; ``issuer`` is the hub."""
 
-    def __init__(self, hub: Hub, keys: HubKeys, name: str, issuer: str, secret: str) -> None:
+    def __init__(
+        self, hub: Hub, keys: HubKeys, name: str, issuer: str, secret: str, mistakes: Mistakes = frozenset()
+    ) -> None:
         self._hub, self._keys, self._name, self._issuer, self._secret = hub, keys, name, issuer, secret
+        self._mistakes = mistakes
         # The type and the identifier of the task that each order made or changes.
         self._tasks: dict[str, tuple[str, str]] = {}
 
     async def hear(self, headers: Mapping[str, str], content: bytes) -> list[Heard]:
         """Read one HI1 request, whose order is the document that the hub signed; raises ``NotTaken``."""
-        called_by_the_hub(self._secret, headers, content)
+        called_by_the_hub(self._secret, headers, content, self._mistakes)
         try:
             request = json.loads(content)
             header = request["Header"]
@@ -45,9 +52,26 @@ class Hi1:
             raise NotTaken(400, "malformed", "no HI1 request about an order") from None
         if parties != (terms.endpoint(self._issuer), terms.endpoint(self._name)):
             raise NotTaken(400, "malformed", "it is from or for somebody else")
-        order = await proved(self._keys, message, signature)
+        if Mistake.READS_ANY_FORM not in self._mistakes:
+            self._check_head(header)
+        order = await proved(self._keys, message, signature, self._mistakes)
         self._tasks[order.id] = made
         return [Heard(message.id, message.type, order, messages.encode(self._taken(header, acted)))]
+
+    def _check_head(self, header: Mapping[str, Any]) -> None:
+        """Return if the head has the members of the standard and no other; raises ``NotTaken``."""
+        try:
+            shapes.Header.model_validate(header)
+        except ValidationError:
+            told = messages.failure(
+                Wrong.MALFORMED,
+                "field.unknown /Header",
+                sender=self._name,
+                receiver=self._issuer,
+                transaction=str(header["TransactionIdentifier"]),
+                at=instants.microseconds(_now()),
+            )
+            raise NotTaken(200, "malformed", "a field of the head is unknown", reply=messages.encode(told)) from None
 
     async def answer(self, order: Order, acknowledgement: Mapping[str, Any]) -> HubAnswer:
         """POST the HI1 request that says it; raises ``DeliveryFailed``, with ``hi1.refused`` where the hub refuses."""

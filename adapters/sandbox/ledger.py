@@ -83,10 +83,11 @@ class Hold:
 class Ledger:
     """The books. ``balances`` are ₫ by account; ``blocked`` is what was taken down or preserved, by order.
 
-    ``returned`` is how much of a recall was sent back, by order.
+    ``returned`` is how much of a recall was sent back, by order. ``unknown`` are targets that it does not find.
     """
 
     default_balance: int = DEFAULT_BALANCE
+    unknown: frozenset[str] = frozenset()
     balances: dict[str, int] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
@@ -152,6 +153,16 @@ class Ledger:
         self._lifted.add(order.lifts)
         self.holds.pop(order.lifts, None)
         self.blocked.pop(order.lifts, None)
+
+    def forget_lift(self, order: Order) -> None:
+        """Forget that an order was lifted, as no books should."""
+        self._lifted.discard(order.lifts)
+
+    def claim(self, order: Order) -> Hold:
+        """Book a hold of all that is asked, whatever there is, as no books should."""
+        return self.holds.setdefault(
+            order.id, Hold(order, order.amount, order.amount or 0, order.ends_at, order.sequence)
+        )
 
     def top_up(self, account: str, amount: int) -> list[Hold]:
         """Book money that came in, fill the holds in the order they were made, and return those that grew."""

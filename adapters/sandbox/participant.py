@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from joserfc.jwk import ECKey
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.sandbox import tricks
-from adapters.sandbox.behaviour import LIES, Behaviour, Flapping, Hostile, Trick
+from adapters.sandbox.behaviour import LIES, Behaviour, Flapping, Hostile, Mistake, Trick, mistakes_of
 from adapters.sandbox.business import Business
 from adapters.sandbox.clerk import Clerk, OnEvent
 from adapters.sandbox.events import Events
@@ -49,6 +49,7 @@ class Sandbox:
         issuer: str | None = None,
         signing_key: Mapping[str, Any] | None = None,
         balances: Mapping[str, int] | None = None,
+        unknown: Collection[str] = (),
         speaks: Channel = Channel.WEBHOOK,
         batches: bool = False,
         streams: bool = False,
@@ -56,15 +57,16 @@ class Sandbox:
         """Take port 0 for any free one; ``issuer`` is the hub's issuer string where it is not ``hub_url``.
 
         ``signing_key`` signs its answers, as a JWK; what only listens has none. ``webhook_secret`` is an ETSI
-        endpoint's too; a bank of ISO 20022 and an inbox have none. ``batches`` is for a webhook that declares them,
-        ``streams`` for an inbox that is read as a stream.
+        endpoint's too; a bank of ISO 20022 and an inbox have none. ``unknown`` are targets that it does not find.
+        ``batches`` is for a webhook that declares them, ``streams`` for an inbox that is read as a stream.
         """
         self.name, self.sector, self.behaviour = name, sector, behaviour
         # Whoever reads an inbox waits for what is not there yet.
         is_reading = speaks is Channel.PULL
         limits: dict[str, Any] = {"timeout": PAGE_WITHIN, "largest": LARGEST_PAGE} if is_reading else {}
         self._client = HubClient(hub_url, **limits)
-        self._secret, keys = webhook_secret, HubKeys(self._client)
+        self._mistakes = mistakes = mistakes_of(behaviour)
+        self._secret, keys = webhook_secret, HubKeys(self._client, once=Mistake.KEEPS_KEYS in mistakes)
 
         def way(key: Mapping[str, Any] | None) -> Hub:
             return Hub(self._client, client_id, private_key_jwk, issuer or hub_url, signing_key=key)
@@ -73,19 +75,20 @@ class Sandbox:
             match speaks:
                 case Channel.ISO20022:
                     assert key is not None, "a business message is always signed"
-                    return Business(hub, keys, name, issuer or hub_url, key)
+                    return Business(hub, keys, name, issuer or hub_url, key, mistakes)
                 case Channel.ETSI:
-                    return Hi1(hub, keys, name, issuer or hub_url, webhook_secret)
-            return Events(hub, keys, webhook_secret, batches=batches)
+                    return Hi1(hub, keys, name, issuer or hub_url, webhook_secret, mistakes)
+            return Events(hub, keys, webhook_secret, mistakes, batches=batches)
 
         hub, nobody = way(signing_key), ECKey.generate_key("P-256").as_dict(private=True)
-        forged, ledger = speech(way(nobody), nobody), Ledger(balances=dict(balances or {}))
+        forged, ledger = speech(way(nobody), nobody), Ledger(balances=dict(balances or {}), unknown=frozenset(unknown))
         self._clerk = Clerk(name, behaviour, speech(hub, signing_key), forged, on_event, ledger)
         self.ledger = self._clerk.ledger
         self._calls = itertools.count()
         app = Starlette(routes=[Route("/hook", self._receive, methods=["POST"])])
         self._server = None if is_reading else EmbeddedServer(app, port, tls.files)
-        self._inbox = Inbox(self._client, hub, Events(hub, keys, ""), self._clerk, self._trick, streams=streams)
+        events = Events(hub, keys, "", mistakes)
+        self._inbox = Inbox(self._client, hub, events, self._clerk, self._trick, streams=streams)
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -131,10 +134,12 @@ class Sandbox:
         except NotTaken as refused:
             if refused.kind:
                 self._clerk.tell(refused.kind, refused.order, reason=refused.reason)
-            return Response(status_code=refused.status)
+            return Response(refused.reply or None, status_code=refused.status, media_type="application/json")
         if len(heard) > 1:
             self._clerk.tell("batch", messages=len(heard))
         is_new = [self._clerk.take(each, trick) for each in heard]
+        if not any(is_new) and Mistake.REFUSES_REPEATED in self._mistakes:
+            return Response(status_code=409)
         if heard[0].reply:
             return Response(heard[0].reply, status_code=200, media_type="application/json")
         return Response(status_code=202 if any(is_new) else 200)

@@ -34,8 +34,10 @@ class SignatureRefused(Exception):
 class HubKeys:
     """The keys under the hub's orders, fetched when an order names one that is not known yet."""
 
-    def __init__(self, client: HubClient) -> None:
+    def __init__(self, client: HubClient, *, once: bool = False) -> None:
+        """Take the way to the hub; with ``once`` the keys are fetched a single time, as no receiver should."""
         self._client = client
+        self._once = once
         self._keys: dict[str, ECKey] = {}
 
     async def verify(self, text: str | None, order_id: str, body: Mapping[str, Any]) -> None:
@@ -65,6 +67,8 @@ class HubKeys:
         return self._keys.get(kid) or await self._fetched(kid)
 
     async def _fetched(self, kid: str) -> ECKey:
+        if self._once and self._keys:
+            raise SignatureRefused("key_unknown")
         answer = await self._client.get(_KEYS_AT, headers={})
         if answer.status != 200:
             raise DeliveryFailed(f"http.{answer.status}", status=answer.status)

@@ -22,11 +22,16 @@ class Heard:
 
 
 class NotTaken(Exception):
-    """A call that the participant does not take: the status that it answers, and what it reports (``kind``, data)."""
+    """A call that the participant does not take: the status that it answers, and what it reports (``kind``, data).
 
-    def __init__(self, status: int, kind: str = "", reason: str = "", order: Order | None = None) -> None:
+    ``reply`` is what a form says back about it, as JSON; most say nothing.
+    """
+
+    def __init__(
+        self, status: int, kind: str = "", reason: str = "", order: Order | None = None, reply: bytes = b""
+    ) -> None:
         super().__init__(f"{status} {kind} {reason}")
-        self.status, self.kind, self.reason, self.order = status, kind, reason, order
+        self.status, self.kind, self.reason, self.order, self.reply = status, kind, reason, order, reply
 
 
 class Speech(Protocol):

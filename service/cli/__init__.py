@@ -6,6 +6,7 @@ from service import __version__
 from service.cli import (
     auditing,
     backing,
+    certifying,
     context,
     contracts,
     database,
@@ -51,6 +52,7 @@ for command in (
     running.worker,
     running.demo,
     playing.sandbox,
+    certifying.certify,
     tokens.keygen,
     tokens.token,
     tokens.proof,

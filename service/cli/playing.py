@@ -15,13 +15,14 @@ import typer
 from joserfc.jwk import ECKey
 
 from adapters.sandbox import behaviour as behaviours
-from adapters.sandbox.behaviour import Behaviour
+from adapters.sandbox.behaviour import Behaviour, Mistake
 from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.tls import SandboxTls
 from service import clock
 from service.cli import context, output, tokens
 from service.security import keyfile
 from service.security.keyring import SigningKey
+from workflows import conformance
 from workflows.terms import Channel, RefusalCode, Sector
 
 _VALID_FOR = timedelta(days=365)
@@ -59,6 +60,7 @@ class Manner(StrEnum):
     SILENT = "silent"
     FLAPPING = "flapping"
     HOSTILE = "hostile"
+    CARELESS = "careless"
 
 
 # Who it is where nobody says so: members of the shipped directory.
@@ -70,6 +72,8 @@ _IDS: Mapping[Kind, str] = {
     Kind.PLATFORM: "meta",
 }
 _MONEY = frozenset({Kind.BANK, Kind.WALLET})
+# What nobody has, so that a certification sees it refused.
+_NOWHERE = frozenset(missing for _, missing in conformance.TARGETS.values())
 _SECRETLESS = frozenset({Spoken.PULL, Spoken.ISO20022})
 
 
@@ -115,6 +119,9 @@ def sandbox(
     ported_to: Annotated[str, typer.Option(help="of one that says: not mine")] = "vinaphone",
     batch: Annotated[bool, typer.Option("--batch", help="webhook: an endpoint that declares batches")] = False,
     stream: Annotated[bool, typer.Option("--stream", help="pull: read the stream of events")] = False,
+    mistake: Annotated[
+        list[Mistake] | None, typer.Option(help="of a careless one, several times; default: all of them")
+    ] = None,
 ) -> None:
     """Play a participant: get real orders, answer them with real signatures, and tell each in one line, until Ctrl-C.
 
@@ -142,7 +149,7 @@ def sandbox(
     if kept is None:
         output.remark("then start it again with --secret: the one that propose printed; it is kept in the folder")
         return
-    made = _treated(behaviour, delay, refusal_code, ported_to)
+    made = _treated(behaviour, delay, refusal_code, ported_to, frozenset(mistake or Mistake))
     with context.told():
         try:
             playing = Sandbox(
@@ -158,6 +165,7 @@ def sandbox(
                 _tell,
                 issuer=issuer or context.settings().address,
                 signing_key=_private(answers),
+                unknown=_NOWHERE,
                 speaks=Channel(speaks),
                 batches=batch,
                 streams=stream,
@@ -193,7 +201,9 @@ def _joining(player: _Player, client_key: Path, answer_key: Path, *, batch: bool
     return [*lines, f"hoatoc endpoint propose {player.id} {where} --ca {authority}{spoken}{declared}"]
 
 
-def _treated(manner: Manner, delay: float, refusal_code: RefusalCode, ported_to: str) -> Behaviour:
+def _treated(
+    manner: Manner, delay: float, refusal_code: RefusalCode, ported_to: str, mistakes: frozenset[Mistake]
+) -> Behaviour:
     found: Mapping[Manner, Behaviour] = {
         Manner.PROMPT: behaviours.Prompt(),
         Manner.SLOW: behaviours.Late(delay),
@@ -203,6 +213,7 @@ def _treated(manner: Manner, delay: float, refusal_code: RefusalCode, ported_to:
         Manner.SILENT: behaviours.Silent(),
         Manner.FLAPPING: behaviours.Flapping(),
         Manner.HOSTILE: behaviours.Hostile(),
+        Manner.CARELESS: behaviours.Careless(mistakes),
     }
     return found[manner]
 

@@ -45,10 +45,11 @@ class Kind(StrEnum):
     WITHDRAWAL = "hoatoc-withdrawal+jws"
     REPLY = "hoatoc-reply+jws"
     EVIDENCE = "hoatoc-evidence+jws"
+    CERTIFICATION = "hoatoc-certification+jws"
 
 
 # What the hub itself signs, for whoever reads it; everything else is signed for one hub.
-OWN = frozenset({Kind.ORDER, Kind.EVIDENCE})
+OWN = frozenset({Kind.ORDER, Kind.EVIDENCE, Kind.CERTIFICATION})
 
 
 class SignatureRefused(Exception):

@@ -17,7 +17,7 @@ from service.schemas.evidence import Bundle
 from service.security import scopes
 from service.settings import Settings
 from service.web import problems
-from workflows import appeal, authority, deadlines, policy, preserve, states, takedown
+from workflows import appeal, authority, conformance, deadlines, policy, preserve, states, takedown
 from workflows.authority_rules import RANK_ORDER, AuthorityRule, WorkingDays
 from workflows.table import written
 from workflows.terms import (
@@ -258,7 +258,16 @@ def vietnamese_field_rows() -> Iterator[str]:
         yield _row(f"`{code}`", i18n.text(f"fields.{code}", "vi"))
 
 
+def case_rows(lang: str, everybody: str, money: str) -> Iterator[str]:
+    for case, rule in conformance.RULES.items():
+        named = ", ".join(f"`{profile}`" for profile in conformance.Profile if profile in rule.profiles)
+        profiles = everybody if rule.profiles == frozenset(conformance.Profile) else named
+        yield _row(f"`{case}`", i18n.text(f"certification.case.{case}", lang), profiles + (money if rule.money else ""))
+
+
 TABLES = {
+    "en/certification.md": [lambda: case_rows("en", "all", "; money")],
+    "vi/kiem-dinh.md": [lambda: case_rows("vi", "mọi hồ sơ", "; giữ tiền")],
     "en/roles.md": [role_rows],
     "en/authority.md": [authority_rows],
     "en/clocks.md": [clock_rows, own_clock_rows, ladder_rows],

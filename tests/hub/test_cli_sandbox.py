@@ -73,5 +73,5 @@ def test_a_hub_elsewhere_is_refused(run: Run, tmp_path: Path) -> None:
 def test_it_plays_what_was_asked_for() -> None:
     assert [str(each) for each in Kind] == ["bank", "wallet", "telecom", "isp", "platform"]
     assert [str(each) for each in Spoken] == ["webhook", "pull", "iso20022", "etsi"]
-    manners = ["prompt", "slow", "partial", "refusing", "ported", "silent", "flapping", "hostile"]
+    manners = ["prompt", "slow", "partial", "refusing", "ported", "silent", "flapping", "hostile", "careless"]
     assert [str(each) for each in Manner] == manners

@@ -1,0 +1,178 @@
+"""The sandbox passes every case of every profile, and each mistake fails exactly the cases that are about it."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import certify_steps
+import pytest
+
+from adapters.sandbox.behaviour import (
+    Behaviour,
+    Careless,
+    Hostile,
+    Mistake,
+    Prompt,
+    Refusing,
+    Silent,
+    Trick,
+)
+from adapters.sandbox.tls import SandboxTls
+from service.certification import opening
+from service.certification.bench import Bench
+from workflows import conformance
+from workflows.conformance import Profile, Verdict
+from workflows.terms import RefusalCode, Sector
+
+NOT_DELIVERED = {"delivery.taken"}
+NOT_ANSWERED = {"answer.in_time"}
+AT_ONCE = 4
+# What each behaviour fails, where its profile has the case at all.
+BEHAVIOURS: Mapping[str, tuple[Behaviour, set[str]]] = {
+    "prompt": (Prompt(), set()),
+    "silent": (Silent(), NOT_ANSWERED | {"answers.accepted"}),
+    "refusing": (Refusing(RefusalCode.OTHER), {"order.executed"}),
+    "redirect": (Hostile((Trick.REDIRECT,)), NOT_DELIVERED),
+    "status": (Hostile((Trick.STATUS,)), NOT_DELIVERED),
+    "endless": (Hostile((Trick.ENDLESS,)), NOT_DELIVERED),
+    "garbage": (Hostile((Trick.GARBAGE,)), NOT_ANSWERED | {"answers.accepted"}),
+    "forged": (Hostile((Trick.FORGED,)), NOT_ANSWERED | {"answers.accepted"}),
+    "stranger": (Hostile((Trick.STRANGER,)), NOT_ANSWERED | {"answers.accepted"}),
+}
+FAILS: Mapping[Mistake, set[str]] = {
+    Mistake.TRUSTS_CALLERS: {"caller.forged", "timestamp.old"},
+    Mistake.IGNORES_LIFTS: {"lift.executed"},
+    Mistake.TRUSTS_ORDERS: {"order.forged", "order.altered"},
+    Mistake.TRUSTS_OLD_CALLS: {"timestamp.old"},
+    Mistake.FORGETS_IDS: {"duplicate.once", "replay.once"},
+    Mistake.REFUSES_REPEATED: {"duplicate.once"},
+    Mistake.REFUSES_MEMBERS: {"member.unknown"},
+    Mistake.REFUSES_TYPES: {"type.unknown"},
+    Mistake.IGNORES_LATE: {"deadline.late"},
+    Mistake.CLAIMS_ALL: {"amount.partial"},
+    Mistake.FINDS_ANYTHING: {"target.missing"},
+    Mistake.READS_ANY_FORM: {"namespace.wrong", "field.unknown"},
+    Mistake.KEEPS_KEYS: {"key.rotated"},
+    Mistake.FORGETS_LIFTS: {"lift.first"},
+    Mistake.READS_FIRST_SIGNATURE: {"secret.rotated"},
+}
+# Who does not look at all never sees what the other one gets wrong: such two are never made together.
+HIDDEN = (
+    (Mistake.TRUSTS_CALLERS, Mistake.READS_FIRST_SIGNATURE),
+    (Mistake.IGNORES_LIFTS, Mistake.FORGETS_LIFTS),
+    (Mistake.TRUSTS_ORDERS, Mistake.KEEPS_KEYS),
+)
+
+
+def groups() -> list[set[Mistake]]:
+    """Six sets of mistakes, each mistake in three of them and in no two the same three.
+
+    So no mistake's sets are a part of another's: a case that a wrong mistake failed would fail in a set too many. Of
+    two that hide one another, one is in just the sets in which the other is not.
+    """
+    codes = list(itertools.combinations(range(6), 3))
+    own = {hider: codes[number] for number, (hider, _) in enumerate(HIDDEN)}
+    own |= {hidden: codes[-1 - number] for number, (_, hidden) in enumerate(HIDDEN)}
+    others = [mistake for mistake in FAILS if mistake not in own]
+    own |= dict(zip(others, codes[len(HIDDEN) : -len(HIDDEN)], strict=False))
+    return [{mistake for mistake, code in own.items() if number in code} for number in range(6)]
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if seen():
+                return
+            await asyncio.sleep(0.05)
+
+
+Played = str | frozenset[Mistake]
+
+
+async def failures(
+    bench: Bench, profile: Profile, sector: Sector, played: Played, number: int, tls: SandboxTls
+) -> set[str]:
+    behaviour = BEHAVIOURS[played][0] if isinstance(played, str) else Careless(played)
+    name = f"member-{number}"
+    async with certify_steps.examined(bench, profile, sector, behaviour, tls, name, number) as (exam, sandbox):
+        results = await certify_steps.verdicts(exam)
+        if played == "prompt":
+            await exam.tidy()
+            # Whatever was ordered is lifted again.
+            await until(lambda: not sandbox.ledger.holds and not sandbox.ledger.blocked)
+            assert {result.verdict for result in results} == {Verdict.PASSED}
+    return {str(result.case) for result in results if result.verdict is Verdict.FAILED}
+
+
+def expected(profile: Profile, played: Played) -> set[str]:
+    if not isinstance(played, str):
+        return set().union(*(FAILS[mistake] for mistake in played))
+    # An HI1 request is answered at once and in HI1: what is no such answer was not delivered.
+    if profile is Profile.TELECOM_ETSI and played == "garbage":
+        return NOT_DELIVERED
+    return BEHAVIOURS[played][1]
+
+
+# Where a form has code of its own for it, its mistakes are made in that form too.
+FORM: tuple[Played, ...] = ("prompt", "silent", "forged", "stranger")
+
+
+@pytest.mark.parametrize(
+    ("profile", "sector", "played"),
+    [
+        (Profile.BANK_WEBHOOK, Sector.BANK, (*BEHAVIOURS, *map(frozenset, groups()))),
+        (
+            Profile.BANK_ISO20022,
+            Sector.BANK,
+            (
+                *(*FORM, "endless"),
+                frozenset({Mistake.TRUSTS_ORDERS, Mistake.FORGETS_IDS}),
+                frozenset({Mistake.KEEPS_KEYS, Mistake.READS_ANY_FORM}),
+            ),
+        ),
+        (Profile.TELECOM_WEBHOOK, Sector.ISP, ("prompt", frozenset({Mistake.FORGETS_LIFTS}))),
+        (
+            Profile.TELECOM_ETSI,
+            Sector.TELECOM,
+            (
+                *(*FORM, "garbage", "status"),
+                frozenset({Mistake.TRUSTS_CALLERS, Mistake.KEEPS_KEYS}),
+                frozenset({Mistake.TRUSTS_OLD_CALLS, Mistake.TRUSTS_ORDERS, Mistake.READS_ANY_FORM}),
+            ),
+        ),
+        (
+            Profile.PULL,
+            Sector.WALLET,
+            (
+                *FORM,
+                frozenset({Mistake.TRUSTS_ORDERS, Mistake.REFUSES_MEMBERS}),
+                frozenset({Mistake.KEEPS_KEYS, Mistake.FORGETS_IDS, Mistake.FORGETS_LIFTS}),
+            ),
+        ),
+    ],
+    ids=["bank-webhook", "bank-iso20022", "telecom-webhook", "telecom-etsi", "pull"],
+)
+async def test_the_sandbox_passes_and_each_mistake_fails_exactly_the_cases_about_it(
+    profile: Profile, sector: Sector, played: tuple[Played, ...], tmp_path: Path
+) -> None:
+    wanted = {str(case) for case in conformance.cases(profile, sector)}
+    tls, room = SandboxTls(tmp_path / "tls"), asyncio.Semaphore(AT_ONCE)
+    (tmp_path / "hub").mkdir()
+
+    async def one(bench: Bench, number: int) -> set[str]:
+        async with room:
+            return await failures(bench, profile, sector, played[number], number, tls)
+
+    async with asyncio.timeout(240), opening.bench(tmp_path / "hub", "127.0.0.1", 0) as bench:
+        found = await asyncio.gather(*(one(bench, number) for number in range(len(played))))
+    seen = dict(zip(played, found, strict=True))
+    assert seen == {each: expected(profile, each) & wanted for each in played}
+
+
+def test_every_mistake_is_made_in_three_sets_and_hides_none() -> None:
+    made = groups()
+    codes = {mistake: {number for number, group in enumerate(made) if mistake in group} for mistake in Mistake}
+    assert {len(code) for code in codes.values()} == {3}
+    assert len({frozenset(code) for code in codes.values()}) == len(Mistake)
+    assert all(not codes[one] & codes[other] for one, other in HIDDEN)
