@@ -41,6 +41,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "calendar_days": Rule.SHARED,
         "callbacks": Rule.TENANT,
         "cases": Rule.TENANT,
+        "certifications": Rule.TENANT,
         "clients": Rule.TENANT,
         "console_sessions": Rule.TENANT,
         "contacts": Rule.TENANT,

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     pkcs11_pin_file: Path | None = Field(default=None, description="a file of mode 0400 with the token's PIN")
     database_pool: int = Field(default=10, ge=2, le=200)
     in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
+    certification: Literal["required", "optional"] | None = Field(
+        default=None,
+        description="whether an endpoint for orders needs a certification; unset: required, in the demo optional",
+    )
+    certification_days: int = Field(default=365, ge=1, le=3650, description="how long a certification counts")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -69,7 +74,15 @@ class Settings(BaseSettings):
         return self
 
     @field_validator(
-        *("smtp_host", "database_url", "migration_url", "pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
+        *(
+            "certification",
+            "smtp_host",
+            "database_url",
+            "migration_url",
+            "pkcs11_module",
+            "pkcs11_token",
+            "pkcs11_pin_file",
+        ),
         mode="before",
     )
     @classmethod
@@ -110,6 +123,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Tell whether this node keeps its database in a file of its own (one process, one agency's trial)."""
         return self.url.startswith("sqlite")
+
+    @property
+    def certification_required(self) -> bool:
+        """Tell whether an endpoint for orders comes into force only with a certification."""
+        return self.certification == "required" or (self.certification is None and self.profile == "production")
 
     @property
     def address(self) -> str:

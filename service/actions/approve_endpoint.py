@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from service import errors
-from service.actions import changes, endpoints, proposals
+from service.actions import certified, changes, endpoints, proposals
 from service.actions.changes import Change
 from service.engine import definitions
 from service.engine.hub import Hub
@@ -25,7 +25,8 @@ async def approve(
 
     It takes an administrator's system with a key of its own, different from the proposer and his key. Raises
     ``Forbidden`` for anybody else, ``NotFound``, and ``Conflict`` where nothing, or something else, is proposed, where
-    the proposer was stopped meanwhile, and where the rules of today do not let it pass.
+    the proposer was stopped meanwhile, where the rules of today do not let it pass, and where this hub asks for a
+    certification and there is none that fits.
     """
     principal.require(Scope.REGISTRY_WRITE)
     if principal.jkt is None:
@@ -43,6 +44,7 @@ async def approve(
         except errors.InvalidInput as invalid:
             # The rules, or the hub's own networks, are others by now; or this node lacks the client key.
             raise errors.Conflict("endpoint.not_allowed_now", reason=invalid.fields[0].code) from None
+        await certified.check(change, hub, {**endpoint, **defined}, sha256)
         decided = {
             "state": ProposalState.APPROVED,
             "decided_by": principal.client_id,

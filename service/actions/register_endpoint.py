@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from service import errors
-from service.actions import changes, endpoints, proposals
+from service.actions import certified, changes, endpoints, proposals
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.schemas.endpoints import EndpointRegistered, NewEndpoint
@@ -17,7 +17,7 @@ async def register(hub: Hub, principal: Principal, participant_id: str, body: Ne
 
     A webhook is only proposed by it: nothing is sent there before a different administrator has approved it. Raises
     ``NotFound``, ``InvalidInput`` naming the field (the address rules are those of PROMISES 8.4), and ``Conflict`` for
-    a second pull inbox.
+    a second pull inbox, or one that is not certified where this hub asks for it.
     """
     principal.require(Scope.REGISTRY_WRITE)
 
@@ -26,6 +26,9 @@ async def register(hub: Hub, principal: Principal, participant_id: str, body: Ne
         if body.channel is Channel.PULL:
             await _refuse_second_inbox(change, participant_id)
         prepared = await endpoints.prepare(change.conn, hub, participant_id, owner.sector, body, change.at)
+        if body.channel is Channel.PULL:
+            # Nobody approves an inbox: it is in force at once.
+            await certified.check(change, hub, prepared.row)
         await change.conn.execute(sa.insert(endpoints.TABLE).values(prepared.row))
         proposal = None
         if prepared.definition is not None:

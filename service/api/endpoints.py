@@ -7,12 +7,14 @@ from fastapi import APIRouter
 from service.actions import (
     approve_endpoint,
     propose_endpoint,
+    record_certification,
     refuse_endpoint,
     register_endpoint,
     rotate_endpoint_secret,
 )
 from service.api.registry import ParticipantId
 from service.queries import proposals
+from service.schemas.certifications import CertificationAnswer, SignedReport
 from service.schemas.endpoints import (
     EndpointAnswer,
     EndpointRegistered,
@@ -25,7 +27,7 @@ from service.schemas.endpoints import (
     ProposalList,
 )
 from service.security.scopes import Scope
-from service.web.doors import Caller, HubDep
+from service.web.doors import Caller, HubDep, RawBody
 
 router = APIRouter(prefix="/v1", tags=["registry"])
 
@@ -38,6 +40,14 @@ async def post_endpoint(
 ) -> EndpointRegistered:
     """Register where a participant receives; a webhook's secret is shown this once."""
     return await register_endpoint.register(hub, caller, participant_id, body)
+
+
+@router.post("/participants/{participant_id}/certifications", operation_id="recordCertification", status_code=201)
+async def post_certification(
+    hub: HubDep, caller: Caller, participant_id: ParticipantId, body: SignedReport, raw: RawBody
+) -> CertificationAnswer:
+    """Record the signed report of a passed examination: it lets an endpoint at that address be approved."""
+    return await record_certification.record(hub, caller, participant_id, raw)
 
 
 @router.get("/endpoint-proposals", operation_id="listEndpointProposals")

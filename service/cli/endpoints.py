@@ -12,6 +12,7 @@ from service import db
 from service.actions import (
     approve_endpoint,
     propose_endpoint,
+    record_certification,
     refuse_endpoint,
     register_endpoint,
 )
@@ -19,6 +20,7 @@ from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine.hub import Hub
 from service.queries import proposals
+from service.schemas.certifications import CertificationAnswer
 from service.schemas.endpoints import (
     EndpointAnswer,
     NewDecision,
@@ -42,7 +44,7 @@ class Spoken(StrEnum):
     ETSI = "etsi"
 
 
-app = typer.Typer(help="Endpoints: propose, list what waits, approve, refuse.", no_args_is_help=True)
+app = typer.Typer(help="Endpoints: propose, list what waits, certify, approve, refuse.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="the participant's id")]
 Endpoint = Annotated[UUID, typer.Argument(help="the endpoint's id, or its proposal's")]
@@ -159,6 +161,23 @@ def refuse(
         return await refuse_endpoint.refuse(hub, await context.who(hub, by, key), id, meant, body.sha256)
 
     output.answer(as_json, context.act(decide))
+
+
+@app.command()
+def certified(
+    id: Id,
+    report: Annotated[Path, typer.Option(help="report.json, as hoatoc certify wrote it on this hub's machine")],
+    by: context.By = None,
+    key: context.Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record that a participant's system passed its examination; approve asks for it in production."""
+    raw = context.read(report).encode()
+
+    async def take(hub: Hub) -> CertificationAnswer:
+        return await record_certification.record(hub, await context.who(hub, by, key), id, raw)
+
+    output.answer(as_json, context.act(take))
 
 
 @app.command("client-key")

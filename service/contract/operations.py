@@ -10,6 +10,7 @@ from workflows import authority
 _OF_FILING = ("end_missing", "emergency_in_a_row")
 _SECOND_OFFICER = ("same_officer", *(rule for rule in authority.RULE_NAMES if rule not in _OF_FILING))
 _ADMINISTRATORS = (Scope.REGISTRY_WRITE, Scope.AGENCY_ADMIN)
+_NOT_STOPPED = ("participant.operator", "participant.not_enrolled")
 _OWN = "An agency's administrator may do it for the own agency; another one's is a 404."
 
 OPERATIONS: Mapping[str, Told] = {
@@ -235,11 +236,15 @@ OPERATIONS: Mapping[str, Told] = {
     "enrollOfficer": Told(scopes=_ADMINISTRATORS, conflicts=("officer.needs_agency", "officer.taken"), advice=_OWN),
     "registerEndpoint": Told(
         scopes=(Scope.REGISTRY_WRITE,),
-        conflicts=("endpoint.one_inbox",),
+        conflicts=("endpoint.one_inbox", "endpoint.not_certified"),
         advice=(
             "The hub connects to this name, in this network, at this port, over TLS under these authorities, and to"
             " nothing else. A webhook is only proposed by it: nothing is sent there before `approveEndpoint`."
         ),
+    ),
+    "recordCertification": Told(
+        scopes=(Scope.REGISTRY_WRITE,),
+        advice="`report.json` of `hoatoc certify`, signed by this hub; it counts for its channel, host and port.",
     ),
     "listEndpointProposals": Told(scopes=(Scope.REGISTRY_WRITE,)),
     "proposeEndpoint": Told(
@@ -254,6 +259,7 @@ OPERATIONS: Mapping[str, Told] = {
             "endpoint.other_definition",
             "endpoint.proposer_gone",
             "endpoint.not_allowed_now",
+            "endpoint.not_certified",
         ),
         advice=(
             "By a system of a different administrator with a different key (403 `endpoint.same_person`), for exactly"
@@ -277,12 +283,10 @@ OPERATIONS: Mapping[str, Told] = {
     ),
     "suspendParticipant": Told(
         scopes=_ADMINISTRATORS,
-        conflicts=("participant.operator", "participant.not_enrolled"),
+        conflicts=_NOT_STOPPED,
         advice=f"Known on every node within ten seconds. {_OWN}",
     ),
-    "resumeParticipant": Told(
-        scopes=(Scope.REGISTRY_WRITE,), conflicts=("participant.operator", "participant.not_enrolled")
-    ),
+    "resumeParticipant": Told(scopes=(Scope.REGISTRY_WRITE,), conflicts=_NOT_STOPPED),
     "revokeKey": Told(scopes=_ADMINISTRATORS, advice=f"Tokens that were issued for it end with it. {_OWN}"),
     "getPolicy": Told(scopes=(Scope.POLICIES_READ,)),
     "setPolicy": Told(

@@ -16,6 +16,7 @@ from service.models.baseline import Baseline
 from service.models.calendar_day import CalendarDay
 from service.models.callback import Callback
 from service.models.case import Case
+from service.models.certification import Certification
 from service.models.client import Client
 from service.models.console_session import ConsoleSession
 from service.models.contact import Contact
@@ -69,6 +70,7 @@ __all__ = [
     "CalendarDay",
     "Callback",
     "Case",
+    "Certification",
     "Client",
     "ConsoleSession",
     "Contact",

@@ -78,9 +78,3 @@ class CertificationAnswer(Answer):
     ended_at: Instant
     recorded_at: Instant
     recorded_by: str
-
-
-class CertificationList(Answer):
-    """What is recorded of a participant, the newest first."""
-
-    items: list[CertificationAnswer]

@@ -1,5 +1,6 @@
 """Looks at the database: schema, login, clock, directory, calendar, and where this hub sends to."""
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,9 @@ async def look(chosen: Settings, *, for_production: bool = False) -> list[Check]
         await migrations.check(database)
         async with database.read(db.HUB) as conn:
             looks = (*ALWAYS, *FOR_PRODUCTION) if for_production else ALWAYS
+            if for_production and chosen.certification_required:
+                lasts = timedelta(days=chosen.certification_days)
+                looks = (*looks, functools.partial(endpoints.certified, lasts=lasts))
             found = [ok("schema", head=migrations.head())]
             for each in looks:
                 found.extend(await each(conn))

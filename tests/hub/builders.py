@@ -121,7 +121,7 @@ async def unbound(hub: Hub) -> AsyncIterator[Database]:
 
 def make_hub(database_url: str | None, folder: Path, node: str = "node-a") -> Hub:
     """Wire a hub like the application does; two of them on one PostgreSQL URL are two nodes."""
-    settings = Settings(data_dir=folder, database_url=database_url, node=node)
+    settings = Settings(data_dir=folder, database_url=database_url, node=node, certification="optional")
     database = Everywhere(settings.url)
     return Hub(
         settings=settings,

@@ -17,6 +17,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """A data folder of one's own, and logging as it was before."""
     monkeypatch.setenv("HOATOC_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("HOATOC_DATABASE_URL", raising=False)
+    monkeypatch.setenv("HOATOC_CERTIFICATION", "optional")
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield tmp_path / "data"

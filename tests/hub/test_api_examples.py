@@ -26,6 +26,8 @@ from service import clock, db
 from service.contract import examples
 from service.engine.hub import OPERATOR, Hub
 from service.models import Baseline, Dispatch, Endpoint, Officer
+from service.schemas.certifications import Report
+from service.security import certifications
 from workflows.terms import Role
 
 pytest_plugins = ["api_fixtures"]
@@ -120,7 +122,8 @@ class Stage:
         path_now = path.format(**{key: parameters[key] for key in placed})
         if who is not None and isinstance(body, dict):
             # The examples' signatures were made by keys that nobody has; the officer of this test signs anew.
-            unsigned = {key: value for key, value in body.items() if key != "signature"}
+            kept = name == "recordCertification"
+            unsigned = {key: value for key, value in body.items() if kept or key != "signature"}
             body, signed = await self.api.signed(path_now, who, unsigned)
             headers |= signed
         how = "data" if name == "issueToken" else "json"
@@ -303,6 +306,10 @@ async def registry_and_policies(play: Stage) -> None:
         registered = await play.call("registerEndpoint", admin, play.body("registerEndpoint", title))
         if title == "registerEndpoint":
             endpoint = registered.json()["endpoint"]["id"]
+    # Signed by this hub, as its own hoatoc certify would.
+    said = {**play.body("recordCertification")["report"], "hub": api.hub.settings.address}
+    report = Report.model_validate({**said, "ended_at": clock.utc_now()})
+    await play.call("recordCertification", admin, json.loads(certifications.sealed(report, api.hub.order_keys[0])))
     second = await api.enroll(System("hub-admin-2"), OPERATOR, Role.HUB_ADMIN)
     for decision in ("refuseEndpoint", "approveEndpoint"):
         change = await play.call("proposeEndpoint", admin, play.body("proposeEndpoint"), endpoint_id=endpoint)

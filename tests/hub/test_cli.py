@@ -16,8 +16,15 @@ import pytest
 import registry_forms as forms
 from command_line import Run, administrator, clean, new_key
 
-from service import app, contract
+from service import app, clock, contract
+from service.certification import report
+from service.certification.exam import Result
+from service.certification.joining import Applicant, Where
 from service.engine import node
+from service.settings import Settings
+from workflows import conformance
+from workflows.conformance import Profile, Verdict
+from workflows.terms import Sector
 
 pytest_plugins = ["command_fixtures"]
 _SERVE = "from service import cli; cli.main()"
@@ -363,3 +370,38 @@ def test_a_served_hub_gives_tokens_keeps_writers_out_and_stops_cleanly(
     assert served.returncode == 0, rest
     assert "Traceback" not in rest
     assert run("participant", "suspend", "sbv").exit_code == 0
+
+
+def test_in_production_an_endpoint_needs_the_report_that_this_hub_signed(
+    ready: Run, tmp_path: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOATOC_CERTIFICATION")
+    second = administrator(ready, tmp_path, "quan-tri-2")
+    (tmp_path / "ca.pem").write_text(forms.CA_PEM)
+    ready("enroll", "participant", "acb")
+    hook = ("--webhook", "https://orders.acb.example/x", "--network", "10.20.4.0/24", "--ca", str(tmp_path / "ca.pem"))
+    made = json.loads(ready("endpoint", "propose", "acb", *hook, "--json").stdout)
+    what = ("acb", made["id"], "--sha256", made["sha256"], *second)
+    assert "endpoint.not_certified" in clean(ready("endpoint", "approve", *what))
+    assert "endpoint.not_certified" in clean(ready("endpoint", "propose", "acb", "--pull"))
+
+    where = Where("https://orders.acb.example/x", "10.20.4.0/24", forms.CA_PEM)
+    applicant = Applicant("acb", Sector.BANK, Profile.BANK_WEBHOOK, "acb-test", {}, {}, where)
+    passed = [Result(case, Verdict.PASSED, None, ()) for case in conformance.cases(Profile.BANK_WEBHOOK, Sector.BANK)]
+    for self_test, refusal in ((True, "certification.hub"), (False, None)):
+        by = report.signer(Settings(), self_test=self_test)
+        kept = report.made(applicant, passed, clock.utc_now(), by)
+        path, page = report.write(kept, by, tmp_path / "report", ("vi", "en"))
+        assert ("Self-test" in page.read_text(), kept.hub is None) == (self_test, self_test)
+        shown = ready("certify", "--verify", str(path))
+        assert shown.exit_code == 0 and "Passed" in shown.stdout
+        took = ("endpoint", "certified", "acb", "--report", str(path))
+        if refusal:
+            assert refusal in clean(ready(*took))
+        else:
+            assert json.loads(ready(*took, "--json").stdout)["host"] == "orders.acb.example"
+    assert ready("endpoint", "approve", *what).exit_code == 0
+    path.write_text(path.read_text().replace("orders.acb", "orders.abc"))
+    assert "signature" in clean(ready("certify", "--verify", str(path)))
+    seen = json.loads(ready("doctor", "--production", "--json").stdout)
+    assert [each["state"] for each in seen if each["name"] == "endpoint.certification"] == ["ok"]

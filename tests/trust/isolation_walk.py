@@ -23,6 +23,7 @@ from adapters.etsi import terms
 from adapters.iso20022 import terms as bank_terms
 from service import clock
 from service.console import doors
+from service.contract import examples
 from service.security import console_session
 from service.security.signatures import Kind
 
@@ -497,6 +498,7 @@ BODIES: Mapping[str, Body] = {
     "enrollKey": _plain(lambda values: {"officer_id": values["officer_id"], "key": _jwk()}),
     "enrollOfficer": _plain(lambda _: {"id": f"new-{uuid4().hex[:8]}", **_OFFICER}),
     "registerEndpoint": _plain(lambda _: {"channel": "webhook", "purpose": "orders", **_WEBHOOK}),
+    "recordCertification": _plain(lambda _: examples.load()["recordCertification"].requests["recordCertification"]),
     "proposeEndpoint": _plain(lambda _: {"channel": "webhook", **_WEBHOOK}),
     "approveEndpoint": _plain(lambda _: {"sha256": "0" * 64}),
     "refuseEndpoint": _plain(lambda _: {"sha256": "0" * 64}),
