@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from service import clock
+from service import clock, standby
 
 T = TypeVar("T")
 Unit = Callable[[AsyncConnection], Awaitable[T]]
@@ -22,6 +22,8 @@ Unit = Callable[[AsyncConnection], Awaitable[T]]
 # Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
 _TRY_AGAIN = {"40001", "40P01", "57P01", "57P02", "57P03"}
 _ATTEMPTS = 5
+# PROMISES 8.6: where no standby answers, a write waits so long, and is then not acknowledged.
+COMMIT_WITHIN = 5.0
 # What an erasure overwrites and everybody could read: keys, and the indexes by which identifiers meet.
 _WIPE = "VACUUM subject_keys, targets, orders"
 _INSTANT = UTCDateTime()
@@ -29,6 +31,8 @@ _INSTANT = UTCDateTime()
 HIDES_PARAMETERS = True
 # True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
 _REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
+# What a client asks for outweighs what somebody has set for the role: a hidden warning is a false acknowledgement.
+_SESSION = {"application_name": "hoatoc", "timezone": "UTC", "client_min_messages": "warning"}
 _NOTIFY = sa.text("SELECT pg_notify(:channel, :payload)")
 
 
@@ -77,7 +81,7 @@ class Database:
                 pool_pre_ping=True,
                 pool_timeout=10,
                 hide_parameters=HIDES_PARAMETERS,
-                connect_args={"timeout": 3, "server_settings": {"application_name": "hoatoc", "timezone": "UTC"}},
+                connect_args={"timeout": 3, "server_settings": _SESSION},
             )
             self._reader = self._writer
 
@@ -94,8 +98,12 @@ class Database:
 
         A unit that the database asks to repeat (serialization, deadlock, a lost connection before the commit) runs
         again on a fresh transaction, five times at most; it must therefore have no effect outside the database.
-        The commit is shielded: a caller that goes away cannot leave it half asked for.
+        The commit is shielded: a caller that goes away cannot leave it half asked for. Raises ``NotReplicated`` where
+        it took effect on this server and no standby is known to have it, or took longer than five seconds.
         """
+        return await self._write(unit, reach, COMMIT_WITHIN)
+
+    async def _write(self, unit: Unit[T], reach: Reach, within: float | None) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             committing = False
             try:
@@ -103,7 +111,7 @@ class Database:
                     await extend(conn, reach)
                     result = await unit(conn)
                     committing = True
-                    await _commit(conn)
+                    await _commit(conn, within)
                     return result
             except DBAPIError as error:
                 # Whether a commit that broke took effect is unknown, so it is never repeated here.
@@ -119,7 +127,8 @@ class Database:
         are compared before the commit instead. Raises ``ReferencesBroken``, and nothing has changed.
         """
         if self.dialect != "sqlite":
-            await self.write(unit, HUB)
+            # Nobody is answered meanwhile, and a large change may well take its time on the way to the standby.
+            await self._write(unit, HUB, None)
             return
         async with self._writer.connect() as conn:
             await _outside(conn, "PRAGMA foreign_keys=OFF")
@@ -130,7 +139,7 @@ class Database:
                 broken = (await conn.exec_driver_sql("PRAGMA foreign_key_check")).all()
                 if broken:
                     raise ReferencesBroken(f"rows of {', '.join(sorted({row[0] for row in broken}))} refer to nothing")
-                await _commit(conn)
+                await _commit(conn, None)
             finally:
                 await conn.rollback()
                 await _outside(conn, "PRAGMA foreign_keys=ON")
@@ -236,14 +245,21 @@ async def _outside(conn: AsyncConnection, statement: str) -> None:
     await raw.driver_connection.execute(statement)
 
 
-async def _commit(conn: AsyncConnection) -> None:
-    committing = asyncio.ensure_future(conn.commit())
+async def _commit(conn: AsyncConnection, within: float | None) -> None:
+    committing = asyncio.ensure_future(_commit_for_good(conn, within))
     try:
         await asyncio.shield(committing)
     except asyncio.CancelledError:
         # The caller is gone; the connection is given back only once it is quiet.
         await asyncio.wait({committing})
         raise
+
+
+async def _commit_for_good(conn: AsyncConnection, within: float | None) -> None:
+    if conn.dialect.name != "postgresql":
+        await conn.commit()
+        return
+    await standby.replicated((await conn.get_raw_connection()).driver_connection, conn.commit, within)
 
 
 def _may_repeat(error: DBAPIError) -> bool:
