@@ -9,18 +9,16 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from service import clock, standby
+from service import clock, outages, standby
 
 T = TypeVar("T")
 Unit = Callable[[AsyncConnection], Awaitable[T]]
 
-# Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
-_TRY_AGAIN = {"40001", "40P01", "57P01", "57P02", "57P03"}
 _ATTEMPTS = 5
 # PROMISES 8.6: where no standby answers, a write waits so long, and is then not acknowledged.
 COMMIT_WITHIN = 5.0
@@ -115,7 +113,7 @@ class Database:
                     return result
             except DBAPIError as error:
                 # Whether a commit that broke took effect is unknown, so it is never repeated here.
-                if committing or attempt == _ATTEMPTS or not _may_repeat(error):
+                if committing or attempt == _ATTEMPTS or not outages.may_repeat(error):
                     raise
             await asyncio.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -260,13 +258,6 @@ async def _commit_for_good(conn: AsyncConnection, within: float | None) -> None:
         await conn.commit()
         return
     await standby.replicated((await conn.get_raw_connection()).driver_connection, conn.commit, within)
-
-
-def _may_repeat(error: DBAPIError) -> bool:
-    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    if code is None:
-        return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
-    return code in _TRY_AGAIN or code.startswith("08")
 
 
 def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:

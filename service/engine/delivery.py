@@ -7,12 +7,11 @@ from datetime import timedelta
 from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Transport
-from service import audit, clock, db, log, metrics
+from service import audit, clock, db, log, metrics, outages
 from service.engine import breaker, completing, parcels, sending, store
 from service.engine.completing import Result, Settled
 from service.engine.hub import Hub
@@ -234,9 +233,8 @@ class Delivery:
         for pause in (*_OUTAGE_PAUSES, None):
             try:
                 settled = await self._hub.writer.run(lambda conn: self._unit(conn, results, lease, moves), reach=db.HUB)
-            except (OSError, PoolTimeout, DBAPIError) as error:
-                lost = not isinstance(error, DBAPIError) or error.connection_invalidated
-                if pause is None or not (lost or isinstance(error, InterfaceError | OperationalError)):
+            except Exception as error:
+                if pause is None or not outages.is_outage(error):
                     raise
                 await asyncio.sleep(pause)
             else:

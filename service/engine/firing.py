@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db, log
+from service import db, log, outages
 from service.audit import Log
 from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
@@ -46,9 +45,9 @@ async def fire_once(hub: Hub) -> FireResult:
     """
     try:
         return await hub.writer.run(functools.partial(_fire, hub=hub, only=None), reach=db.HUB)
-    except (OSError, OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if outages.is_outage(error):
+            raise
         _log.exception("firing.broke", node=hub.settings.node)
     async with hub.database.read(db.HUB) as conn:
         chains = dict.fromkeys(row.chain for row in await _candidates(conn, await db.now(conn)))
@@ -56,9 +55,9 @@ async def fire_once(hub: Hub) -> FireResult:
     for chain in chains:
         try:
             fired += (await hub.writer.run(functools.partial(_fire, hub=hub, only=chain), reach=db.HUB)).fired
-        except (OSError, OperationalError, InterfaceError):
-            raise
-        except Exception:
+        except Exception as error:
+            if outages.is_outage(error):
+                raise
             _log.exception("firing.given_up", chain=chain, node=hub.settings.node)
     # What broke is due for ever: the caller is not told to come back at once for it.
     return FireResult(fired, False, None)

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException  # noqa: TID251 - the framework's own 404 and 405 become problems here
 
-from service import i18n, log, standby
+from service import i18n, log, outages, standby
 from service.errors import FieldError, Forbidden, HubError, TooManyRequests, Unauthenticated, Unavailable
 from service.security.principals import ScopeMissing
 from service.web import validation
@@ -24,10 +24,7 @@ _FRAMEWORK = {404: "not_found", 405: "method_not_allowed", 413: "body.too_large"
 
 # The database has gone, is full, or has no connection left: whether a commit took effect may be unknown, and the same
 # call again is the way to find out, so the caller is told to come back.
-_DATABASE = (
-    *(sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError),
-    *(ConnectionError, TimeoutError, standby.NotReplicated),
-)
+_DATABASE = (sa.exc.DBAPIError, sa.exc.TimeoutError, ConnectionError, TimeoutError, standby.NotReplicated)
 
 _log = log.get("hoatoc.web")
 
@@ -108,6 +105,8 @@ async def _scope_missing(_request: Request, error: Exception) -> Response:
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
+    if not outages.is_outage(error):
+        raise error
     _log.error("database.unavailable", exc_info=error)
     return answer(Unavailable("unavailable"))
 

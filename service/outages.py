@@ -1,0 +1,35 @@
+"""Which failures of the database are an outage, to be waited out, and which are a fault of what was asked of it."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+# Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
+_TRY_AGAIN = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
+# Beyond those: no room on the disk or for a connection, and a server that has become, or still is, a standby.
+_DOWN = _TRY_AGAIN | {"25006", "53100", "53200", "53300"}
+
+
+def may_repeat(error: DBAPIError) -> bool:
+    """Tell whether a unit that failed before its commit may simply run again, at once."""
+    code = _code(error)
+    if code is None:
+        return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+    return code in _TRY_AGAIN or code.startswith("08")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the database is away, full, or has no connection left: nothing is wrong with what was asked.
+
+    The driver's own classes do not say it: of a server that starts anew, asyncpg's errors arrive as plain
+    ``DBAPIError`` with SQLSTATE 57P03.
+    """
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, OSError | PoolTimeout)
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        return True
+    code = _code(error)
+    return code is not None and (code in _DOWN or code.startswith("08"))
+
+
+def _code(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)

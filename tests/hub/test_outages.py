@@ -1,0 +1,112 @@
+"""An outage of the database is told from a fault of ours: it is waited out and answered 503, the other is a 500."""
+
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from builders import Builder
+from fastapi import FastAPI
+from rigs import Rig
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service import db, outages, standby
+from service.engine import firing
+from service.engine.hub import Hub
+from service.models import Attempt, Order
+from service.web import problems
+from service.web.request_log import RequestLog
+from workflows.terms import OrderState
+
+
+def driver_said(code: str, kind: type[DBAPIError] = DBAPIError, **more: Any) -> DBAPIError:
+    """Return an error as it arrives from asyncpg by way of SQLAlchemy."""
+    told = asyncpg.PostgresError.new({"C": code, "M": "told by the server", "S": "FATAL"})
+    return kind("SELECT 1", {}, told, **more)
+
+
+OUTAGES = {
+    "it starts up": driver_said("57P03"),
+    "it was shut down": driver_said("57P01"),
+    "it crashed": driver_said("57P02"),
+    "the connection was lost": driver_said("08006"),
+    "it is a standby": driver_said("25006"),
+    "the disk is full": driver_said("53100"),
+    "there are too many of us": driver_said("53300"),
+    "the connection is unusable": DBAPIError("SELECT 1", {}, RuntimeError("state"), connection_invalidated=True),
+    "the driver gives up": InterfaceError("SELECT 1", {}, RuntimeError("closed")),
+    "the file is locked": OperationalError("SELECT 1", {}, RuntimeError("database is locked")),
+    "the pool is empty": PoolTimeout("30 s"),
+    "nobody listens": ConnectionRefusedError(),
+    "nobody answers": TimeoutError(),
+    "no standby has it": standby.NotReplicated(),
+}
+FAULTS = {
+    "a row that is there": driver_said("23505", IntegrityError),
+    "a table that is not": driver_said("42P01"),
+    "a number that is none": driver_said("22P02"),
+    "a defect of ours": RuntimeError("unexpected"),
+}
+
+
+@pytest.mark.parametrize("what", OUTAGES)
+def test_an_outage_is_one_whatever_class_the_driver_gives_it(what: str) -> None:
+    assert outages.is_outage(OUTAGES[what])
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_fault_of_what_was_asked_is_no_outage(what: str) -> None:
+    assert not outages.is_outage(FAULTS[what])
+
+
+@pytest.mark.parametrize(("what", "status"), [*((one, 503) for one in OUTAGES), *((one, 500) for one in FAULTS)])
+async def test_who_calls_meanwhile_is_told_to_come_back(what: str, status: int) -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/read")
+    async def read() -> None:
+        raise {**OUTAGES, **FAULTS}[what]
+
+    transport = httpx.ASGITransport(RequestLog(app), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hub.example") as http:
+        answer = await http.get("/read")
+    assert answer.status_code == status
+    assert answer.headers.get("retry-after") == ("5" if status == 503 else None)
+
+
+@pytest.mark.parametrize("what", ["it starts up", "the pool is empty"])
+async def test_a_result_outlives_an_outage(
+    hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    placed = await build.placed("bank-a")
+    assert await rig.delivery.claim_once() == 1
+    real, broken = hub.writer.run, iter([OUTAGES[what], OUTAGES[what]])
+
+    async def run(unit: Any, singles: Any = (), *, reach: db.Reach) -> Any:
+        for error in broken:
+            raise error
+        return await real(unit, singles, reach=reach)
+
+    monkeypatch.setattr("service.engine.delivery._OUTAGE_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(hub.writer, "run", run)
+    await rig.delivery.settle_once()
+    monkeypatch.undo()
+    assert (await build.row(Order, id=placed.order_id)).state is OrderState.DELIVERED
+    assert len(await build.rows(Attempt)) == 1
+
+
+@pytest.mark.parametrize("what", ["it starts up", "the pool is empty"])
+async def test_firing_is_left_for_later_in_an_outage(hub: Hub, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    calls = []
+
+    async def run(*_: Any, **__: Any) -> None:
+        calls.append(1)
+        raise OUTAGES[what]
+
+    monkeypatch.setattr(hub.writer, "run", run)
+    with pytest.raises(type(OUTAGES[what])):
+        await firing.fire_once(hub)
+    # It was not taken for a deadline that breaks its batch, to be looked for one by one.
+    assert calls == [1]
