@@ -2,7 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
-from service import metrics, migrations
+from service import db, metrics, migrations
+from service.engine import node
+from service.engine.hub import Hub
 from service.schemas.health import Health
 from service.web.doors import HubDep
 
@@ -19,13 +21,15 @@ async def healthz() -> Health:
 async def readyz(request: Request, hub: HubDep, response: Response) -> Health:
     """Answer whether this node may get work: its database is there, at this build's schema, and its worker ticks."""
     faults: list[str] = []
+    worker = request.app.state.worker
     try:
         await migrations.check(hub.database)
+        if worker is None:
+            faults += await _clock(hub)
     except migrations.SchemaMismatch:
         faults.append("schema.mismatch")
     except Exception:
         faults.append("database.unreachable")
-    worker = request.app.state.worker
     if worker is not None:
         faults += worker.faults()
     if request.app.state.is_leaving:
@@ -33,6 +37,15 @@ async def readyz(request: Request, hub: HubDep, response: Response) -> Health:
     if faults:
         response.status_code = 503
     return Health(status="ok" if not faults else "not_ready", faults=faults)
+
+
+async def _clock(hub: Hub) -> list[str]:
+    """Look at the clock of a node without a worker, whose heartbeat would: its tokens and proofs hang on it."""
+    if hub.settings.embedded:
+        return []
+    async with hub.database.read(db.NOBODY) as conn:
+        _, offset = await node.measured(conn)
+    return ["clock.offset"] if abs(offset) > node.OFFSET_UNREADY else []
 
 
 @router.get("/metrics", operation_id="getMetrics", response_class=Response, include_in_schema=False)

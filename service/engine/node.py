@@ -172,22 +172,29 @@ class Node:
             self._lock = None
 
     async def _be_seen(self, conn: AsyncConnection, boot: UUID) -> tuple[float, frozenset[UUID], bool]:
-        before = clock.utc_now()
-        now = await db.now(conn)
-        after = clock.utc_now()
+        now, offset = await measured(conn)
         insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
         row = insert(_NODES).values(id=boot, name=self.name, started_at=now, seen_at=now)
         await conn.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now}))
         live = (await conn.execute(sa.select(_NODES.c.id).where(_NODES.c.seen_at >= now - TTL))).scalars()
-        # What is certain: an answer that was slow on its way is no offset of the clock.
-        offset = max(before - now, timedelta()) or min(after - now, timedelta())
-        return offset.total_seconds(), frozenset(live), await restorations.is_quarantined(conn)
+        return offset, frozenset(live), await restorations.is_quarantined(conn)
 
     async def _leave(self, conn: AsyncConnection) -> None:
         await conn.execute(sa.delete(_NODES).where(_NODES.c.id == self.boot))
 
     async def _forget_former_selves(self, conn: AsyncConnection) -> None:
         await conn.execute(sa.delete(_NODES))
+
+
+async def measured(conn: AsyncConnection) -> tuple[datetime, float]:
+    """Return the database's instant, and by how many seconds this machine's clock is ahead of it (behind: below 0).
+
+    No more than what is certain: an answer that was slow on its way is no offset of the clock.
+    """
+    before = clock.utc_now()
+    now = await db.now(conn)
+    after = clock.utc_now()
+    return now, (max(before - now, timedelta()) or min(after - now, timedelta())).total_seconds()
 
 
 def lock(path: Path) -> IO[bytes]:

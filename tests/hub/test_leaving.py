@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service import app as application
+from service import clock
 from service.cli import running
 from service.engine.hub import Hub
 
@@ -53,6 +55,19 @@ async def test_a_node_is_not_ready_at_once_and_stops_when_its_time_to_leave_is_o
         assert (await http.get("/healthz")).status_code == 200
     stop()
     assert serving.should_exit
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("seconds", "faults"), [(4, []), (-4, []), (60, ["clock.offset"]), (-60, ["clock.offset"])])
+async def test_a_door_without_a_worker_looks_at_its_clock_itself(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, seconds: int, faults: list[str]
+) -> None:
+    real = clock.utc_now
+    monkeypatch.setattr(clock, "utc_now", lambda: real() + timedelta(seconds=seconds))
+    app = application.create_app(hub)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=hub.settings.address) as http:
+        answer = await http.get("/readyz")
+    assert (answer.status_code, answer.json()["faults"]) == (503 if faults else 200, faults)
 
 
 async def test_a_second_signal_ends_the_waiting_and_none_is_waited_for_where_none_is_set(
