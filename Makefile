@@ -9,7 +9,7 @@ TEST := $(VENV)/.test
 PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test trust mutants check format openapi migration lock sbom wheelhouse advisories clean
+.PHONY: help run demo test trust faults mutants check format openapi migration lock sbom wheelhouse advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ trust: $(TEST) ## measure the promises at full size; per promise N, seed and vio
 	@$(BIN)/python tests/system_packages.py
 	@HOATOC_TRUST=1 HOATOC_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/python tests/postgres.py --no-fsync -- \
 	  $(BIN)/pytest -q -n 2 --dist loadgroup $(if $(ARGS),,--promises=$(PROMISES)) tests/trust $(ARGS)
+
+faults: $(TEST) ## nodes, databases and receivers under a nemesis, for long; the schedule follows from the seed: make faults SEED=7
+	@$(BIN)/python tests/system_packages.py
+	@HOATOC_FAULTS=1 HOATOC_KILLS=60 HOATOC_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/python tests/postgres.py -- $(BIN)/pytest -q -n 0 \
+	  $(or $(ARGS),$(addprefix tests/journeys/test_,fault_proxy.py checkers.py faults.py failover.py kill.py clock.py proxy.py))
 
 mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a test must turn red: make mutants ARGS=bounds
 	@$(BIN)/python tests/system_packages.py

@@ -57,61 +57,118 @@ def unprivileged() -> tuple[list[str], pwd.struct_passwd | None]:
     raise NoPostgres("PostgreSQL refuses root, and there is neither a user postgres nor nobody")
 
 
-@contextlib.contextmanager
-def running(
-    *, fsync: bool = True, more: Mapping[str, str] | None = None, laid_down: Path | None = None
-) -> Iterator[str]:
-    """Start a server on a free port of the loopback; yield its URL; stop it and remove its files.
+class Server:
+    """One server on a free port of the loopback; it can crash and come back, with what is on its disk.
 
     ``more`` are further settings; ``laid_down`` is a data directory that exists: it is moved into the server's folder.
     """
-    programs = binaries()
-    prefix, user = unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="hoatoc-postgres-"))
-    try:
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
-        data, port = folder / "data", _free_port()
-        if laid_down is None:
-            _initialise([*prefix, str(programs / "initdb")], data)
-        else:
-            shutil.move(laid_down, data)
-            for path in (data, *data.rglob("*")) if user is not None else ():
-                os.chown(path, user.pw_uid, user.pw_gid)
+
+    def __init__(
+        self, *, fsync: bool = True, more: Mapping[str, str] | None = None, laid_down: Path | None = None
+    ) -> None:
+        self._programs = binaries()
+        self._prefix, self._user = unprivileged()
+        self._laid_down = laid_down
+        self.folder = Path(tempfile.mkdtemp(prefix="hoatoc-postgres-"))
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
         settings = {
             "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": folder,
+            "port": self.port,
+            "unix_socket_directories": self.folder,
             "fsync": "on" if fsync else "off",
             "max_connections": 200,
             "timezone": "UTC",
             **(more or {}),
         }
-        options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [*prefix, str(programs / "postgres"), "-D", str(data), *options],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=folder,
-            )
-        try:
-            _wait_for(server, port, folder / "log")
-            if laid_down is None:
-                # On a thread of its own: whoever starts a server may have a loop that runs.
-                with ThreadPoolExecutor(1) as aside:
-                    aside.submit(asyncio.run, _make_roles(port)).result()
-            yield f"postgresql+asyncpg://{USER}@127.0.0.1:{port}"
-        finally:
-            server.send_signal(signal.SIGINT)
+        self._options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
+
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        return self.folder / "data"
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a database's name."""
+        return f"postgresql+asyncpg://{USER}@127.0.0.1:{self.port}"
+
+    def make(self) -> None:
+        """Lay the files down, start, and make the roles that a hub needs."""
+        self.give_folder()
+        if self._laid_down is None:
+            _initialise([*self._prefix, str(self._programs / "initdb")], self.data)
+        else:
+            shutil.move(self._laid_down, self.data)
+            for path in (self.data, *self.data.rglob("*")) if self._user is not None else ():
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+        self.start()
+        if self._laid_down is None:
+            # On a thread of its own: whoever starts a server may have a loop that runs.
+            with ThreadPoolExecutor(1) as aside:
+                aside.submit(asyncio.run, _make_roles(self.port)).result()
+
+    def give_folder(self) -> None:
+        """Let the server's own user write into its folder."""
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+
+    def start(self) -> None:
+        """Start on what is there; return when it answers."""
+        until = time.monotonic() + START_WITHIN
+        while True:
+            with (self.folder / "log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    [*self._prefix, str(self._programs / "postgres"), "-D", str(self.data), *self._options],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    cwd=self.folder,
+                )
             try:
-                server.wait(timeout=20)
+                _wait_for(self._process, self.port, self.folder / "log")
+                return
+            except NoPostgres:
+                # After a crash the last of the former server's processes may still hold its memory.
+                if self._process.poll() is None or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def crash(self) -> None:
+        """``kill -9``: whatever it had not yet written to disk is gone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own programs as the server's user. Raises NoPostgres with what it said."""
+        command = [*self._prefix, str(self._programs / program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+        if done.returncode:
+            raise NoPostgres(f"{program} failed: {done.stderr.strip()}")
+
+    def stop(self) -> None:
+        """Stop it and remove its files."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+                self.crash()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(
+    *, fsync: bool = True, more: Mapping[str, str] | None = None, laid_down: Path | None = None
+) -> Iterator[str]:
+    """Start a server, yield its URL, stop it and remove its files; the arguments are ``Server``'s."""
+    server = Server(fsync=fsync, more=more, laid_down=laid_down)
+    try:
+        server.make()
+        yield server.url
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()
 
 
 def _initialise(initdb: list[str], data: Path) -> None:

@@ -24,6 +24,8 @@ def missing() -> dict[str, str]:
         wanted |= {"nodejs": "what the hub sends is read by JavaScript", "npm": "and by a library that npm brings"}
     if shutil.which("javac") is None:
         wanted["default-jdk-headless"] = "and by Java"
+    if not any(Path("/usr").glob("l*/**/faketime/libfaketimeMT.so.1")):
+        wanted["libfaketime"] = "nodes work with clocks that are wrong"
     return wanted
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,10 @@ from sqlmodel import SQLModel
 from service import audit, clock, db
 from service.db import Database
 from service.models import ActionRequest, AuditEntry, Deadline, Dispatch, Escalation, IdempotencyKey, Order, QueueItem
-from workflows.terms import DeadlineState, DispatchState, Fact, OrderState
+from workflows.terms import Action, DeadlineState, DispatchState, Fact, OrderState, Stage
+
+# The clocks of an order that start when it is placed.
+_FIRST = frozenset({Stage.RECEIPT, Stage.ACKNOWLEDGE, Stage.EXECUTE})
 
 
 @dataclass
@@ -24,8 +28,25 @@ class Asked:
 
     client: str
     body: Mapping[str, Any]
-    recipients: tuple[str, ...]
+    # None where it depends on how far what is lifted has come.
+    recipients: tuple[str, ...] | None
     answers: list[str] = field(default_factory=list)
+    # The request that it lifts; and whether somebody lifts, or may lift, what it asks for.
+    lifts: str | None = None
+    is_lifted: bool = False
+    may_be_lifted: bool = True
+    # By the client's own clock.
+    asked_at: datetime | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What the receivers are like: who never answers, who refuses, and what they tell of as a part of the play."""
+
+    silent: frozenset[str] = frozenset()
+    refusing: frozenset[str] = frozenset()
+    expected: frozenset[str] = frozenset()
 
 
 class History:
@@ -39,11 +60,13 @@ class History:
     def invoke(self, key: str, asked: Asked) -> None:
         """A client is about to ask."""
         self.asked[key] = asked
+        asked.asked_at = clock.utc_now()
         self._write("invoke", key, "")
 
     def ok(self, key: str, request_id: str) -> None:
         """The hub has acknowledged it."""
         self.asked[key].answers.append(request_id)
+        self.asked[key].told_at = clock.utc_now()
         self._write("ok", key, request_id)
 
     def fail(self, key: str, why: str) -> None:
@@ -107,29 +130,40 @@ async def read(database: Database, *, verify: bool = False) -> Found:
         )
 
 
-def unsettled(history: History, found: Found, silent: frozenset[str]) -> list[str]:
+def unsettled(history: History, found: Found, nature: Nature) -> list[str]:
     """Return what still moves: orders without their final state, rungs that are yet to fire, things to be sent."""
     left = [f"queued: {found.queued}"] if found.queued else []
-    for request_id in history.acknowledged.values():
-        for order in found.orders.get(UUID(request_id), []):
-            wanted = OrderState.DELIVERED if order["participant_id"] in silent else OrderState.EXECUTED
-            if order["state"] is not wanted:
-                left.append(f"order {order['id']} is {order['state']}")
+    for asked in history.asked.values():
+        for order in found.orders.get(UUID(asked.answers[-1]), []) if asked.answers else []:
+            if order["state"] not in _ends(asked, order["participant_id"], nature):
+                left.append(f"order {order['id']} at {order['participant_id']} is {order['state']}")
     top = Counter(row["order_id"] for row in found.escalations if row["stage"] == "execute")
     for orders in found.orders.values():
         for order in orders:
-            if order["participant_id"] in silent and top[order["id"]] < 3:
+            if order["participant_id"] in nature.silent and top[order["id"]] < 3:
                 left.append(f"order {order['id']}: {top[order['id']]} rungs")
     return left
 
 
-def violations(history: History, found: Found, network: Network, silent: frozenset[str]) -> list[str]:
+def _ends(asked: Asked, participant_id: str, nature: Nature) -> tuple[OrderState, ...]:
+    """Return the states in which an order may end."""
+    if asked.is_lifted:
+        return OrderState.LIFTED, OrderState.WITHDRAWN
+    if participant_id in nature.silent:
+        return (OrderState.DELIVERED,)
+    if participant_id in nature.refusing and asked.lifts is None:
+        return (OrderState.REFUSED,)
+    return (OrderState.EXECUTED,)
+
+
+def violations(history: History, found: Found, network: Network, nature: Nature) -> list[str]:
     """Return every broken promise; none is what the test wants."""
     return [
         *_requests(history, found),
-        *_orders(history, found, silent),
-        *_receivers(found, network),
-        *_timers(found, silent),
+        *_orders(history, found, nature),
+        *_receivers(found, network, nature),
+        *_timers(found, nature.silent),
+        *_clocks(history, found),
         *_audit(found),
     ]
 
@@ -160,35 +194,50 @@ def _requests(history: History, found: Found) -> list[str]:
     return wrong
 
 
-def _orders(history: History, found: Found, silent: frozenset[str]) -> list[str]:
-    wrong = unsettled(history, found, silent)
+def _orders(history: History, found: Found, nature: Nature) -> list[str]:
+    wrong = unsettled(history, found, nature)
     for key, asked in history.asked.items():
         orders = found.orders.get(UUID(asked.answers[-1]), []) if asked.answers else []
-        if sorted(order["participant_id"] for order in orders) != sorted(asked.recipients):
+        if asked.recipients is not None and sorted(order["participant_id"] for order in orders) != sorted(
+            asked.recipients
+        ):
             wrong.append(f"{key}: orders for {[order['participant_id'] for order in orders]}, not {asked.recipients}")
         for order in orders:
-            if order["state"] is OrderState.EXECUTED and order["amount_held"] != order["amount"]:
+            if order["action"] is Action.FREEZE and (
+                order["state"] is OrderState.EXECUTED and order["amount_held"] != order["amount"]
+            ):
                 wrong.append(f"order {order['id']}: {order['amount_held']} held of {order['amount']}")
     wrong += [f"dispatch {row['id']}: {row['state']}" for row in found.dispatches if row["state"] is DispatchState.DEAD]
     return wrong
 
 
-def _receivers(found: Found, network: Network) -> list[str]:
+def _receivers(found: Found, network: Network, nature: Nature) -> list[str]:
     wrong = []
     placed = {str(order["id"]): order for orders in found.orders.values() for order in orders}
-    received = Counter(data["order_id"] for data in network.told("received"))
-    wrong += [f"order {one}: received as {received[one]} messages" for one in placed if received[one] != 1]
-    wrong += [f"order {one}: received, and in no database" for one in received.keys() - placed.keys()]
+    received = Counter((data["order_id"], str(data["action"])) for data in network.told("received"))
+    for one, order in placed.items():
+        times = received[one, str(order["action"])]
+        # What was withdrawn before it arrived never needs to; what arrived all the same is lifted.
+        if times != 1 and not (times == 0 and order["state"] is OrderState.WITHDRAWN):
+            wrong.append(f"order {one}: received as {times} messages")
+    wrong += [
+        f"order {one}: {action} received as {times} messages" for (one, action), times in received.items() if times > 1
+    ]
+    wrong += [f"order {one}: received, and in no database" for one, _ in received if one not in placed]
     booked: Counter[str] = Counter()
     for sandbox in network.sandboxes.values():
         booked.update(sandbox.ledger.holds.keys() | sandbox.ledger.blocked.keys())
         for hold in sandbox.ledger.holds.values():
             if sandbox.ledger.held(hold.order.target) != hold.asked:
                 wrong.append(f"account of order {hold.order.id}: {sandbox.ledger.held(hold.order.target)} held")
-    executed = {one for one, order in placed.items() if order["state"] is OrderState.EXECUTED}
+    executed = {
+        one
+        for one, order in placed.items()
+        if order["state"] is OrderState.EXECUTED and order["action"] is not Action.LIFT
+    }
     wrong += [f"order {one}: executed, and booked {booked[one]} times" for one in executed if booked[one] != 1]
     wrong += [f"order {one}: booked, and not executed" for one in booked.keys() - executed]
-    for kind in ("signature_refused", "malformed", "refused", "answer_failed", "out_of_order"):
+    for kind in {"signature_refused", "malformed", "refused", "answer_failed", "out_of_order"} - nature.expected:
         wrong += [f"a receiver tells {kind}: {data}" for data in network.told(kind)]
     notices = sum(row["kind"] == "notice" for row in found.dispatches)
     if len(network.told("notice")) != notices:
@@ -214,6 +263,22 @@ def _timers(found: Found, silent: frozenset[str]) -> list[str]:
             rungs = {rung for one, stage, rung in by_rung if one == order["id"] and stage == "execute"}
             if order["participant_id"] in silent and rungs != {1, 2, 3}:
                 wrong.append(f"silent order {order['id']}: rungs {sorted(rungs)}")
+    return wrong
+
+
+def _clocks(history: History, found: Found) -> list[str]:
+    """Of each order nobody touched, its clocks began between the question and the answer, by the client's own clock."""
+    wrong = []
+    spans = {UUID(asked.answers[-1]): asked for asked in history.asked.values() if asked.answers}
+    for row in found.deadlines:
+        asked = spans.get(row["request_id"])
+        if asked is None or asked.is_lifted or asked.lifts or row["rung"] or row["stage"] not in _FIRST:
+            continue
+        assert asked.asked_at is not None and asked.told_at is not None
+        if row["generation"] == 0 and not asked.asked_at <= row["started_at"] <= asked.told_at:
+            wrong.append(
+                f"deadline {row['id']} began at {row['started_at']}, asked {asked.asked_at}, told {asked.told_at}"
+            )
     return wrong
 
 

@@ -75,21 +75,30 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def database_of(kind: str) -> AsyncIterator[str | None]:
-    """Give a journey an empty database of its own: ``None`` for a file in its data folder, or PostgreSQL's URL."""
+async def database_of(kind: str, server: str | None = None) -> AsyncIterator[str | None]:
+    """Give a journey an empty database of its own: ``None`` for a file in its data folder, or PostgreSQL's URL.
+
+    ``server`` is the URL of a server of its own; unset, it is the one that all tests share.
+    """
     if kind == "sqlite":
         yield None
         return
-    server = os.environ.get("HOATOC_TEST_POSTGRES")
+    server = server or os.environ.get("HOATOC_TEST_POSTGRES")
     if not server:
         pytest.fail("HOATOC_TEST_POSTGRES is not set: python tests/postgres.py -- pytest …", pytrace=False)
     name = f"journey_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(server.replace("+asyncpg", "") + "/postgres")
+    await _as_admin(server, f'CREATE DATABASE "{name}" OWNER {OWNER}')
     try:
-        await admin.execute(f'CREATE DATABASE "{name}" OWNER {OWNER}')
         yield sa.make_url(f"{server}/{name}").set(username=LOGIN).render_as_string(hide_password=False)
     finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await _as_admin(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+async def _as_admin(server: str, statement: str) -> None:
+    admin = await asyncpg.connect(server.replace("+asyncpg", "") + "/postgres")
+    try:
+        await admin.execute(statement)
+    finally:
         await admin.close()
 
 
@@ -131,7 +140,10 @@ class Police:
         """POST anything."""
         content = json.dumps(body, ensure_ascii=False).encode()
         given = {**await self._tokens.headers("POST", path, content), **(headers or {})}
-        return await self.client.post(path, content=content, headers=given)
+        answer = await self.client.post(path, content=content, headers=given)
+        if answer.status == 401:
+            self._tokens.forget_token()
+        return answer
 
     async def read(self, path: str) -> Any:
         """Read a resource as JSON."""
@@ -193,13 +205,15 @@ async def enroll(
     policy: str | None = None,
     answer_to: Mapping[str, str] | None = None,
     speaks: Mapping[str, Sequence[Channel]] | None = None,
+    play: Mapping[str, Callable[..., Sandbox]] | None = None,
 ) -> Network:
     """Migrate the database, load the shipped directory and enroll everybody; return the network, not yet playing.
 
     ``desks`` get a duty contact over a webhook, ``mailboxes`` one by e-mail. ``policy`` is the TOML text behind
     ``settings.policy``; ``answer_to`` names a node's address by participant, where it is not the issuer itself.
     ``speaks`` are a participant's endpoints in their order, where it has others than one webhook: its sandbox is the
-    last of them, and behind the others nobody listens.
+    last of them, and behind the others nobody listens. ``play`` makes the sandbox of a participant that is a special
+    one.
     """
     network = Network(settings)
     hub = await open_hub(settings, migrate=True)
@@ -232,7 +246,9 @@ async def enroll(
             for position, channel in enumerate((speaks or {}).get(name, (Channel.WEBHOOK,)), start=1):
                 secret, port = await _endpoint(hub, network, name, channel, position, tls)
                 network.sandboxes[name] = _sandbox(
-                    network, name, sector, behaviour, port, secret, tls, address, speaks=channel
+                    *(network, name, sector, behaviour, port, secret, tls, address),
+                    speaks=channel,
+                    make=(play or {}).get(name, Sandbox),
                 )
         for name in desks:
             webhook, port = webhook_of(tls)
@@ -314,12 +330,13 @@ def _sandbox(
     tls: SandboxTls,
     address: str,
     speaks: Channel = Channel.WEBHOOK,
+    make: Callable[..., Sandbox] = Sandbox,
 ) -> Sandbox:
     def keep(kind: str, data: dict[str, Any]) -> None:
         network.events.append((kind, data))
 
     key, issuer, signer = network.keys[name], network.settings.address, network.signers.get(name)
-    return Sandbox(
+    return make(
         name,
         sector,
         behaviour,
@@ -354,6 +371,11 @@ def freeze(account: str, bank: str, amount: int = 1_000_000, **changed: Any) -> 
     """A freeze, which a second officer must approve; account and holder are made up."""
     target = {"kind": "account", "value": account, "institution": BINS[bank], "holder_name": "NGUYEN VAN MAU"}
     return demand("freeze", target=target, amount={"value": str(amount), "currency": "VND"}, **changed)
+
+
+def lift(original: str, agency: str = AGENCY) -> dict[str, Any]:
+    """The lift of what a request brought about."""
+    return demand("lift", agency, original_request_id=original)
 
 
 def takedown(*phones: str, **changed: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from adapters.base import DeliveryFailed
@@ -58,8 +58,12 @@ def environment(settings: Settings) -> dict[str, str]:
 class Process:
     """One ``hoatoc`` command; its output goes to ``log``."""
 
-    def __init__(self, settings: Settings, *command: str, name: str = "") -> None:
+    def __init__(
+        self, settings: Settings, *command: str, name: str = "", more: Mapping[str, str] | None = None
+    ) -> None:
         self.settings, self.command = settings, command or ("serve",)
+        # Variables beyond the settings.
+        self.more = dict(more or {})
         self.log = settings.data_dir / f"{name or settings.node}-{self.command[0]}.log"
         self.child: asyncio.subprocess.Process | None = None
 
@@ -79,7 +83,7 @@ class Process:
         with self.log.open("ab") as log:
             self.child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service.cli", *self.command),
-                env=environment(self.settings),
+                env=environment(self.settings) | self.more,
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -102,6 +106,11 @@ class Process:
         finally:
             await client.aclose()
         return clock.monotonic() - began
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.child is not None
+        self.child.send_signal(number)
 
     async def kill(self) -> None:
         """``kill -9``."""
