@@ -81,6 +81,7 @@ class Database:
                 hide_parameters=HIDES_PARAMETERS,
                 connect_args={"timeout": 3, "server_settings": _SESSION},
             )
+            _prepare_postgresql(self._writer)
             self._reader = self._writer
 
     @contextlib.asynccontextmanager
@@ -173,6 +174,7 @@ class Database:
         """
         lost = asyncio.Event()
         alone = create_async_engine(self._writer.url, poolclass=NullPool, hide_parameters=HIDES_PARAMETERS)
+        _prepare_postgresql(alone)
         try:
             async with alone.connect() as conn:
                 raw = (await conn.get_raw_connection()).driver_connection
@@ -258,6 +260,13 @@ async def _commit_for_good(conn: AsyncConnection, within: float | None) -> None:
         await conn.commit()
         return
     await standby.replicated((await conn.get_raw_connection()).driver_connection, conn.commit, within)
+
+
+def _prepare_postgresql(engine: AsyncEngine) -> None:
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def on_connect(dbapi_connection: Any, _record: object) -> None:
+        # asyncpg has no door to its socket.
+        outages.notice_a_dead_peer(dbapi_connection.driver_connection._transport.get_extra_info("socket"))
 
 
 def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:

@@ -1,5 +1,6 @@
 """An outage of the database is told from a fault of ours: it is waited out and answered 503, the other is a 500."""
 
+import socket
 from typing import Any
 
 import asyncpg
@@ -48,6 +49,19 @@ FAULTS = {
     "a number that is none": driver_said("22P02"),
     "a defect of ours": RuntimeError("unexpected"),
 }
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_server_whose_machine_dies_is_noticed_within_seconds(hub: Hub) -> None:
+    async with hub.database.read() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        peer = driver._transport.get_extra_info("socket")
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        silent = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+        assert [peer.getsockopt(socket.IPPROTO_TCP, option) for option in silent] == [5, 2, 3]
+        # What was sent and never confirmed: milliseconds.
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
 
 
 @pytest.mark.parametrize("what", OUTAGES)
