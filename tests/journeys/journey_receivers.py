@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import random
 from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
@@ -17,7 +18,7 @@ from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.speech import NotTaken
 
 # How likely a call misbehaves that is not the first with its message.
-AGAIN = 0.3
+AGAIN = 0.3 if os.environ.get("HOATOC_FAULTS") == "1" else 0.1
 _BOMB = gzip.compress(bytes(16 * 1024 * 1024))
 
 
