@@ -252,6 +252,13 @@ async def _commit(conn: AsyncConnection, within: float | None) -> None:
     except asyncio.CancelledError:
         # The caller is gone; the connection is given back only once it is quiet.
         await asyncio.wait({committing})
+        if committing.cancelled() or committing.exception() is not None:
+            await conn.invalidate()
+        raise
+    except Exception:
+        # SQLite keeps open what it refuses to commit, and the library takes it for over: whoever got this connection
+        # next could not begin.
+        await conn.invalidate()
         raise
 
 

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+import sqlalchemy as sa
 import steps
 import world as worlds
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from steps import vnd
 from world import World
 
+from service import db
 from service.engine.hub import Hub
 from service.models import (
     Acknowledgement,
@@ -157,3 +159,21 @@ async def test_a_state_is_never_half_moved(world: World, commits) -> None:
     commits(None)
     assert await steps.order_now(world, hold) == hold
     assert hold["state"] is OrderState.EXECUTED
+
+
+async def test_a_commit_that_the_database_refuses_leaves_no_transaction_behind(hub: Hub) -> None:
+    """SQLite keeps a transaction open whose COMMIT it refuses; the next unit must not meet it on its connection."""
+
+    async def orphan(conn: AsyncConnection) -> None:
+        await conn.execute(sa.text("CREATE TEMPORARY TABLE parents (id integer PRIMARY KEY)"))
+        await conn.execute(
+            sa.text(
+                "CREATE TEMPORARY TABLE children (id integer REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)"
+            )
+        )
+        await conn.execute(sa.text("INSERT INTO children VALUES (1)"))
+
+    for _ in range(3):
+        with pytest.raises(IntegrityError):
+            await hub.database.write(orphan, db.HUB)
+        assert await hub.database.write(db.now, db.HUB)
