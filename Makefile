@@ -9,7 +9,7 @@ TEST := $(VENV)/.test
 PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test trust faults mutants check format openapi migration lock sbom wheelhouse advisories clean
+.PHONY: help run demo test trust faults simulate mutants check format openapi migration lock sbom wheelhouse advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ faults: $(TEST) ## nodes, databases and receivers under a nemesis, for long; the
 	@$(BIN)/python tests/system_packages.py
 	@HOATOC_FAULTS=1 HOATOC_KILLS=60 HOATOC_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/python tests/postgres.py -- $(BIN)/pytest -q -n 0 \
 	  $(or $(ARGS),$(addprefix tests/journeys/test_,fault_proxy.py checkers.py faults.py failover.py kill.py clock.py proxy.py))
+
+simulate: $(TEST) ## play the engine in virtual time, seed by seed: make simulate SEED=7 N=2000; N=1 plays one again exactly
+	@$(BIN)/python tests/postgres.py --no-fsync -- $(BIN)/python tests/simulation/simulate.py \
+	  --seed $(or $(SEED),$(shell date +%s)) --n $(or $(N),2000) --workers 2 $(ARGS)
 
 mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a test must turn red: make mutants ARGS=bounds
 	@$(BIN)/python tests/system_packages.py

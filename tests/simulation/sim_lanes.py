@@ -1,0 +1,70 @@
+"""What went over the wire, held against the queue: in turn within a lane, once at a time, and true."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sim_network import Send
+
+if TYPE_CHECKING:
+    from sim_world import Simulation
+
+# A node that has not been seen for so long is taken for dead (ENGINE.md 7), and a beat earlier is the last one sure.
+_TTL = 6.0
+
+
+def check(simulation: "Simulation") -> None:
+    """Check all lanes, sends and arrivals."""
+    _in_turn(simulation)
+    _one_at_a_time(simulation)
+    _true(simulation)
+
+
+def _in_turn(simulation: "Simulation") -> None:
+    """Nobody takes a message on while an earlier one of its lane is not settled."""
+    lanes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    settled: dict[str, int] = {}
+    claims: dict[str, list[int]] = defaultdict(list)
+    for number, what, subject, was, now in simulation.store.rows(
+        "SELECT id, what, subject, was, now FROM sim_moves WHERE what IN ('lane', 'claim', 'dispatch') ORDER BY id"
+    ):
+        if what == "lane" and now is not None:
+            lanes[was, now].append(subject)
+        elif what == "claim":
+            claims[subject].append(number)
+        elif what == "dispatch":
+            settled.setdefault(subject, number)
+    for lane in lanes.values():
+        until = 0
+        for subject in lane:
+            if claims[subject] and claims[subject][0] < until:
+                simulation.wrong("lanes", f"dispatch {subject[-8:]} overtook an earlier one of its lane")
+            until = max(until, settled.get(subject, until))
+
+
+def _one_at_a_time(simulation: "Simulation") -> None:
+    """A message goes out twice at once only where its first node may have been taken for dead."""
+    under_way: dict[tuple[str, str], list[Send]] = defaultdict(list)
+    for send in simulation.network.sends:
+        same = under_way[send.endpoint, send.message_id]
+        for other in same:
+            overlaps = other.ended is None or other.ended > send.began
+            if overlaps and not other.disturbed and send.began - other.began < _TTL * 10:
+                simulation.wrong("doubled", f"{send.message_id[-8:]} was under way at {other.node} and {send.node}")
+        same.append(send)
+
+
+def _true(simulation: "Simulation") -> None:
+    """What is called delivered has arrived and was answered; what arrives again is the same to the byte."""
+    texts: dict[str, str] = {}
+    arrived: set[tuple[str, str]] = set()
+    for arrival in simulation.network.arrivals:
+        arrived.add((arrival.endpoint, arrival.message.id))
+        if texts.setdefault(arrival.message.id, arrival.digest) != arrival.digest:
+            simulation.wrong("doubled", f"{arrival.message.id[-8:]} says something else the second time")
+    answered = {(send.endpoint, send.message_id) for send in simulation.network.sends if send.answered}
+    query = "SELECT id, first_id, endpoint_id FROM dispatches WHERE state = 'delivered' AND channel <> 'pull'"
+    for dispatch, first, endpoint in simulation.store.rows(query):
+        key = str(UUID(endpoint)), f"msg_{first or dispatch}"
+        if key not in arrived or key not in answered:
+            simulation.wrong("false", f"{dispatch[-8:]} is called delivered and is not")
