@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
+# Of its own: the queues that the hub is measured against bring a loop that the hub would run on.
+BENCH := build/bench-env
 # What make trust must have measured; what each promises and where it is proved: the handbook's threats.md.
 PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test trust faults simulate mutants check format openapi migration lock sbom wheelhouse advisories clean
+.PHONY: help run demo test trust faults simulate bench mutants check format openapi migration lock sbom wheelhouse advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,13 @@ mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a 
 	@$(BIN)/python tests/system_packages.py
 	@$(BIN)/python tests/postgres.py --no-fsync -- $(BIN)/python tests/mutants/apply.py $(ARGS)
 
+bench: $(TEST) ## measure A1 to A8 beside what a user would pick instead: make bench ONLY=A1,A4 RUNS=1 SCALE=0.1
+	@$(BIN)/python tests/system_packages.py
+	@test -e $(BENCH)/.ready || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q --disable-pip-version-check \
+	  --require-hashes -r requirements/bench.txt && touch $(BENCH)/.ready; } || \
+	  echo "what is in requirements/bench.txt cannot be installed here: the table says what is missing for it"
+	@$(BIN)/python tests/benchmarks/bench.py --profile $(if $(ONLY),--only $(ONLY)) --runs $(or $(RUNS),3) --scale $(or $(SCALE),1) $(ARGS)
+
 check: $(TEST) ## linters, types, import contracts, OpenAPI drift, migrations on both databases
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -64,7 +73,7 @@ migration: $(TEST) ## write a migration from the models: make migration NAME="wh
 
 lock: $(TEST) ## compile the hashed requirement files anew
 	@$(BIN)/pip install -q uv
-	@for name in run test client; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	@for name in run test client bench; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
 
 sbom: $(RUN) ## write the bill of materials of this tree (CycloneDX 1.6) to build/

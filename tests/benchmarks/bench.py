@@ -1,0 +1,78 @@
+"""``make bench``: runs A1 to A8 as real work, prints what they reached, and writes build/bench.json.
+
+``--only A1,A4`` chooses, ``--runs 3`` repeats, ``--scale 0.1`` makes each run a tenth as large.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), *(str(ROOT / "tests" / name) for name in ("", "hub", "journeys", "wire")), str(ROOT)]
+
+import bench_a1  # noqa: E402 - after the path is set
+import bench_figures  # noqa: E402
+import bench_table  # noqa: E402
+import postgres  # noqa: E402
+from bench_figures import Outcome  # noqa: E402
+from bench_ground import Ground, Grounds  # noqa: E402
+from bench_profile import Profiles  # noqa: E402
+
+Benchmark = Callable[[Ground, float, Profiles], Awaitable[Outcome]]
+BENCHMARKS: dict[str, Benchmark] = {"A1": bench_a1.run}
+# A run that hangs ends: in seconds, far above the longest at full size.
+LONGEST = 3_600.0
+ENVIRONMENT = ROOT / "build" / "bench-env"
+
+
+async def measure(server: str, only: list[str], runs: int, scale: float, profiles: Profiles) -> dict[str, Any]:
+    """Run the chosen benchmarks one after the other, each on a hub of its own; return what they measured."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="hoatoc-bench-") as folder:
+        grounds = Grounds(Path(folder), server)
+        for name in only:
+            outcomes = []
+            began = time.monotonic()
+            for _ in range(runs):
+                ground = await grounds.fresh("postgresql")
+                try:
+                    async with asyncio.timeout(LONGEST):
+                        outcomes.append(await BENCHMARKS[name](ground, scale, profiles))
+                finally:
+                    await grounds.drop(ground)
+            found[name] = bench_figures.joined(outcomes) | {"seconds": round(time.monotonic() - began, 1)}
+            bench_table.show(name, found[name])
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and write; return 0 unless something could not be run at all: a missed goal is a result."""
+    parser = argparse.ArgumentParser(description="measure the hub against its goals")
+    parser.add_argument("--only", default="", help="A1,A4: these alone")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is the goals' own size")
+    parser.add_argument("--profile", action="store_true", help="draw flame graphs too")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
+    given = parser.parse_args(arguments)
+    only = [name.strip().upper() for name in given.only.split(",") if name.strip()] or list(BENCHMARKS)
+    if unknown := [name for name in only if name not in BENCHMARKS]:
+        parser.error(f"--only: no such benchmark: {', '.join(unknown)} (there are {', '.join(BENCHMARKS)})")
+    if given.runs < 1 or not 0 < given.scale <= 10:
+        parser.error("--runs must be at least 1, --scale above 0 and at most 10")
+    profiles = Profiles(given.out.parent / "flame", ENVIRONMENT, given.profile)
+    with postgres.running() as server:
+        os.environ[postgres.VARIABLE] = server
+        found = asyncio.run(measure(server, only, given.runs, given.scale, profiles))
+    bench_table.write(given.out, found, runs=given.runs, scale=given.scale, flames=profiles.made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

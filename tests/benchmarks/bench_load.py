@@ -1,0 +1,194 @@
+"""The load: requests signed ahead, sent over kept connections as fast as they are answered, or at a given rate."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import journey_network
+from bench_ground import AGENCIES, PLATFORMS, Ground
+from joserfc.jwk import ECKey
+
+from adapters.sandbox.hub import Hub as Tokens
+from adapters.transport import HubClient
+from service import clock
+from service.security import proofs, signatures
+from service.security.signatures import Kind
+
+PATH = "/v1/requests"
+ORDERS = 5
+# A proof is good for a minute: no more are made ahead than are sent within it.
+AHEAD = 2_000
+ANSWER_WITHIN = 60.0
+
+
+class NotTaken(Exception):
+    """The hub answered something else than 201; the message shows the first such answer."""
+
+
+class Line(asyncio.Protocol):
+    """One connection with one call under way at a time; the hub hangs up on those that rest, so it is opened anew."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where to write."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Whoever waits is told."""
+        self._transport = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionError("the hub hung up"))
+
+    def data_received(self, data: bytes) -> None:
+        """Give the answer to whoever waits, once it is whole."""
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        if len(body) >= length and self._answer is not None:
+            self._buffer = b""
+            self._answer.set_result((int(head[9:12]), body))
+
+    async def ask(self, call: bytes) -> tuple[int, bytes]:
+        """Send a call and return status and body of its answer."""
+        loop = asyncio.get_running_loop()
+        if self._transport is None or self._transport.is_closing():
+            self._buffer = b""
+            await loop.create_connection(lambda: self, self._host, self._port)
+        assert self._transport is not None
+        self._answer = loop.create_future()
+        self._transport.write(call)
+        async with asyncio.timeout(ANSWER_WITHIN):
+            return await self._answer
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Police:
+    """All agencies' systems; what they file is made up, each time another case with accounts on five platforms."""
+
+    def __init__(self, ground: Ground, orders: int = ORDERS) -> None:
+        self._ground, self._orders = ground, orders
+        self._tokens: dict[str, str] = {}
+        self._numbers: Iterator[int] = iter(range(1, 1_000_000_000))
+
+    async def sign_in(self) -> None:
+        """Fetch a token for each agency; they last five minutes."""
+        network, issuer = self._ground.network, self._ground.settings.address
+        client = HubClient(issuer)
+        try:
+            for agency in AGENCIES:
+                ways = Tokens(client, f"{agency}-system", network.keys[agency], issuer)
+                self._tokens[agency] = await ways.access_token()
+        finally:
+            await client.aclose()
+
+    def calls(self, count: int) -> list[bytes]:
+        """Return so many calls, signed and proved now: to be sent within a minute."""
+        return [self._call(next(self._numbers)) for _ in range(count)]
+
+    def _call(self, number: int) -> bytes:
+        agency = AGENCIES[number % len(AGENCIES)]
+        network, settings, at = self._ground.network, self._ground.settings, clock.utc_now()
+        places = [PLATFORMS[(number * self._orders + step) % len(PLATFORMS)] for step in range(self._orders)]
+        targets = [
+            {"kind": "social_account", "platform": place.short_name, "value": f"made.up.{number}.{step}"}
+            for step, place in enumerate(places)
+        ]
+        named: dict[str, Any] = {"legal_basis": "decree_147", "measure": "block", "targets": targets}
+        body = journey_network.demand("takedown", agency, case_number=f"{number}/2026/CA", **named)
+        content = json.dumps(body, ensure_ascii=False).encode()
+        officer: ECKey = network.signers[body["officer_id"]]
+        key: Any = officer.private_key
+        signed = signatures.canonical(content)
+        signature = signatures.sign(key, officer.thumbprint(), Kind.REQUEST, signed, at=at, audience=settings.address)
+        client: Any = ECKey.import_key(dict(network.keys[agency])).private_key
+        token = self._tokens[agency]
+        proof = proofs.make(client, "POST", settings.address + PATH, token, content, at)
+        head = (
+            f"POST {PATH} HTTP/1.1\r\nHost: {settings.host}:{settings.port}\r\nAuthorization: DPoP {token}\r\n"
+            f"DPoP: {proof}\r\nHoatoc-Signature: {signature}\r\nIdempotency-Key: {uuid.uuid4()}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        return head.encode() + content
+
+
+@asynccontextmanager
+async def lines(ground: Ground, count: int) -> AsyncIterator[list[Line]]:
+    """Give so many connections to the hub's first node."""
+    made = [Line(ground.settings.host, ground.settings.port) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for line in made:
+            line.close()
+
+
+async def file_all(on: Sequence[Line], police: Police, count: int) -> float:
+    """File so many requests, each line one after the other; return the seconds without those of signing."""
+    spent = 0.0
+    for first in range(0, count, AHEAD):
+        calls = iter(police.calls(min(AHEAD, count - first)))
+        began = time.monotonic()
+        await asyncio.gather(*(_file(line, calls) for line in on))
+        spent += time.monotonic() - began
+    return spent
+
+
+async def _file(line: Line, calls: Iterator[bytes]) -> None:
+    for call in calls:
+        _must_be_taken(await line.ask(call))
+
+
+async def file_at(
+    rate: float, on: Sequence[Line], police: Police, count: int, sent: Callable[[], None] = lambda: None
+) -> list[float]:
+    """File so many at this rate, come what may; return each one's seconds from the instant at which it was due."""
+    free: asyncio.Queue[Line] = asyncio.Queue()
+    for line in on:
+        free.put_nowait(line)
+    took: list[float] = []
+    waiting: set[asyncio.Task[None]] = set()
+
+    async def one(call: bytes, due: float) -> None:
+        # Whoever finds no free line waits, and the wait counts.
+        line = await free.get()
+        try:
+            _must_be_taken(await line.ask(call))
+        finally:
+            free.put_nowait(line)
+        took.append(time.monotonic() - due)
+
+    made = 0
+    while made < count:
+        # Half a minute's worth is signed at one time, so that no proof grows old.
+        part = police.calls(min(count - made, max(1, int(rate * 30)), AHEAD))
+        began = time.monotonic()
+        for at, call in enumerate(part):
+            due = began + at / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            waiting.add(asyncio.create_task(one(call, due)))
+            sent()
+        await asyncio.gather(*waiting)
+        waiting.clear()
+        made += len(part)
+    return took
+
+
+def _must_be_taken(answer: tuple[int, bytes]) -> None:
+    if answer[0] != 201:
+        raise NotTaken(f"{answer[0]} {answer[1][:300]!r}")
