@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,13 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), *(str(ROOT / "tests" / name) for name in ("", "hub", "journeys", "wire")), str(ROOT)]
 
 import bench_a1  # noqa: E402 - after the path is set
+import bench_a2  # noqa: E402
+import bench_a3  # noqa: E402
+import bench_a4  # noqa: E402
+import bench_a5  # noqa: E402
+import bench_a6  # noqa: E402
+import bench_a7  # noqa: E402
+import bench_a8  # noqa: E402
 import bench_figures  # noqa: E402
 import bench_table  # noqa: E402
 import postgres  # noqa: E402
@@ -26,7 +34,17 @@ from bench_ground import Ground, Grounds  # noqa: E402
 from bench_profile import Profiles  # noqa: E402
 
 Benchmark = Callable[[Ground, float, Profiles], Awaitable[Outcome]]
-BENCHMARKS: dict[str, Benchmark] = {"A1": bench_a1.run}
+BENCHMARKS: dict[str, Benchmark] = {
+    "A1": bench_a1.run,
+    "A2": bench_a2.run,
+    "A3": bench_a3.run,
+    "A4": bench_a4.run,
+    "A5": bench_a5.run,
+    "A6": bench_a6.run,
+    "A7": bench_a7.run,
+}
+EMBEDDED = "A8"
+ALL = (*BENCHMARKS, EMBEDDED)
 # A run that hangs ends: in seconds, far above the longest at full size.
 LONGEST = 3_600.0
 ENVIRONMENT = ROOT / "build" / "bench-env"
@@ -41,15 +59,21 @@ async def measure(server: str, only: list[str], runs: int, scale: float, profile
             outcomes = []
             began = time.monotonic()
             for _ in range(runs):
-                ground = await grounds.fresh("postgresql")
-                try:
-                    async with asyncio.timeout(LONGEST):
-                        outcomes.append(await BENCHMARKS[name](ground, scale, profiles))
-                finally:
-                    await grounds.drop(ground)
+                async with asyncio.timeout(LONGEST):
+                    outcomes.append(await _once(grounds, name, scale, profiles))
             found[name] = bench_figures.joined(outcomes) | {"seconds": round(time.monotonic() - began, 1)}
             bench_table.show(name, found[name])
     return found
+
+
+async def _once(grounds: Grounds, name: str, scale: float, profiles: Profiles) -> Outcome:
+    if name == EMBEDDED:
+        return await bench_a8.run(grounds, scale, profiles)
+    ground = await grounds.fresh("postgresql")
+    try:
+        return await BENCHMARKS[name](ground, scale, profiles)
+    finally:
+        await grounds.drop(ground)
 
 
 def main(arguments: list[str]) -> int:
@@ -61,11 +85,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--profile", action="store_true", help="draw flame graphs too")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
     given = parser.parse_args(arguments)
-    only = [name.strip().upper() for name in given.only.split(",") if name.strip()] or list(BENCHMARKS)
-    if unknown := [name for name in only if name not in BENCHMARKS]:
-        parser.error(f"--only: no such benchmark: {', '.join(unknown)} (there are {', '.join(BENCHMARKS)})")
+    only = [name.strip().upper() for name in given.only.split(",") if name.strip()] or list(ALL)
+    if unknown := [name for name in only if name not in ALL]:
+        parser.error(f"--only: no such benchmark: {', '.join(unknown)} (there are {', '.join(ALL)})")
     if given.runs < 1 or not 0 < given.scale <= 10:
         parser.error("--runs must be at least 1, --scale above 0 and at most 10")
+    # Asked to end, end like after Ctrl-C: neither the server nor a node outlives this script.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     profiles = Profiles(given.out.parent / "flame", ENVIRONMENT, given.profile)
     with postgres.running() as server:
         os.environ[postgres.VARIABLE] = server

@@ -24,7 +24,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
     """Measure the rate at 16 connections, the times at half of it, and pgbench's rate on the same server."""
     node = ground.node("a", delivers=False)
     police = bench_load.Police(ground)
-    seconds = max(1.0, SECONDS * scale)
+    seconds = max(0.2, SECONDS * scale)
     async with ground.running(node), bench_load.lines(ground, OPEN_LINES) as lines:
         await police.sign_in()
         few = lines[:CONNECTIONS]
@@ -34,7 +34,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
         rate = count / await bench_load.file_all(few, police, count)
         half = rate / 2
         took = await bench_load.file_at(half, lines, police, max(CONNECTIONS, int(half * seconds)))
-        async with profiles.of(node.pid, "A1"):
+        async with profiles.of(node, "A1"):
             if profiles.on:
                 await bench_load.file_all(few, police, max(CONNECTIONS, int(rate * min(seconds, 5.0))))
     values: dict[str, Any] = {

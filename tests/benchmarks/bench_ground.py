@@ -26,6 +26,7 @@ from service.settings import Settings
 from workflows.terms import Sector
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 # An agency files 20 a second at most: together they must be faster than the hub.
 AGENCIES = tuple(
     row.id for row in directory.participants() if row.sector is Sector.AGENCY and row.id.startswith(("pc02-", "pa05-"))
@@ -197,6 +198,12 @@ class Grounds:
             name = ground.admin_url.rpartition("/")[2]
             await self._server_runs(f'DROP DATABASE "{name}" WITH (FORCE)')
             await self._server_runs("CHECKPOINT")
+
+    async def close(self) -> None:
+        """Remove the databases that copies were made of: a server may outlive the benchmarks."""
+        for _, template in self._made.values():
+            if template is not None:
+                await self._server_runs(f'DROP DATABASE "{template}" WITH (FORCE)')
 
     async def _enrol(self, kind: str) -> tuple[Network, str | None]:
         folder = self._folder / kind

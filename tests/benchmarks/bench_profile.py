@@ -7,6 +7,8 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from journey_processes import Process
+
 
 class Profiles:
     """Where flame graphs go; ``on`` tells whether there is a profiler and anybody wants them."""
@@ -18,8 +20,13 @@ class Profiles:
         self.on = wanted and self._program is not None
         self.made: dict[str, str] = {}
 
+    @classmethod
+    def none(cls) -> "Profiles":
+        """Return what draws nothing."""
+        return cls(Path(), Path(), False)
+
     @contextlib.asynccontextmanager
-    async def of(self, pid: int, name: str) -> AsyncIterator[None]:
+    async def of(self, node: Process, name: str) -> AsyncIterator[None]:
         """Watch a process while the block runs and write ``flame-<name>.svg``."""
         if not self.on or name in self.made:
             yield
@@ -28,7 +35,19 @@ class Profiles:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"flame-{name}.svg"
         child = await asyncio.create_subprocess_exec(
-            *(self._program, "record", "--nonblocking", "--rate", "200", "-d", "600", "-o", str(path), "-p", str(pid)),
+            *(
+                self._program,
+                "record",
+                "--nonblocking",
+                "--rate",
+                "200",
+                "-d",
+                "600",
+                "-o",
+                str(path),
+                "-p",
+                str(node.pid),
+            ),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )

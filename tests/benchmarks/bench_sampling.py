@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# "request:<uuid>" and the like.
+_NAMED = re.compile(r"([a-z]*:?)([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
        a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS is_numbered,
@@ -149,12 +150,14 @@ def _expression(
     """Return how a copy's value is made of the pattern's, and whether it is another one in each copy."""
     kept = [each for each in values if each is not None]
     if column["type"] == "uuid" and kept and set(kept) <= set(born):
-        return f"CASE WHEN {value} IS NOT NULL THEN {_ID.format(value=value)} END", len(kept) == len(values)
-    named = {found for each in kept for found in _UUID.findall(each)} & set(born)
-    if column["type"] == "character varying" and len(named) == 1:
-        (only,) = named
-        fresh = _ID.format(value=f"'{only}'")
-        return f"replace({value}, '{only}', {fresh}::text)", all(only in (each or "") for each in values)
+        if len(kept) == len(values):
+            return _ID.format(value=value), True
+        return f"CASE WHEN {value} IS NOT NULL THEN {_ID.format(value=value)} END", False
+    named = [_NAMED.fullmatch(each) for each in kept]
+    if kept and column["type"] == "character varying" and all(each and each[2] in born for each in named):
+        length = len(named[0][1]) if named[0] else 0
+        fresh = _ID.format(value=f"right({value}, 36)")
+        return f"left({value}, {length}) || {fresh}::text", len(kept) == len(values)
     return value, False
 
 

@@ -151,7 +151,7 @@ def test_what_runs_is_what_the_project_declares() -> None:
 
 
 def test_the_locked_requirements_are_hashed_and_name_no_host() -> None:
-    for name in ("run", "test"):
+    for name in ("run", "test", "bench"):
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
         pins = re.findall(r"^[a-z0-9][\w.-]*==\S+", text, re.MULTILINE)
         assert len(pins) > 20

@@ -1,0 +1,79 @@
+"""A7: the busiest hour of a national day, five times as fast: real doors, two nodes, slow and dead participants."""
+
+import asyncio
+import time
+from typing import Any
+
+import bench_load
+import bench_rows
+from bench_figures import Goal, Outcome, percentile
+from bench_ground import PLATFORMS, Ground
+from bench_profile import Profiles
+
+# CLOCKS: 100,000 requests a day, four orders each, ten times the mean in the busiest hour; five times as fast.
+RATE = 100_000 / 86_400 * 10 * 5
+ORDERS = 4
+# An hour so fast; ``SLICE`` of it is what one run at scale 1 plays.
+HOUR, SLICE = 3_600 / 5, 0.25
+LINES = 64
+SLOW, DEAD = PLATFORMS[:2], PLATFORMS[2]
+SLOW_BY = 2.0
+
+
+async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
+    """File at the hour's rate; return how soon each order was tried first, and whose receipts were missed."""
+    seconds = max(5.0, HOUR * SLICE * scale)
+    count = int(RATE * seconds)
+    nodes = [ground.node("a"), ground.node("b", door=False)]
+    police = bench_load.Police(ground, ORDERS)
+    behaviour: dict[str, dict[str, Any]] = {row.id: {"delay": SLOW_BY} for row in SLOW}
+    behaviour[DEAD.id] = {"hangs": True}
+    async with ground.receivers(behaviour), ground.running(*nodes), bench_load.lines(ground, LINES) as lines:
+        await police.sign_in()
+        began = time.monotonic()
+        async with profiles.of(nodes[0], "A7"):
+            took = await bench_load.file_at(RATE, lines, police, count)
+        reached = count / (time.monotonic() - began)
+        await _tried(ground)
+    first: Any = await bench_rows.asked(
+        ground,
+        f"SELECT {bench_rows.epoch(ground, 'a.started_at')} - {bench_rows.epoch(ground, 'd.created_at')}"
+        " FROM attempts a JOIN dispatches d ON d.id = a.dispatch_id WHERE a.attempt = 1",
+    )
+    missed: Any = await bench_rows.asked(
+        ground,
+        "SELECT count(*) FROM deadlines WHERE rung = 0 AND stage = 'receipt' AND state = 'missed'"
+        f" AND participant_id <> '{DEAD.id}'",
+    )
+    waits = [float(row[0]) for row in first]
+    values = {
+        "offered requests/s": RATE,
+        "accepted requests/s": reached,
+        "accept p99 ms": percentile(took, 0.99) * 1000,
+        "first attempts": float(len(waits)),
+        "first attempt p50 s": percentile(waits, 0.5),
+        "first attempt p99 s": percentile(waits, 0.99),
+        "receipts missed by our fault": float(missed[0][0]),
+    }
+    goals = [Goal("first attempt p99 s", 2, most=True), Goal("receipts missed by our fault", 0, most=True)]
+    settings = {
+        "requests": count,
+        "orders a request": ORDERS,
+        "slow": len(SLOW),
+        "dead": 1,
+        "of the hour": seconds / HOUR,
+    }
+    remarks = [f"played {100 * seconds / HOUR:.0f} % of the hour; participants take orders and do not answer them"]
+    return Outcome(values, goals, settings, remarks)
+
+
+async def _tried(ground: Ground) -> None:
+    """Wait until all that can be delivered was: the dead one's orders stay."""
+    untried = (
+        f"SELECT count(*) FROM dispatches WHERE attempts = 0 AND state = 'pending' AND participant_id <> '{DEAD.id}'"
+    )
+    until = time.monotonic() + 300
+    while (await bench_rows.asked(ground, untried))[0][0]:
+        if time.monotonic() > until:
+            raise TimeoutError("orders were not tried after five minutes")
+        await asyncio.sleep(0.5)

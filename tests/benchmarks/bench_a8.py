@@ -1,0 +1,28 @@
+"""A8: A1 to A4 in small on SQLite, one process."""
+
+import bench_a1
+import bench_a2
+import bench_a3
+import bench_a4
+from bench_figures import Outcome
+from bench_ground import Grounds
+from bench_profile import Profiles
+
+PARTS = {"A1": bench_a1.run, "A2": bench_a2.run, "A3": bench_a3.run, "A4": bench_a4.run}
+# In small: a twentieth of what PostgreSQL gets.
+SHARE = 0.05
+
+
+async def run(grounds: Grounds, scale: float, profiles: Profiles) -> Outcome:
+    """Run each part on an embedded database of its own; return all figures under the part's name, without goals."""
+    values: dict[str, float] = {}
+    settings = {}
+    for name, part in PARTS.items():
+        ground = await grounds.fresh("sqlite")
+        try:
+            outcome = await part(ground, scale * SHARE, Profiles.none())
+        finally:
+            await grounds.drop(ground)
+        values |= {f"{name} {figure}": value for figure, value in outcome.values.items()}
+        settings[name] = dict(outcome.settings)
+    return Outcome(values, (), settings)

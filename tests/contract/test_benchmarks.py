@@ -1,0 +1,95 @@
+"""The benchmarks run, the smallest of them here; a missed goal is said; the figures of the handbook are measured."""
+
+import asyncio
+import importlib
+import json
+import os
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import bench_a1
+import bench_figures
+import bench_ground
+import bench_load
+import bench_page
+import bench_svg
+import pytest
+from bench_figures import Goal, Outcome
+from bench_profile import Profiles
+from postgres import VARIABLE
+
+HERE = Path(bench_page.__file__).parent
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HERE.glob("*.py")))
+def test_each_part_of_the_benchmarks_loads(name: str) -> None:
+    assert importlib.import_module(name).__doc__
+
+
+def test_the_handbooks_figures_are_those_of_the_committed_measurement() -> None:
+    assert bench_page.main(["--check"]) == 0, "python tests/benchmarks/bench_page.py"
+
+
+def test_a_figure_that_somebody_typed_is_found() -> None:
+    measured = json.loads(bench_page.MEASURED.read_text())
+    page = bench_page.PAGES["en"].read_text()
+    typed = re.sub(r"(\n\| [^|\n]+ \| )(?=\d)", r"\g<1>9", page, count=1)
+    assert typed != page
+    assert bench_page.rendered(typed, measured, "en") == page
+
+
+def test_a_missed_goal_is_said_to_be_missed_and_by_how_much() -> None:
+    goals = [Goal("rate", 50), Goal("p99", 100, most=True), Goal("never measured", 1)]
+    joined = bench_figures.joined([Outcome({"rate": rate, "p99": 90}, goals) for rate in (30, 45, 40)])
+    rate, late = joined["figures"]["rate"], joined["figures"]["p99"]
+    assert (rate["median"], rate["spread"]) == (40, 15)
+    assert rate["goal"] == {"bound": 50, "most": False, "met": False, "missed_by": "10 (20 %)"}
+    assert late["goal"]["met"]
+    assert joined["remarks"] == ["not measured: never measured"]
+    page = bench_page.figures({"benchmarks": {"A1": {**joined, "seconds": 1}}}, "en")
+    assert "| rate | 40 | 15 | ≥ 50 | **missed** by 10 (20 %) |" in page
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_a_percentile_is_a_value_that_was_measured(share: float, expected: float) -> None:
+    assert bench_figures.percentile([*range(100, 0, -1)], share) == expected
+
+
+def test_a_small_or_hurried_measurement_is_not_for_the_record() -> None:
+    measured = {"scale": 1.0, "runs": 3, "machine": {"load_before": 0.2}}
+    assert bench_page.is_record(measured)
+    assert not bench_page.is_record({**measured, "scale": 0.1})
+    assert not bench_page.is_record({**measured, "runs": 1})
+    assert not bench_page.is_record({**measured, "machine": {"load_before": 3.0}})
+
+
+def test_a_chart_shows_each_figure_and_its_goal() -> None:
+    entry = bench_figures.joined([Outcome({"requests/s": 100.0, "pgbench/s": 400.0}, [Goal("requests/s", 200)])])
+    drawn = ElementTree.fromstring(bench_svg.chart("A1", "a <title>", entry))
+    space = "{http://www.w3.org/2000/svg}"
+    bars = [float(bar.attrib["width"]) for bar in drawn.iter(f"{space}rect")][1:]
+    assert bars[1] == pytest.approx(4 * bars[0], rel=0.01)
+    (goal,) = drawn.iter(f"{space}line")
+    assert float(goal.attrib["x1"]) == pytest.approx(230 + bars[1] / 2, rel=0.01)
+
+
+@pytest.mark.xdist_group("processes")
+async def test_the_smallest_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agencies = bench_ground.AGENCIES[:12]
+    for module in (bench_ground, bench_load):
+        monkeypatch.setattr(module, "AGENCIES", agencies)
+    monkeypatch.setattr(bench_a1, "WARM_UP", len(agencies))
+    async with asyncio.timeout(240):
+        grounds = bench_ground.Grounds(tmp_path, os.environ[VARIABLE])
+        ground = await grounds.fresh("postgresql")
+        try:
+            outcome = await bench_a1.run(ground, 0.01, Profiles.none())
+        finally:
+            await grounds.drop(ground)
+            await grounds.close()
+    assert outcome.values["requests/s"] > 0 and outcome.values["pgbench/s"] > 0
+    rows = outcome.settings["rows a request"]
+    assert {rows["requests"], rows["cases"], rows["audit_heads"]} == {1}
+    assert rows["orders"] == rows["dispatches"] == rows["dispatch_queue"] == bench_load.ORDERS
+    assert rows["deadlines"] >= 2 * rows["orders"]
