@@ -62,6 +62,8 @@ async def measure(server: str, only: list[str], runs: int, scale: float, profile
                 async with asyncio.timeout(LONGEST):
                     outcomes.append(await _once(grounds, name, scale, profiles))
             found[name] = bench_figures.joined(outcomes) | {"seconds": round(time.monotonic() - began, 1)}
+            if name == EMBEDDED:
+                bench_a8.put_beside(found)
             bench_table.show(name, found[name])
     return found
 

@@ -11,6 +11,7 @@ import bench_sampling
 import postgres
 from bench_figures import Goal, Outcome, percentile
 from bench_ground import Ground
+from bench_line import Line
 from bench_profile import Profiles
 
 CONNECTIONS = 16
@@ -52,7 +53,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
     return Outcome(values, goals, settings)
 
 
-async def _pattern(ground: Ground, lines: list[bench_load.Line], police: bench_load.Police) -> bench_sampling.Pattern:
+async def _pattern(ground: Ground, lines: list[Line], police: bench_load.Police) -> bench_sampling.Pattern:
     async with ground.admin() as conn:
         point = await bench_sampling.mark(conn)
         await bench_load.file_all(lines[:1], police, 1)

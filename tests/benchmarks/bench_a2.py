@@ -41,7 +41,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
             await emptied(ground)
         others = {} if ground.kind == "sqlite" else await _yardsticks(ground, messages, endpoints)
     heard = [one for one in receivers.heard() if one[2].startswith("msg_")]
-    rate = count / await _took(ground)
+    rate = count / await took(ground)
     values = {"orders/s": rate, "bare transport/s": bare, "share of transport %": 100 * rate / bare}
     goals = [Goal("orders/s", 1000), Goal("share of transport %", 40)]
     remarks = [] if len(heard) >= count else [f"{count - len(heard)} orders did not arrive"]
@@ -64,7 +64,7 @@ async def emptied(ground: Ground, which: str = "true") -> None:
         await asyncio.sleep(0.2)
 
 
-async def _took(ground: Ground) -> float:
+async def took(ground: Ground) -> float:
     """Return the seconds from the first attempt's begin to the last delivery's record."""
     if ground.kind == "sqlite":
         asked = (

@@ -1,5 +1,7 @@
 """A8: A1 to A4 in small on SQLite, one process."""
 
+from typing import Any
+
 import bench_a1
 import bench_a2
 import bench_a3
@@ -26,3 +28,12 @@ async def run(grounds: Grounds, scale: float, profiles: Profiles) -> Outcome:
         values |= {f"{name} {figure}": value for figure, value in outcome.values.items()}
         settings[name] = dict(outcome.settings)
     return Outcome(values, (), settings)
+
+
+def put_beside(found: dict[str, Any]) -> None:
+    """Add to each figure what PostgreSQL reached in the same run, where that was measured."""
+    for name, told in found["A8"]["figures"].items():
+        part, _, figure = name.partition(" ")
+        beside = found.get(part, {}).get("figures", {}).get(figure)
+        if beside is not None:
+            told["postgresql"] = beside["median"]

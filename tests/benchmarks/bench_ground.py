@@ -63,11 +63,13 @@ class Ground:
     async def running(self, *nodes: Process) -> AsyncIterator[None]:
         """Run these nodes; return when each is ready; stop them in order."""
         async with contextlib.AsyncExitStack() as stack:
+            # A log is gone on with: what a former self said in it is not said by this one.
+            said = [node.log.stat().st_size if node.log.exists() else 0 for node in nodes]
             for node in nodes:
                 await stack.enter_async_context(node.running(wait="worker" not in node.command))
-            for node in nodes:
+            for node, before in zip(nodes, said, strict=True):
                 if "worker" in node.command:
-                    await _works(node)
+                    await _works(node, before)
             yield
             for node in nodes:
                 if node.child is not None and node.child.returncode is None:
@@ -110,10 +112,10 @@ class _Doors(Process):
             )
 
 
-async def _works(node: Process) -> None:
+async def _works(node: Process, before: int) -> None:
     async def is_running() -> bool:
         assert node.child is not None and node.child.returncode is None, node.text[-2000:]
-        return "is running" in node.text
+        return b"is running" in node.log.read_bytes()[before:]
 
     await until(is_running, READY_WITHIN, lambda: f"the worker does not run:\n{node.text[-2000:]}")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import journey_network
 from bench_ground import AGENCIES, PLATFORMS, Ground
+from bench_line import Line
 from joserfc.jwk import ECKey
 
 from adapters.sandbox.hub import Hub as Tokens
@@ -22,60 +23,10 @@ PATH = "/v1/requests"
 ORDERS = 5
 # A proof is good for a minute: no more are made ahead than are sent within it.
 AHEAD = 2_000
-ANSWER_WITHIN = 60.0
 
 
 class NotTaken(Exception):
     """The hub answered something else than 201; the message shows the first such answer."""
-
-
-class Line(asyncio.Protocol):
-    """One connection with one call under way at a time; the hub hangs up on those that rest, so it is opened anew."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Whoever waits is told."""
-        self._transport = None
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionError("the hub hung up"))
-
-    def data_received(self, data: bytes) -> None:
-        """Give the answer to whoever waits, once it is whole."""
-        self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        if len(body) >= length and self._answer is not None:
-            self._buffer = b""
-            self._answer.set_result((int(head[9:12]), body))
-
-    async def ask(self, call: bytes) -> tuple[int, bytes]:
-        """Send a call and return status and body of its answer."""
-        loop = asyncio.get_running_loop()
-        if self._transport is None or self._transport.is_closing():
-            self._buffer = b""
-            await loop.create_connection(lambda: self, self._host, self._port)
-        assert self._transport is not None
-        self._answer = loop.create_future()
-        self._transport.write(call)
-        async with asyncio.timeout(ANSWER_WITHIN):
-            return await self._answer
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._transport is not None:
-            self._transport.close()
 
 
 class Police:

@@ -75,6 +75,8 @@ def figures(measured: dict[str, Any], language: str) -> str:
             verdict = ""
             if goal:
                 verdict = words["met"] if goal["met"] else words["missed"].format(by=goal["missed_by"])
+            if "postgresql" in told:
+                verdict = f"PostgreSQL: {number(told['postgresql'])}"
             spread = number(told["spread"]) if len(told["runs"]) > 1 else "–"
             parts.append(f"| {figure} | {number(told['median'])} | {spread} | {bound} | {verdict} |")
         parts.append("")

@@ -207,7 +207,10 @@ async def at(instant: float) -> None:
 
 async def keep_queue(ground: Ground) -> list[tuple[object, ...]]:
     """Return the rows of the queue, to be laid down once more."""
-    return [tuple(row) for row in await asked(ground, f"SELECT {', '.join(_QUEUED)} FROM dispatch_queue")]
+    return [
+        tuple(row)
+        for row in await asked(ground, f"SELECT {', '.join(_QUEUED)} FROM dispatch_queue ORDER BY dispatch_id")
+    ]
 
 
 async def lay_down(ground: Ground, kept: Sequence[tuple[object, ...]]) -> None:

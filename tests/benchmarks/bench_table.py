@@ -23,6 +23,8 @@ def show(name: str, entry: dict[str, Any]) -> None:
         if goal:
             sign = "≤" if goal["most"] else "≥"
             verdict = f"{sign} {goal['bound']:g}  " + ("met" if goal["met"] else f"MISSED by {goal['missed_by']}")
+        if "postgresql" in told:
+            verdict = f"PostgreSQL {told['postgresql']:.4g}"
         spread = f"± {told['spread']:.3g}" if len(told["runs"]) > 1 else ""
         print(f"  {figure:<34}{told['median']:>12.4g}  {spread:<12}{verdict}".rstrip(), flush=True)
     for remark in entry["remarks"]:
