@@ -46,7 +46,7 @@ mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a 
 
 bench: $(TEST) ## measure A1 to A8 beside what a user would pick instead: make bench ONLY=A1,A4 RUNS=1 SCALE=0.1
 	@$(BIN)/python tests/system_packages.py
-	@test -e $(BENCH)/.ready || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q --disable-pip-version-check \
+	@test $(BENCH)/.ready -nt requirements/bench.txt || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q --disable-pip-version-check \
 	  --require-hashes -r requirements/bench.txt && touch $(BENCH)/.ready; } || \
 	  echo "what is in requirements/bench.txt cannot be installed here: the table says what is missing for it"
 	@$(BIN)/python tests/benchmarks/bench.py --profile $(if $(ONLY),--only $(ONLY)) --runs $(or $(RUNS),3) --scale $(or $(SCALE),1) $(ARGS)

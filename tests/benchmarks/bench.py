@@ -95,6 +95,8 @@ def main(arguments: list[str]) -> int:
     # Asked to end, end like after Ctrl-C: neither the server nor a node outlives this script.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     profiles = Profiles(given.out.parent / "flame", ENVIRONMENT, given.profile)
+    if given.profile and not profiles.on:
+        print("no flame graphs: py-spy is not installed here", flush=True)
     with postgres.running() as server:
         os.environ[postgres.VARIABLE] = server
         found = asyncio.run(measure(server, only, given.runs, given.scale, profiles))

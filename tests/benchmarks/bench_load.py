@@ -4,8 +4,9 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import journey_network
@@ -27,6 +28,14 @@ AHEAD = 2_000
 
 class NotTaken(Exception):
     """The hub answered something else than 201; the message shows the first such answer."""
+
+
+@dataclass(slots=True)
+class Filed:
+    """How many seconds each call took from the instant at which it was due, and how many were not taken."""
+
+    took: list[float]
+    refused: int
 
 
 class Police:
@@ -105,39 +114,39 @@ async def _file(line: Line, calls: Iterator[bytes]) -> None:
         _must_be_taken(await line.ask(call))
 
 
-async def file_at(
-    rate: float, on: Sequence[Line], police: Police, count: int, sent: Callable[[], None] = lambda: None
-) -> list[float]:
-    """File so many at this rate, come what may; return each one's seconds from the instant at which it was due."""
+async def file_at(rate: float, on: Sequence[Line], police: Police, count: int) -> Filed:
+    """File so many at this rate, come what may: what a hub under more than it can bear turns away is counted."""
     free: asyncio.Queue[Line] = asyncio.Queue()
     for line in on:
         free.put_nowait(line)
-    took: list[float] = []
-    waiting: set[asyncio.Task[None]] = set()
+    filed = Filed([], 0)
 
     async def one(call: bytes, due: float) -> None:
         # Whoever finds no free line waits, and the wait counts.
         line = await free.get()
         try:
-            _must_be_taken(await line.ask(call))
+            status, _ = await line.ask(call)
+        except (TimeoutError, OSError):
+            status = 0
         finally:
             free.put_nowait(line)
-        took.append(time.monotonic() - due)
+        if status == 201:
+            filed.took.append(time.monotonic() - due)
+        else:
+            filed.refused += 1
 
     made = 0
     while made < count:
         # Half a minute's worth is signed at one time, so that no proof grows old.
         part = police.calls(min(count - made, max(1, int(rate * 30)), AHEAD))
         began = time.monotonic()
-        for at, call in enumerate(part):
-            due = began + at / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            waiting.add(asyncio.create_task(one(call, due)))
-            sent()
-        await asyncio.gather(*waiting)
-        waiting.clear()
+        async with asyncio.TaskGroup() as waiting:
+            for at, call in enumerate(part):
+                due = began + at / rate
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                waiting.create_task(one(call, due))
         made += len(part)
-    return took
+    return filed
 
 
 def _must_be_taken(answer: tuple[int, bytes]) -> None:

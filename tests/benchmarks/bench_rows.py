@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import bench_load
@@ -29,6 +30,8 @@ _LATER = "hub_now() + interval '1 day'"
 _QUEUED = ("tenant", "dispatch_id", "endpoint_id", "priority", "run_at", "order_key")
 _STEP = 500
 SOON = timedelta(seconds=3)
+# Far below what any machine does.
+WRITTEN_A_SECOND = 4_000
 
 
 async def file(ground: Ground, requests: int = FILED) -> Pattern | None:
@@ -122,12 +125,12 @@ def _key_id(sealed: bytes) -> object:
     return from_head
 
 
-async def spread(ground: Ground, rate: float, within: timedelta = SOON) -> dict[str, float]:
+async def spread(ground: Ground, rate: float) -> dict[str, float]:
     """Let the orders come due one after the other at ``rate``, from soon on; return when, by webhook id.
 
     Afterwards they look as if each had been placed at that instant.
     """
-    begin = datetime.now(UTC) + within
+    begin = await _begin(ground, "dispatch_queue")
     if ground.kind == "sqlite":
         with _sqlite(ground) as conn:
             ids = [row[0] for row in conn.execute("SELECT dispatch_id FROM dispatch_queue ORDER BY id")]
@@ -153,12 +156,12 @@ async def spread(ground: Ground, rate: float, within: timedelta = SOON) -> dict[
     return {f"msg_{row['dispatch_id'].hex}": row["run_at"].timestamp() for row in rows}
 
 
-async def deadlines_over(ground: Ground, seconds: float, within: timedelta = SOON) -> tuple[int, float]:
+async def deadlines_over(ground: Ground, seconds: float) -> tuple[int, float]:
     """Let all deadlines come due evenly over ``seconds``, 0 for one instant; return how many and when they begin.
 
     They were set a second before: the rungs behind them come minutes later, so what fires is the deadlines alone.
     """
-    begin = datetime.now(UTC) + within
+    begin = await _begin(ground, "deadlines")
     if ground.kind == "sqlite":
         with _sqlite(ground) as conn:
             ids = [row[0] for row in conn.execute("SELECT id FROM deadlines WHERE state = 'pending' AND rung = 0")]
@@ -185,6 +188,12 @@ async def deadlines_over(ground: Ground, seconds: float, within: timedelta = SOO
         )
         await conn.execute("VACUUM ANALYZE")
     return found, begin.timestamp()
+
+
+async def _begin(ground: Ground, table: str) -> datetime:
+    """Return an instant by which all rows of a table will have been given theirs."""
+    rows: Any = (await asked(ground, f"SELECT count(*) FROM {table}"))[0][0]
+    return datetime.now(UTC) + SOON + timedelta(seconds=rows / WRITTEN_A_SECOND)
 
 
 async def deadlines_beside(ground: Ground, seconds: float, begin: float) -> None:
@@ -243,7 +252,8 @@ async def wait_a_day(ground: Ground) -> None:
 
 
 async def rewind(ground: Ground) -> None:
-    """Let the deadlines of an embedded database wait once more; the facts of their first firing leave with it."""
+    """Let the deadlines of an embedded database wait once more, for a day; the facts of their firing leave them."""
+    later(ground)
     with _sqlite(ground) as conn:
         conn.execute("DELETE FROM deadlines WHERE rung > 0")
         conn.execute("UPDATE audit_entries SET deadline_id = NULL")
