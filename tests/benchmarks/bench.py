@@ -97,10 +97,13 @@ def main(arguments: list[str]) -> int:
     profiles = Profiles(given.out.parent / "flame", ENVIRONMENT, given.profile)
     if given.profile and not profiles.on:
         print("no flame graphs: py-spy is not installed here", flush=True)
+    # Of the minute before: whoever else is at work is heard in every figure.
+    load_before = os.getloadavg()[0]
     with postgres.running() as server:
         os.environ[postgres.VARIABLE] = server
         found = asyncio.run(measure(server, only, given.runs, given.scale, profiles))
-    bench_table.write(given.out, found, runs=given.runs, scale=given.scale, flames=profiles.made)
+    how = {"runs": given.runs, "scale": given.scale, "load_before": round(load_before, 2)}
+    bench_table.write(given.out, found, how, flames=profiles.made)
     return 0
 
 

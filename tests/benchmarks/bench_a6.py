@@ -23,7 +23,7 @@ from service.security import scopes
 from service.security.principals import Principal
 from workflows.terms import ActorKind, Role, Sector
 
-# Rows behind, at full size; ten million take a quarter of an hour to lay down and 15 GB: ``--scale 10``.
+# Rows behind, at full size. Ten million take long to lay down, and much disk: ``--only A6 --scale 10``.
 SIZES = (10_000, 1_000_000)
 REPEATS = 60
 _ENDPOINTS, _REQUESTS, _DEADLINES = table_of(Endpoint), table_of(ActionRequest), table_of(Deadline)

@@ -31,15 +31,14 @@ def show(name: str, entry: dict[str, Any]) -> None:
         print(f"  {remark}", flush=True)
 
 
-def write(path: Path, found: dict[str, Any], *, runs: int, scale: float, flames: dict[str, str]) -> None:
+def write(path: Path, found: dict[str, Any], how: dict[str, float], *, flames: dict[str, str]) -> None:
     """Write all that was measured, and on what."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "commit": _said("git", "rev-parse", "HEAD"),
         "changed": bool(_said("git", "status", "--porcelain", "--untracked-files=no")),
-        "runs": runs,
-        "scale": scale,
+        **how,
         "machine": _machine(),
         "versions": {
             "python": platform.python_version(),
@@ -65,7 +64,6 @@ def _machine() -> dict[str, Any]:
         "model": model,
         "memory_gib": round(memory / 2**30, 1),
         "kernel": platform.release(),
-        "load_before": round(os.getloadavg()[2], 2),
     }
 
 
