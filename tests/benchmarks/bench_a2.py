@@ -154,10 +154,12 @@ async def _yardsticks(
             async with asyncio.timeout(WITHIN):
                 said, wrong = await child.communicate()
         except TimeoutError:
-            child.kill()
-            await child.wait()
             found[name] = f"did not end within {WITHIN:.0f} s"
             continue
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
         last = wrong.decode(errors="replace").strip().splitlines()[-1:] or ["no answer"]
         found[name] = float(said) if child.returncode == 0 else f"did not run: {last[0][:200]}"
     return found
