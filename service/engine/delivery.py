@@ -87,7 +87,7 @@ class Delivery:
             return 0
 
         async def unit(conn: AsyncConnection) -> tuple[list[Parcel], set[UUID], Keys]:
-            if self._uncertain:
+            if was_uncertain:
                 await self._queue.release(conn, lease, tuple(self._under_way))
             pausing = await self._breakers.probes(conn, room.tripped, self._node.live - {lease})
             probes = {endpoint: Free(1, 1, urgent_only=is_pausing) for endpoint, is_pausing in pausing.items()}

@@ -12,7 +12,7 @@ from rigs import FastForward, Rig, refused
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db
-from service.engine import completing, delivery, outbox
+from service.engine import completing, delivery, outbox, store
 from service.engine.hub import Hub
 from service.models import Attempt, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
 from workflows.terms import (
@@ -328,3 +328,31 @@ async def test_the_audit_verifies_after_all_of_it(
         verdict = await audit.verify(conn)
     assert verdict.findings == ()
     assert verdict.chains == 7
+
+
+async def test_only_a_claim_after_a_broken_one_hands_rows_back_first(
+    build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_back: list[object] = []
+    queue: Any = store.of(rig.hub.database.dialect)
+    release = type(queue).release
+
+    async def watched(*given: Any) -> int:
+        handed_back.append(given)
+        return int(await release(*given))
+
+    monkeypatch.setattr(type(queue), "release", watched)
+    await build.placed("bank-a")
+    assert await rig.round() == 1
+    assert handed_back == []
+
+    async def breaks(*_: object) -> None:
+        raise OSError("the connection is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(rig.hub.database), "write", breaks)
+        with pytest.raises(OSError, match="gone"):
+            await rig.delivery.claim_once()
+    await build.placed("bank-a", (await build.rows(Endpoint))[0].id)
+    assert await rig.round() == 1
+    assert len(handed_back) == 1
