@@ -25,6 +25,8 @@ COMMIT_WITHIN = 5.0
 # What an erasure overwrites and everybody could read: keys, and the indexes by which identifiers meet.
 _WIPE = "VACUUM subject_keys, targets, orders"
 _INSTANT = UTCDateTime()
+# What is deleted or overwritten leaves no copy in a free page: a destroyed key is gone.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "secure_delete=ON")
 # No echo of a statement and no error shows the values that somebody sent, in whatever field they put them.
 HIDES_PARAMETERS = True
 # True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
@@ -280,14 +282,7 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
     @sa.event.listens_for(engine.sync_engine, "connect")
     def on_connect(dbapi_connection: Any, _record: object) -> None:
         cursor = dbapi_connection.cursor()
-        # What is deleted or overwritten leaves no copy in a free page: a destroyed key is gone.
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=5000",
-            "foreign_keys=ON",
-            "secure_delete=ON",
-        ):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
         # SQLModel's own text form of an instant, so that comparisons in SQL are comparisons of text.
