@@ -26,6 +26,7 @@ from service.api import (
     registry,
     replays,
     requests,
+    silence_ends,
     tasks,
 )
 from service.api import signing_keys as signing_keys_door
@@ -149,7 +150,7 @@ def make_worker(hub: Hub) -> Worker:
 def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
     for door in (
-        *(health, oauth, signing_keys_door, requests, orders, read_backs, business_messages, etsi),
+        *(health, oauth, signing_keys_door, requests, orders, read_backs, silence_ends, business_messages, etsi),
         *(appeals, escalations, tasks, replays, registry, endpoints),
     ):
         app.include_router(door.router)

@@ -18,6 +18,7 @@ class Fact(StrEnum):
     REQUEST_EXTENDED = "request.extended"
     REQUEST_HELD = "request.held"
     REQUEST_RELEASED = "request.released"
+    SILENCE_ENDED = "request.silence_ended"
     CALLBACK_ANSWERED = "callback.answered"
     APPEAL_FILED = "appeal.filed"
     APPEAL_ANSWERED = "appeal.answered"

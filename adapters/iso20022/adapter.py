@@ -69,5 +69,5 @@ class Iso20022:
             "read_back": (schemas.READ_BACK, reservations.read_back),
             "recall": (schemas.RECALL, partial(inquiries.recall, hub=self.hub)),
             "disclose": (schemas.DISCLOSE, inquiries.disclose),
-            "confidentiality": (schemas.CONFIDENTIALITY, inquiries.confidentiality),
+            "silence_ended": (schemas.CONFIDENTIALITY, inquiries.confidentiality),
         }

@@ -34,6 +34,8 @@ _TARGETS: Mapping[str, tuple[str, ...]] = {
     schemas.LIFT: ("CurRsvatn/AcctId/Othr/Id",),
     schemas.READ_BACK: ("RsvatnQryDef/RsvatnCrit/NewCrit/SchCrit/AcctId/Othr/Id",),
     schemas.RECALL: ("Undrlyg/TxInf/OrgnlTxRef/CdtrAcct/Id/Othr/Id",),
+    # It names the order alone.
+    schemas.CONFIDENTIALITY: (),
     schemas.DISCLOSE: ("SchCrit/Acct/Id/Id/Othr/Id", "SchCrit/PmtInstrm/CardNb"),
 }
 _AMOUNTS: Mapping[str, str] = {
@@ -161,11 +163,10 @@ def read_order(opened: Opened) -> Order | None:
         xml.needed(each, "DueDtTm") for each in xml.every(details, "Ddln") if xml.needed(each, "Stg") == Stage.EXECUTE
     )
     try:
-        action, asks = demanded(xml.needed(details, "Actn"))
         return Order(
             id=order_id,
             reference=xml.needed(details, "Ref"),
-            action=action,
+            **demanded(xml.needed(details, "Actn")),
             target=next(filter(None, targets), ""),
             amount=None if xml.text(details, "WhlAcct") == "true" else _amount(document, opened.definition),
             ends_at=xml.text(details, "EndDtTm"),
@@ -175,7 +176,6 @@ def read_order(opened: Opened) -> Order | None:
             answer_url=DOOR,
             asked=tuple(each.text or "" for each in xml.every(details, "Askd")),
             execute_by=next(due, None),
-            asks=asks,
         )
     except ValueError:
         raise MessageRefused("xml.value", "OrdrDtls") from None

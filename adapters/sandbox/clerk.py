@@ -43,9 +43,9 @@ class Clerk:
     """Takes each message once and treats its order by the behaviour; ``ledger`` is what it holds.
 
     ``on_event`` is told what happens: ``received``, ``duplicate``, ``notice``, ``batch``, ``signature_refused``,
-    ``malformed``, ``executed``, ``grown``, ``asked``, ``refused``, ``not_mine``, ``lifted``, ``out_of_order``,
-    ``lied``, ``answered``, ``answer_failed``; with the participant's name, and where it is about an order its id,
-    reference, action and target.
+    ``malformed``, ``executed``, ``grown``, ``asked``, ``silence_ended``, ``refused``, ``not_mine``, ``lifted``,
+    ``out_of_order``, ``lied``, ``answered``, ``answer_failed``; with the participant's name, and where it is about an
+    order its id, reference, action and target.
     """
 
     def __init__(
@@ -102,6 +102,10 @@ class Clerk:
 
     async def _handle(self, order: Order) -> None:
         match self.behaviour:
+            case _ if order.ends_silence:
+                # Nobody awaits an answer.
+                self.tell("silence_ended", order)
+                return
             case _ if order.asks:
                 await self._say_what_is_held(order)
                 return

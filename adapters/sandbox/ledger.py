@@ -1,6 +1,8 @@
 """What a sandbox participant holds: each hold by its order, within the balance, and never again once lifted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from adapters.base import Message
 from adapters.webhook import EventInvalid
@@ -15,7 +17,8 @@ class Order:
     """The parts of an order's message that a participant acts on; ``amount`` is ₫, ``None`` the whole account.
 
     ``execute_by`` is when its execute clock ends, as RFC 3339 text, where it has one. ``asks`` is true of a message
-    that demands nothing: it asks what is held of the freeze that it names.
+    that demands nothing: it asks what is held of the freeze that it names. ``ends_silence`` is true of one that says
+    that the disclosure it names need not be kept secret any more.
     """
 
     id: str
@@ -31,25 +34,34 @@ class Order:
     asked: tuple[str, ...] = ()
     execute_by: str | None = None
     asks: bool = False
+    ends_silence: bool = False
 
 
-def demanded(action: str) -> tuple[Action, bool]:
-    """Return what a message is about, and whether it only asks about it; raises ``ValueError``."""
-    return (Action.FREEZE, True) if action == "read_back" else (Action(action), False)
+# Messages that demand nothing, and the orders that they are about.
+_FOLLOWING: Mapping[str, Action] = {"read_back": Action.FREEZE, "silence_ended": Action.DISCLOSE}
+
+
+def demanded(action: str) -> dict[str, Any]:
+    """Return what a message is about, and whether it only asks or ends a silence, as ``Order`` has them.
+
+    Raises ``ValueError``.
+    """
+    about = _FOLLOWING.get(action) or Action(action)
+    return {"action": about, "asks": action == "read_back", "ends_silence": action == "silence_ended"}
 
 
 def read_order(message: Message) -> Order:
     """Return the order that a message carries; raises ``EventInvalid`` where a part is missing or malformed."""
     body = message.body
     try:
-        amount, (action, asks) = body.get("amount"), demanded(body["action"])
+        amount = body.get("amount")
         answer_url = body["answer_url"]
         if not answer_url.startswith("/v1/"):
             raise ValueError("an answer goes to the hub and nowhere else")
         return Order(
             id=str(body["order_id"]),
             reference=str(body["reference"]),
-            action=action,
+            **demanded(body["action"]),
             target=str(body["target"]["value"]),
             amount=None if amount is None or body.get("whole_account") else int(amount["value"]),
             ends_at=body.get("ends_at"),
@@ -62,7 +74,6 @@ def read_order(message: Message) -> Order:
             execute_by=next(
                 (each["due_at"] for each in body.get("deadlines") or () if each["stage"] == Stage.EXECUTE), None
             ),
-            asks=asks,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EventInvalid("the order's body is malformed") from None

@@ -98,12 +98,15 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
     return Weighed(granted, starts_at, ends_at, original.id if original else None, review_within)
 
 
-async def officer(conn: AsyncConnection, tenant: str, officer_id: str) -> sa.Row[Any]:
-    """Return an officer of the agency; one of another agency is as unknown as one that does not exist."""
+async def officer(conn: AsyncConnection, tenant: str, officer_id: str, field: str = "/officer_id") -> sa.Row[Any]:
+    """Return an officer of the agency; one of another agency is as unknown as one that does not exist.
+
+    ``field`` is the pointer of the member that names the officer.
+    """
     query = sa.select(_OFFICERS).where(_OFFICERS.c.id == officer_id, _OFFICERS.c.tenant == tenant)
     row = (await conn.execute(query)).one_or_none()
     if row is None:
-        raise errors.InvalidInput.of("/officer_id", "officer.unknown")
+        raise errors.InvalidInput.of(field, "officer.unknown")
     return row
 
 

@@ -44,8 +44,7 @@ async def check(
         raise authority.AuthorityRefused("same_officer", {})
     # Whom and what it holds: an extension holds what its original does.
     hold = await _hold(conn, found)
-    _check_first(found, hold, raw, now)
-    _check_second(found, hold, second, now)
+    check_pair(found, hold, raw, second, now)
     payload = signatures.canonical(raw)
     signed = await signing.check(
         conn,
@@ -59,6 +58,15 @@ async def check(
         origin=passkeys.origin_of(address),
     )
     await _check_first_signature(conn, found, payload, signed.kid)
+
+
+def check_pair(found: Dossier, hold: dossier.Row, raw: bytes, second: Any, now: datetime) -> None:
+    """Ask today's rules whether the officer of ``found`` may order it, and whether ``second`` may approve it.
+
+    ``raw`` is the request as it was filed. Raises ``AuthorityRefused``.
+    """
+    _check_first(found, hold, raw, now)
+    _check_second(found, hold, second, now)
 
 
 async def check_again(conn: AsyncConnection, found: Dossier, raw: bytes, now: datetime) -> AuthorityRule:

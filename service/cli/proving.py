@@ -87,6 +87,9 @@ def sign(
     approve: Annotated[str | None, typer.Option(help="approve the request with this id, as its second officer")] = None,
     review: Annotated[str | None, typer.Option(help="confirm the emergency hold with this id")] = None,
     withdraw: Annotated[str | None, typer.Option(help="take back the request with this id")] = None,
+    end_silence: Annotated[
+        str | None, typer.Option(help="end the silence of the disclosure with this id, as one of its two officers")
+    ] = None,
     answer: Annotated[str | None, typer.Option(help="answer the order with this id, as its participant")] = None,
     reply: Annotated[str | None, typer.Option(help="answer the appeal with this id first")] = None,
     decide: Annotated[str | None, typer.Option(help="decide the appeal with this id")] = None,
@@ -99,6 +102,7 @@ def sign(
             (Kind.APPROVAL, approve),
             (Kind.REVIEW, review),
             (Kind.WITHDRAWAL, withdraw),
+            (Kind.SILENCE, end_silence),
             (Kind.ANSWER, answer),
             (Kind.REPLY, reply),
             (Kind.DECISION, decide),

@@ -29,6 +29,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.REQUEST_EXTENDED: ("clock", "info"),
     Fact.REQUEST_HELD: ("phone", "warn"),
     Fact.REQUEST_RELEASED: ("bolt", "good"),
+    Fact.SILENCE_ENDED: ("send", "info"),
     Fact.CALLBACK_ANSWERED: ("phone", "info"),
     Fact.APPEAL_FILED: ("file", "warn"),
     Fact.APPEAL_ANSWERED: ("send", "info"),

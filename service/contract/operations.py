@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 
+from service.contract.following import FOLLOWING, SECOND_OFFICER
 from service.contract.told import Told
 from service.security.scopes import Scope
 from workflows import authority
 
-# The rules are asked about both officers: whoever filed may have lost since what the request needs.
-_OF_FILING = ("end_missing", "emergency_in_a_row")
-_SECOND_OFFICER = ("same_officer", *(rule for rule in authority.RULE_NAMES if rule not in _OF_FILING))
 _ADMINISTRATORS = (Scope.REGISTRY_WRITE, Scope.AGENCY_ADMIN)
 _NOT_STOPPED = ("participant.operator", "participant.not_enrolled")
 _OWN = "An agency's administrator may do it for the own agency; another one's is a 404."
@@ -82,7 +80,7 @@ OPERATIONS: Mapping[str, Told] = {
     ),
     "approveRequest": Told(
         scopes=(Scope.REQUESTS_APPROVE,),
-        rules=_SECOND_OFFICER,
+        rules=SECOND_OFFICER,
         conflicts=("request.not_awaiting_approval", "request.end_has_come"),
         advice=(
             "The approving officer is another one than the filing one, with another key, and signs the same content as"
@@ -90,7 +88,7 @@ OPERATIONS: Mapping[str, Told] = {
         ),
     ),
     "reviewRequest": Told(
-        scopes=(Scope.REQUESTS_APPROVE,), rules=_SECOND_OFFICER, conflicts=("request.not_awaiting_review",)
+        scopes=(Scope.REQUESTS_APPROVE,), rules=SECOND_OFFICER, conflicts=("request.not_awaiting_review",)
     ),
     "withdrawRequest": Told(
         scopes=(Scope.REQUESTS_WRITE,),
@@ -100,16 +98,7 @@ OPERATIONS: Mapping[str, Told] = {
             " hoatoc-withdrawal+jws, `sub` the request's id."
         ),
     ),
-    "readBackOrder": Told(
-        scopes=(Scope.HOLDS_ASK,),
-        conflicts=("read_back.no_hold", "read_back.on_its_way", "read_back.unreachable"),
-        advice=(
-            "For the agency whose hold it is and for coordinators, at most every 15 minutes a hold (429"
-            " `read_back.too_soon`). The answer comes as every answer about a held amount: `hold.confirmed` on the"
-            " timeline, `order.executed` with a larger amount, or a task for a coordinator where less is held. The"
-            " question has no clock: nobody is escalated who does not answer it."
-        ),
-    ),
+    **FOLLOWING,
     "listOrders": Told(
         scopes=(Scope.ORDERS_READ,),
         advice=(
@@ -210,7 +199,7 @@ OPERATIONS: Mapping[str, Told] = {
             "request.nobody_to_order",
             "participant.not_active",
         ),
-        rules=tuple(rule for rule in _SECOND_OFFICER if rule != "same_officer"),
+        rules=tuple(rule for rule in SECOND_OFFICER if rule != "same_officer"),
         advice=(
             "Call the number in the task's `call`, never one from the request. One `denied` refuses the request; it"
             " goes out when two different people, each signed in at the console, have said `confirmed`: a system's is"

@@ -14,6 +14,7 @@ from service.schemas.participant import (
     OrderStatusEvent,
     ReadBackEvent,
     RequestStatusEvent,
+    SilenceEndedEvent,
 )
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -70,7 +71,7 @@ _ORDER_HEADERS = (
     ),
 )
 
-_SIGNED_BY_THE_HUB = frozenset({"order", "read_back"})
+_SIGNED_BY_THE_HUB = frozenset({"order", "read_back", "silence_ended"})
 
 _SIGNED = {
     "Hoatoc-Signature": (
@@ -100,6 +101,14 @@ _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         " more. Where you hold less than you said, say so: a coordinator of the hub calls you.",
         ("ReadBackEvent",),
     ),
+    "silence_ended": (
+        "receiveSilenceEnded",
+        "The silence that a disclosure asked of you is over: two officers of the agency ended it. Sent to the endpoint"
+        " with the purpose `orders`, and into the inbox. Nobody awaits an answer to it, and it overtakes nothing: a"
+        " disclosure that you have not answered is still to be answered. Until it comes, or a paper of the agency says"
+        " it, keep silent.",
+        ("SilenceEndedEvent",),
+    ),
     "status": (
         "receiveStatus",
         "What became of your request or of one of its orders. Sent to an agency's endpoints with the purpose `status`.",
@@ -116,7 +125,7 @@ _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 
 def document(shown: Mapping[str, Example]) -> dict[str, Any]:
     """Return the document, with the examples given."""
-    models = (OrderEvent, ReadBackEvent, RequestStatusEvent, OrderStatusEvent, NoticeEvent)
+    models = (OrderEvent, ReadBackEvent, SilenceEndedEvent, RequestStatusEvent, OrderStatusEvent, NoticeEvent)
     _, made = models_json_schema(
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
     )

@@ -16,7 +16,7 @@ from service.audit import Log
 from service.engine import definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
-from workflows import channels, read_back
+from workflows import channels, read_back, silence
 from workflows.channels import Way
 from workflows.terms import DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
 
@@ -100,7 +100,7 @@ async def _moves(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: 
             continue
         theirs, within = ways[row["participant_id"]], patience.get(row["order_id"])
         why = channels.passed_over(row["endpoint_id"], theirs, row["replayed_at"] or row["created_at"], within, now)
-        to = channels.following(theirs, tried[message])
+        to = channels.following([way for way in theirs if _speaks(way, row)], tried[message])
         if why is not None and to is not None:
             moves.append(_Move(row, to, why))
     return moves
@@ -155,10 +155,14 @@ async def _patience(conn: AsyncConnection, orders: Collection[UUID]) -> dict[UUI
 
 
 def _order_key(found: dossier.Dossier, row: Row, endpoint_id: UUID) -> int | None:
-    # A question stands in nothing's way, over whichever endpoint.
-    if row["message_type"] == read_back.MESSAGE_TYPE:
+    # Neither a question nor the end of a silence stands in anything's way, over whichever endpoint.
+    if row["message_type"] in (read_back.MESSAGE_TYPE, silence.MESSAGE_TYPE):
         return None
     return reach.order_key(found.hold_case_id, found.targets[row["target_id"]]["value_index"], endpoint_id)
+
+
+def _speaks(way: Way, row: Row) -> bool:
+    return row["message_type"] != silence.MESSAGE_TYPE or silence.speaks(way.channel)
 
 
 def _message(row: Row) -> UUID:

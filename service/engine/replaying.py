@@ -15,7 +15,7 @@ from service.engine import closing, doorbell, dossier, outbox, reach, tasks
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.models import Dispatch, QueueItem, table_of
-from workflows import replay
+from workflows import replay, silence
 from workflows.terms import Actor, Channel, DispatchKind, DispatchState, Fact
 
 _DISPATCHES = table_of(Dispatch)
@@ -93,6 +93,6 @@ def _items(rows: Sequence[Row], found: Mapping[UUID, Dossier], at: datetime) -> 
 
 def _order_key(row: Row, found: Mapping[UUID, Dossier]) -> int | None:
     about = found.get(row["request_id"])
-    if about is None or row["kind"] is not DispatchKind.ORDER:
+    if about is None or row["kind"] is not DispatchKind.ORDER or row["message_type"] == silence.MESSAGE_TYPE:
         return None
     return reach.order_key(about.hold_case_id, about.targets[row["target_id"]]["value_index"], row["endpoint_id"])

@@ -12,7 +12,7 @@ from service.engine import definitions
 from service.models import Dispatch, Endpoint, Order, table_of
 from service.schemas.replays import ReplayCount, ReplayPreview, ReplaySelection
 from service.vault import subjects
-from workflows import read_back, replay
+from workflows import read_back, replay, silence
 from workflows.replay import Replayed
 from workflows.terms import Action, DispatchState
 
@@ -84,6 +84,9 @@ def may_go(row: Row) -> bool:
     if row["message_type"] == read_back.MESSAGE_TYPE:
         # An old question is nobody's: who wants to know asks anew.
         return False
+    if row["message_type"] == silence.MESSAGE_TYPE:
+        # It stays true, whatever became of the order since.
+        return True
     return replay.may_go_again(
         row["kind"],
         row["state"],

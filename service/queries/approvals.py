@@ -84,7 +84,7 @@ async def paper(
         return None
     keys = await subjects.of(conn, row.body_sealed)
     content = signatures.canonical(vault.unseal(keys, "requests", row.id, row.tenant, row.body_sealed).encode())
-    spoken = sa.select(_APPROVALS).where(_APPROVALS.c.request_id == request_id)
+    spoken = sa.select(_APPROVALS).where(_APPROVALS.c.request_id == request_id, _APPROVALS.c.kind != "silence")
     said = (await conn.execute(spoken.order_by(_APPROVALS.c.approved_at, _APPROVALS.c.id))).all()
     return Paper(
         reference=row.reference,

@@ -1,7 +1,7 @@
 """Everything that was signed about a request, gathered from the tables into the members of an evidence bundle."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -34,11 +34,13 @@ from service.schemas.evidence import (
     EvidenceOrder,
     EvidenceReply,
     EvidenceRequest,
+    EvidenceSilenceEnd,
     EvidenceWithdrawal,
 )
 from service.security import signatures
 from service.vault import Keys, Vault, subjects
-from workflows.terms import DispatchKind
+from workflows import silence
+from workflows.terms import DispatchKind, Fact
 
 _REQUESTS = table_of(ActionRequest)
 _APPROVALS = table_of(Approval)
@@ -79,6 +81,7 @@ async def gather(conn: AsyncConnection, vault: Vault, request_id: UUID, sealing:
         officers |= {each.officer_id for each in part.approvals}
         officers |= {each.officer_id for each in (*part.replies, *part.decisions)}
         officers |= {part.withdrawal.officer_id} if part.withdrawal else set()
+        officers |= {each.officer_id for each in part.silence_ends}
     kids = {sealing, *(kid for part in requests for text in _signatures(part) if (kid := signatures.key_of(text)))}
     kids |= {kid for part in requests for each in _answers_of(part) if (kid := parse.key_of(each.body))}
     return {
@@ -103,6 +106,7 @@ async def _request(conn: AsyncConnection, vault: Vault, keys: Keys, row: sa.Row[
     ).all()
     ids = [order.id for order in orders]
     messages, answers = await _messages(conn, vault, keys, ids), await _answers(conn, vault, keys, ids)
+    facts = await _facts(conn, row.id)
     return EvidenceRequest(
         id=str(row.id),
         agency=row.tenant,
@@ -110,7 +114,9 @@ async def _request(conn: AsyncConnection, vault: Vault, keys: Keys, row: sa.Row[
         salt=vault.salt(keys[row.id]).hex() if row.id in keys else None,
         signature=row.signature,
         approvals=[
-            EvidenceApproval(kind=each.kind, officer_id=each.officer_id, signature=each.signature) for each in approvals
+            EvidenceApproval(kind=each.kind, officer_id=each.officer_id, signature=each.signature)
+            for each in approvals
+            if each.kind != "silence"
         ],
         orders=[
             EvidenceOrder(
@@ -125,7 +131,8 @@ async def _request(conn: AsyncConnection, vault: Vault, keys: Keys, row: sa.Row[
         withdrawal=_withdrawal(vault, keys, row),
         replies=await _replies(conn, vault, keys, row.id),
         decisions=await _decisions(conn, vault, keys, row.id),
-        facts=await _facts(conn, row.id),
+        silence_ends=_silence_ends(facts, approvals),
+        facts=facts,
     )
 
 
@@ -176,6 +183,19 @@ def _withdrawal(vault: Vault, keys: Keys, row: sa.Row[Any]) -> EvidenceWithdrawa
         return None
     body = vault.unseal(keys, "requests", row.id, row.tenant, row.withdrawal_sealed)
     return EvidenceWithdrawal(officer_id=row.withdrawn_by, body=body, signature=row.withdrawal_signature)
+
+
+def _silence_ends(facts: Sequence[EvidenceFact], approvals: Sequence[sa.Row[Any]]) -> list[EvidenceSilenceEnd]:
+    """The fact tells all that the two officers signed; only their signatures stand elsewhere."""
+    said = next((json.loads(fact.data) for fact in facts if fact.code == Fact.SILENCE_ENDED), None)
+    if said is None:
+        return []
+    body = json.dumps({name: said[name] for name in silence.SIGNED}, separators=(",", ":"))
+    return [
+        EvidenceSilenceEnd(officer_id=each.officer_id, body=body, signature=each.signature)
+        for each in sorted(approvals, key=lambda each: each.officer_id != said["officer_id"])
+        if each.kind == "silence"
+    ]
 
 
 async def _replies(conn: AsyncConnection, vault: Vault, keys: Keys, request_id: UUID) -> list[EvidenceReply]:
@@ -274,4 +294,5 @@ def _signatures(part: EvidenceRequest) -> Iterable[str]:
         signed += [answer.signature for answer in order.answers]
     signed += [each.signature for each in (*part.replies, *part.decisions)]
     signed += [part.withdrawal.signature] if part.withdrawal else []
+    signed += [each.signature for each in part.silence_ends]
     return (text for text in signed if text)

@@ -14,7 +14,7 @@ from service.schemas.common import money
 from service.schemas.orders import AcknowledgementAnswer, InboxItem, InboxPage, ParticipantOrder
 from service.security.principals import Principal
 from service.vault import Keys, Vault, subjects
-from workflows import read_back
+from workflows import read_back, silence
 from workflows.terms import Channel, DispatchKind, DispatchState
 
 _DISPATCHES = table_of(Dispatch)
@@ -65,8 +65,8 @@ async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order
         .where(
             _DISPATCHES.c.order_id == order_id,
             _DISPATCHES.c.kind == DispatchKind.ORDER,
-            # A question about an order says nothing of what is ordered.
-            _DISPATCHES.c.message_type != read_back.MESSAGE_TYPE,
+            # Neither a question about an order nor the end of its silence says what is ordered.
+            _DISPATCHES.c.message_type.not_in((read_back.MESSAGE_TYPE, silence.MESSAGE_TYPE)),
         )
         .order_by(_DISPATCHES.c.created_at.desc(), _DISPATCHES.c.id.desc())
         .limit(1)

@@ -89,7 +89,7 @@ async def one(
     approved = (
         await conn.execute(
             sa.select(_APPROVALS.c.officer_id)
-            .where(_APPROVALS.c.request_id == request_id)
+            .where(_APPROVALS.c.request_id == request_id, _APPROVALS.c.kind != "silence")
             .order_by(_APPROVALS.c.approved_at, _APPROVALS.c.id)
         )
     ).all()

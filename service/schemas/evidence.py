@@ -97,6 +97,14 @@ class EvidenceWithdrawal(_Part):
     signature: _Jws | None
 
 
+class EvidenceSilenceEnd(_Part):
+    """What one of the two officers signed who ended the silence of a disclosure: both signed the same."""
+
+    officer_id: _Text
+    body: _Text
+    signature: _Jws | None
+
+
 class EvidenceActor(_Part):
     """Who caused a fact."""
 
@@ -129,6 +137,8 @@ class EvidenceRequest(_Part):
     signature: _Jws | None
     approvals: list[EvidenceApproval]
     withdrawal: EvidenceWithdrawal | None
+    # An earlier build's bundles do not have the member.
+    silence_ends: list[EvidenceSilenceEnd] = Field(default_factory=list)
     orders: list[EvidenceOrder]
     replies: list[EvidenceReply]
     decisions: list[EvidenceDecision]

@@ -109,7 +109,7 @@ class OrderSays(Answer):
     extends_order_id: UUID | None = Field(description="of an extension: the order whose end moves to `ends_at`")
     reason: str | None = Field(
         description="of a lift that no officer signed: `end_reached`, `unreviewed`, `withdrawn`, `late_answer` or"
-        " `appeal_upheld`"
+        " `appeal_upheld`; of the end of a silence: `proceedings_ended`, `secrecy_not_needed` or `ordered`"
     )
     deadlines: list[OrderDeadline]
     answer_url: str = Field(description="POST your acknowledgement here, relative to the hub's address")
@@ -125,6 +125,12 @@ class ReadBackBody(OrderSays):
     """A question about a hold that you executed: what do you hold now? It has no deadlines and changes nothing."""
 
     action: Literal["read_back"]
+
+
+class SilenceEndedBody(OrderSays):
+    """The end of a disclosure's silence: `confidential` is false from here on. It asks for no answer."""
+
+    action: Literal["silence_ended"]
 
 
 class StatusBody(Answer):
@@ -195,6 +201,13 @@ class ReadBackEvent(Event):
 
     type: Literal["vn.hoatoc.order.read_back"]
     data: ReadBackBody
+
+
+class SilenceEndedEvent(Event):
+    """The end of a disclosure's silence."""
+
+    type: Literal["vn.hoatoc.order.silence_ended"]
+    data: SilenceEndedBody
 
 
 class RequestStatusEvent(Event):

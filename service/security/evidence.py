@@ -13,6 +13,7 @@ from service.schemas.evidence import (
     EvidenceDecision,
     EvidenceFact,
     EvidenceReply,
+    EvidenceSilenceEnd,
     EvidenceWithdrawal,
 )
 from service.security import evidence_checks as checks
@@ -20,6 +21,7 @@ from service.security import evidence_orders
 from service.security.evidence_checks import Check, Findings
 from service.security.evidence_orders import Section
 from service.security.signatures import Kind, Unverified
+from workflows.silence import MESSAGE_TYPE, SIGNED
 
 __all__ = ["Check", "content", "verify"]
 
@@ -118,6 +120,7 @@ def _request(findings: Findings, section: Section) -> None:
         given = [each for each in request.approvals if each.kind == "approval"]
         findings.note("request.four_eyes", request.id, "" if given else "nobody approved it")
     _withdrawal(findings, section)
+    _silence(findings, section)
     replies, decisions = section.facts_of("appeal.answered"), section.facts_of("appeal.decided")
     _about_appeals(findings, section, "reply", Kind.REPLY, request.replies, replies)
     both = ("outcome", "reason_code")
@@ -184,6 +187,33 @@ def _withdrawal(findings: Findings, section: Section) -> None:
     )
 
 
+def _silence(findings: Findings, section: Section) -> None:
+    """Two officers with two keys end the silence of a disclosure, once, and no participant is told before they did."""
+    ends, told = section.request.silence_ends, section.facts_of("request.silence_ended")
+    messages = [each for order in section.request.orders for each in order.messages if each.type == MESSAGE_TYPE]
+    if not ends and not told and not messages:
+        return
+    findings.expect("silence.fact", section.id, facts=(len(told), 1), signed=(len(ends), 2))
+    said, at = (checks.data(told[0]), checks.instant(told[0].at)) if told else ({}, None)
+    kids = set()
+    for each in ends:
+        signed = _officers(findings, section, "silence", Kind.SILENCE, each, about=section.id, taken_at=at)
+        kids |= {signed.kid} if signed else set()
+    named = sorted(str(said.get(name)) for name in ("officer_id", "second_officer_id"))
+    findings.expect(
+        "silence.agrees",
+        section.id,
+        officers=(sorted({each.officer_id for each in ends}), named),
+        keys=(len(kids), 2),
+        bodies=([checks.object_of(each.body) for each in ends], [{name: said.get(name) for name in SIGNED}] * 2),
+        reason=({each.body.get("reason") for each in messages} - {said.get("reason")}, set()),
+        told=(
+            sorted(str(each.body.get("order_id")) for each in messages),
+            sorted(str(checks.member(each, "order_id")) for each in said.get("told", [])),
+        ),
+    )
+
+
 def _about_appeals(
     findings: Findings,
     section: Section,
@@ -219,7 +249,7 @@ def _officers(
     section: Section,
     name: str,
     kind: Kind,
-    signed: EvidenceApproval | EvidenceWithdrawal | EvidenceReply | EvidenceDecision,
+    signed: EvidenceApproval | EvidenceWithdrawal | EvidenceSilenceEnd | EvidenceReply | EvidenceDecision,
     *,
     about: str,
     taken_at: datetime | None,
@@ -245,6 +275,7 @@ def _registry(findings: Findings) -> None:
     signed |= {approval.officer_id for request in bundle.requests for approval in request.approvals}
     signed |= {each.officer_id for request in bundle.requests for each in (*request.replies, *request.decisions)}
     signed |= {request.withdrawal.officer_id for request in bundle.requests if request.withdrawal}
+    signed |= {each.officer_id for request in bundle.requests for each in request.silence_ends}
     findings.expect("officers.named", f"{len(known)} officers", officers=(sorted(known), sorted(signed)))
 
 

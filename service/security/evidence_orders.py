@@ -9,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from adapters.iso20022 import parse
 from adapters.iso20022.sign import SignatureInvalid
 from adapters.iso20022.xml import MessageRefused
-from service.schemas.demands import DiscloseRequest, FreezeRequest, SubmitRequest
+from service.schemas.demands import FreezeRequest, SubmitRequest
 from service.schemas.evidence import EvidenceAnswer, EvidenceFact, EvidenceMessage, EvidenceOrder, EvidenceRequest
 from service.security import answer_texts
 from service.security import evidence_checks as checks
 from service.security.evidence_checks import Findings
 from service.security.signatures import Kind
-from workflows import read_back
+from workflows import read_back, silence
 from workflows.terms import ONCE, Action, LegalBasis, Outcome
 
 HUB = ("hub", "hoatoc-hub", "hoatoc-hub")
@@ -23,6 +23,10 @@ HUB = ("hub", "hoatoc-hub", "hoatoc-hub")
 _DEMAND: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
 # An emergency hold is one officer's, to be reviewed; everything else that binds anybody takes two from the start.
 _TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE, *ONCE})
+_SAID_LATER = {
+    (str(Action.FREEZE), read_back.MESSAGE_TYPE): read_back.NAME,
+    (str(Action.DISCLOSE), silence.MESSAGE_TYPE): silence.NAME,
+}
 _NAMES_ITS_DISPATCH = frozenset({"order.delivered", "dispatch.sent", "dispatch.failed", "dispatch.dead"})
 
 
@@ -91,7 +95,8 @@ def _order(findings: Findings, section: Section, original: Section, order: Evide
         original=(said.get("original_order_id"), _undone(first)),
     )
     told = section.about(order.id)
-    instants = {at.replace(microsecond=0): at for fact, _ in told if (at := checks.instant(fact.at))}
+    causes = [*(fact for fact, _ in told), *section.facts_of("request.silence_ended")]
+    instants = {at.replace(microsecond=0): at for fact in causes if (at := checks.instant(fact.at))}
     sent = {f"{data.get('dispatch_id')} {data.get('message_type')}" for fact, data in told if _names(fact, data)}
     there = {f"{_dispatch(message.id)} {message.type}" for message in order.messages}
     sequences = [message.body.get("sequence") for message in order.messages]
@@ -129,7 +134,8 @@ def _message(
 ) -> None:
     """Hold what was sent against what was signed.
 
-    An order's later messages are the lifts that the hub sends itself, and the questions about a hold that stands.
+    An order's later messages are the lifts that the hub sends itself, questions about a hold that stands, and the end
+    of a disclosure's silence.
     """
     body, demand = message.body, section.demand
     if demand is None:
@@ -139,8 +145,8 @@ def _message(
     said = checks.data(filed) if filed else {}
     officer = next((each for each in findings.bundle.officers if each.id == demand.officer_id), None)
     plain = demand.model_dump(mode="json", exclude_none=True)
-    asks = order.action == Action.FREEZE and message.type == read_back.MESSAGE_TYPE
-    action = order.action if is_first else read_back.NAME if asks else str(Action.LIFT)
+    said_later = _SAID_LATER.get((order.action, message.type))
+    action = order.action if is_first else said_later or str(Action.LIFT)
     pairs: dict[str, tuple[Any, Any]] = {
         "when": (when, True),
         "type": (message.type, f"vn.hoatoc.order.{action}"),
@@ -160,7 +166,7 @@ def _message(
         # An earlier build's orders do not have the members at all.
         "payment": (body.get("payment"), plain.get("payment")),
         "asked": (body.get("asked"), plain.get("asked")),
-        "confidential": (body.get("confidential", False), isinstance(demand, DiscloseRequest)),
+        "confidential": (body.get("confidential", False), action == Action.DISCLOSE),
         "starts_at": (_starts_as_asked(body, plain, filed), True),
         "answer_url": (body.get("answer_url"), f"/v1/orders/{order.id}/acknowledgements"),
     }
@@ -174,7 +180,7 @@ def _message(
         undoes = demand.action in {Action.LIFT, Action.EXTEND}
         pairs["original"] = (_undone(body) in (_orders_at(original, order.participant_id) if undoes else [None]), True)
     else:
-        pairs["lifts"] = (body.get("lifts_order_id"), None if asks else order.id)
+        pairs["lifts"] = (body.get("lifts_order_id"), None if said_later else order.id)
     findings.expect("order.agrees", order.id, **pairs)
 
 

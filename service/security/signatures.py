@@ -43,6 +43,7 @@ class Kind(StrEnum):
     ORDER = "hoatoc-order+jws"
     DECISION = "hoatoc-decision+jws"
     WITHDRAWAL = "hoatoc-withdrawal+jws"
+    SILENCE = "hoatoc-silence+jws"
     REPLY = "hoatoc-reply+jws"
     EVIDENCE = "hoatoc-evidence+jws"
     CERTIFICATION = "hoatoc-certification+jws"

@@ -232,6 +232,7 @@ def test_there_is_an_example_of_every_type_of_event() -> None:
     orders = {f"vn.hoatoc.order.{action}" for action in Action}
     assert shown == orders | {
         "vn.hoatoc.order.read_back",
+        "vn.hoatoc.order.silence_ended",
         "vn.hoatoc.status.request",
         "vn.hoatoc.status.order",
         "vn.hoatoc.notice.escalation",
@@ -242,7 +243,7 @@ def test_there_is_an_example_of_every_type_of_event() -> None:
 def test_a_webhook_names_its_signed_headers_and_every_answer() -> None:
     for name, operation in WEBHOOKS.items():
         headers = {each["name"]: each for each in operation["parameters"]}
-        own = {"Hoatoc-Signature"} if name in {"receiveOrder", "receiveReadBack"} else set()
+        own = {"Hoatoc-Signature"} if name in {"receiveOrder", "receiveReadBack", "receiveSilenceEnded"} else set()
         assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"} | own
         for each in headers.values():
             assert each["required"] and re.fullmatch(each["schema"]["pattern"], each["example"])

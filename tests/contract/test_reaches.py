@@ -30,6 +30,7 @@ EXTENDED = {
     "appealing.py": 1,
     "approve_request.py": 1,
     "enroll_officer.py": 1,
+    "end_silence.py": 1,
     "file_appeal.py": 1,
     "read_back_order.py": 1,
     "receive_inbox.py": 1,

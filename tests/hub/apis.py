@@ -199,6 +199,13 @@ class Api:
             return body, {"Hoatoc-Signature": self.world.sign(Kind.ANSWER, raw, who.tenant, order_id)}
         if verb in _ABOUT and officer in self.world.keys:
             return body, {"Hoatoc-Signature": self.world.sign(_ABOUT[verb], raw, officer, about[0])}
+        if verb == "silence-ends" and {officer, body.get("second_officer_id")} <= self.world.keys.keys():
+            plain = {name: value for name, value in body.items() if name != "second_signature"}
+            first, second = (
+                self.world.sign(Kind.SILENCE, json.dumps(plain).encode(), who_, about[0])
+                for who_ in (officer, body.get("second_officer_id"))
+            )
+            return {"second_signature": second, **body}, {"Hoatoc-Signature": first}
         if verb == "decisions" and officer in self.world.keys and "signature" not in body:
             return {**body, "signature": self.world.sign(Kind.DECISION, raw, officer, about[0])}, {}
         if verb in _SIGNED and officer in self.world.keys and "signature" not in body:

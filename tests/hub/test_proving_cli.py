@@ -85,6 +85,7 @@ def test_each_option_signs_one_thing_and_one_alone(run: Run, tmp_path: Path) -> 
     file.write_text('{"outcome": "lifted"}')
     private = key_file(tmp_path, key, "key")
     wanted = {"--approve": Kind.APPROVAL, "--review": Kind.REVIEW, "--answer": Kind.ANSWER}
+    wanted |= {"--end-silence": Kind.SILENCE}
     wanted |= {"--withdraw": Kind.WITHDRAWAL, "--reply": Kind.REPLY, "--decide": Kind.DECISION}
     drill = "https://drill.hoatoc.example.vn"
     for option, kind in wanted.items():

@@ -376,6 +376,7 @@ _IN_BODY: Mapping[str, tuple[str, ...]] = {
     "approveRequest": ("officer_id",),
     "reviewRequest": ("officer_id",),
     "withdrawRequest": ("officer_id",),
+    "endSilence": ("officer_id",),
     "answerAppeal": ("officer_id",),
     "decideAppeal": ("officer_id",),
     "fileAppeal": ("order_id",),
@@ -413,6 +414,12 @@ def _inside(kind: Kind, slot: str, body: Callable[[Values], Any]) -> Body:
 
 def _plain(body: Callable[[Values], Any]) -> Body:
     return lambda _stage, _who, values: (body(values), {})
+
+
+def _silence_end(stage: Stage, who: Caller, values: Values) -> tuple[Any, dict[str, str]]:
+    body = {"officer_id": values["officer_id"], "second_officer_id": "second", "reason": "proceedings_ended"}
+    signed = _sign(stage, who, Kind.SILENCE, body, values["request_id"])
+    return {**body, "second_signature": signed}, {HEADER: signed}
 
 
 def _lift(stage: Stage, who: Caller, values: Values) -> tuple[Any, dict[str, str]]:
@@ -470,6 +477,7 @@ BODIES: Mapping[str, Body] = {
     "approveRequest": _inside(Kind.APPROVAL, "request_id", lambda values: {"officer_id": values["officer_id"]}),
     "reviewRequest": _inside(Kind.REVIEW, "request_id", lambda values: {"officer_id": values["officer_id"]}),
     "withdrawRequest": _signed(Kind.WITHDRAWAL, "request_id", lambda values: {"officer_id": values["officer_id"]}),
+    "endSilence": _silence_end,
     "exchangeMessage": _hi1,
     "acknowledgeOrder": _signed(Kind.ANSWER, "order_id", lambda _: {"outcome": "received"}),
     "receiveBusinessMessage": _receipt,

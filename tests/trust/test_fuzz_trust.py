@@ -36,7 +36,12 @@ PROBLEM = Draft202012Validator(
 PROMISED = ("/v1", "/oauth", "/.well-known", "/healthz", "/readyz")
 # What a refusal may leave: one fact, the head of its chain, and the proof that it spent.
 LEFT = {"audit_entries", "audit_heads"}
-SIGNED = {"submitRequest": Kind.REQUEST, "withdrawRequest": Kind.WITHDRAWAL, "answerAppeal": Kind.REPLY}
+SIGNED = {
+    "submitRequest": Kind.REQUEST,
+    "withdrawRequest": Kind.WITHDRAWAL,
+    "endSilence": Kind.SILENCE,
+    "answerAppeal": Kind.REPLY,
+}
 RENEW_TOKENS_AFTER = 100.0  # seconds, of 300
 
 
@@ -203,6 +208,7 @@ async def set_the_table(api: Api, chance: random.Random) -> Deck:
             {"outcome": "executed", "disclosed": {"holder_name": "NGUYEN VAN MAU", "opened_on": "2024-05-06"}},
         ],
         "withdrawRequest": [{"officer_id": "maker"}],
+        "endSilence": [{"officer_id": "approver", "second_officer_id": "maker", "reason": "ordered"}],
         "fileAppeal": [{**EXAMPLES["fileAppeal"]["request"], "order_id": order_ids[0]}],
         "answerAppeal": [{"officer_id": "maker", "text": "Đã nhận."}],
     }

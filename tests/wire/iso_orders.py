@@ -103,7 +103,14 @@ ORDERS = {
         amount=None,
         target={"kind": "card", "value": "9704360000000000018", "institution": "VIETCOMBANK"},
     ),
-    "10-confidentiality.auth.003": message(
-        "confidentiality", 10, order_id=order_id(8), asked=["holder_name"], confidential=False, amount=None
+    "10-silence-ended.auth.003": message(
+        "silence_ended",
+        10,
+        order_id=order_id(8),
+        asked=["holder_name"],
+        confidential=False,
+        amount=None,
+        deadlines=[],
+        reason="proceedings_ended",
     ),
 }

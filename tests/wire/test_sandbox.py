@@ -548,6 +548,16 @@ async def test_a_question_is_answered_by_what_is_held_now_and_changes_nothing(pl
     assert scene.sandbox.ledger.held(ACCOUNT) == 70_000_000
 
 
+async def test_the_end_of_a_silence_is_told_and_not_answered(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(order("ask-1", "silence_ended", number=1, amount=None, asked=["holder_name"], confidential=False))
+    await scene.events.until("silence_ended")
+    # What is ordered after it is treated, and is all that is answered.
+    await scene.send(order(number=2))
+    await scene.events.until("answered")
+    assert [order_id for order_id, _ in scene.hub.answers] == ["order-1"]
+
+
 async def test_a_recall_sends_back_what_is_free_once_and_refuses_when_nothing_is_left(play: Play) -> None:
     scene = await play(Prompt(), balances={ACCOUNT: 92_500_000})
     for number in (1, 2):
@@ -944,6 +954,14 @@ async def test_a_bank_of_iso_20022_keeps_its_books_and_numbers_its_messages(play
     ]
     assert len({business.read(raw).id for raw in scene.hub.messages}) == 5
     assert scene.sandbox.ledger.holds == {}
+
+
+async def test_a_bank_of_iso_20022_reads_auth_003_and_does_not_answer_it(play: Play) -> None:
+    scene = await iso(play)
+    ended = iso_orders.message("silence_ended", 1, asked=["holder_name"], confidential=False, deadlines=[], amount=None)
+    assert (await scene.send_iso(ended)).status == 202
+    await scene.events.until("silence_ended")
+    assert scene.hub.messages == []
 
 
 async def test_a_bank_of_iso_20022_takes_nothing_that_the_hub_did_not_sign_for_it(play: Play) -> None:

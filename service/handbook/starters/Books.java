@@ -31,7 +31,8 @@ final class Books {
             Message next = next();
             if (next == null) return false;
             String order = Jws.member(next.data, "order_id"), path = Jws.member(next.data, "answer_url");
-            if (next.state.equals("new")) keep(next.id, isOvertaken(next) ? "overtaken" : act(next.data));
+            if (isSilenceEnd(next.data)) keep(next.id, "noted"); // nobody awaits an answer
+            else if (next.state.equals("new")) keep(next.id, isOvertaken(next) ? "overtaken" : act(next.data));
             else keep(next.id, hub.answer(order, path, outcome(next.data)) ? "answered" : "refused");
             String state = state(next.id);
             if (!state.equals("acted")) System.out.println(state + " " + Jws.member(next.data, "action") + " " + order);
@@ -45,6 +46,10 @@ final class Books {
     private static String act(String data) {
         System.out.println("acted " + Jws.member(data, "action") + " " + Jws.member(data, "order_id"));
         return "acted";
+    }
+
+    private static boolean isSilenceEnd(String data) {
+        return Jws.member(data, "action").equals("silence_ended");
     }
 
     private static String outcome(String data) {
@@ -77,6 +82,8 @@ final class Books {
         String hold = Jws.member(data, "lifts_order_id");
         if (hold == null) hold = Jws.member(data, "extends_order_id");
         if (hold == null) hold = Jws.member(data, "order_id");
+        // The end of a silence overtakes nothing: a disclosure that is not answered is still to be answered.
+        if (isSilenceEnd(data)) hold = fact[0];
         long sequence = Long.parseLong(Jws.member(data, "sequence"));
         messages.put(fact[0], new Message(fact[0], fact[1], hold, sequence, data));
     }

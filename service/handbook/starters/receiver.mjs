@@ -44,7 +44,9 @@ async function receive(headers, body) {
     return error instanceof SyntaxError ? 401 : 503; // 503: the hub's keys cannot be read now, the order comes again
   }
   const { data } = event;
-  const hold = data.lifts_order_id ?? data.extends_order_id ?? data.order_id;
+  // The end of a silence overtakes nothing: a disclosure that is not answered is still to be answered.
+  const isSilenceEnd = data.action === 'silence_ended';
+  const hold = isSilenceEnd ? event.id : data.lifts_order_id ?? data.extends_order_id ?? data.order_id;
   if (!messages.has(event.id)) keep({ id: event.id, hold, sequence: data.sequence, data, state: 'new' });
   setImmediate(work);
   return 202;
@@ -68,6 +70,7 @@ async function work() {
   try {
     if (next.state === 'acted') keep({ id, state: (await hub.answer(data, next.answer)) ? 'answered' : 'refused' });
     else if ([...messages.values()].some(isLater)) keep({ id, state: 'overtaken' });
+    else if (data.action === 'silence_ended') keep({ id, state: 'noted' }); // nobody awaits an answer
     else keep({ id, state: 'acted', answer: canonical(act(data)) });
     if (messages.get(id).state !== 'acted') console.log(messages.get(id).state, data.action, data.order_id);
     setImmediate(work);

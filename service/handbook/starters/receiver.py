@@ -33,8 +33,7 @@ def receive(headers, body):
     headers = {name.lower(): value for name, value in headers.items()}
     if not is_genuine(headers, body):
         return 401
-    event = json.loads(body)
-    data = event["data"]
+    data = (event := json.loads(body))["data"]
     if not event["type"].startswith("vn.hoatoc.order."):
         return 204  # a kind of message that you do not know
     try:
@@ -44,8 +43,9 @@ def receive(headers, body):
         return 503  # the hub's keys cannot be read now: the order comes again
     except Exception:
         return 401
-    hold = data["lifts_order_id"] or data["extends_order_id"] or data["order_id"]
-    row = (event["id"], hold, data["sequence"], json.dumps(data), "new")
+    is_end = data["action"] == "silence_ended"  # it overtakes nothing, and nobody awaits an answer
+    hold = event["id"] if is_end else data["lifts_order_id"] or data["extends_order_id"] or data["order_id"]
+    row = (event["id"], hold, data["sequence"], json.dumps(data), "noted" if is_end else "new")
     with BUSY, BOOKS:
         BOOKS.execute("INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, NULL)", row)
     return 202
