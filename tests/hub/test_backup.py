@@ -146,7 +146,17 @@ async def test_a_backup_opens_for_each_recipient_and_for_nobody_else(site: World
 
 
 @pytest.mark.parametrize(
-    "damage", ["a byte", "a row", "no file", "no manifest", "another digest", "another instant", "another backup's key"]
+    "damage",
+    [
+        "a byte",
+        "a row",
+        "a row under our seal",
+        "no file",
+        "no manifest",
+        "another digest",
+        "another instant",
+        "another backup's key",
+    ],
 )
 async def test_a_changed_backup_is_not_restored(site: World, tmp_path: Path, damage: str) -> None:
     await site.active(worlds.freeze())
@@ -157,7 +167,7 @@ async def test_a_changed_backup_is_not_restored(site: World, tmp_path: Path, dam
         raw = bytearray(copy.read_bytes())
         raw[-100] ^= 1
         copy.write_bytes(raw)
-    elif damage == "a row":
+    elif damage.startswith("a row"):
         # Somebody who opened it and seals it again, with a manifest that fits: the audit's chains show it.
         opened_to(folder, made, tmp_path / "forged.sqlite3")
         forge(tmp_path / "forged.sqlite3")
@@ -166,6 +176,11 @@ async def test_a_changed_backup_is_not_restored(site: World, tmp_path: Path, dam
         with stream.Sealing(copy, key, made.bound) as sealing:
             sealing.write((tmp_path / "forged.sqlite3").read_bytes())
         rewritten(folder)
+        if damage == "a row under our seal":
+            # Whoever has the master key as well writes any manifest, but no chain that ends where ours did.
+            resealed = manifest.sealed(manifest.read(folder), app.masters(site.hub.settings, begin=False))
+            said.unlink()
+            manifest.write(folder, resealed)
     elif damage == "no file":
         copy.unlink()
     elif damage == "no manifest":

@@ -13,15 +13,15 @@ from workflows.terms import Actor, ActorKind, Role, Sector
 
 TENANT = "vn-agency-c06"
 TABLE = {
-    Role.MAKER: "appeals:read disclosures:read escalations:read requests:read requests:write",
+    Role.MAKER: "appeals:read disclosures:read escalations:read holds:ask requests:read requests:write",
     Role.APPROVER: "appeals:read disclosures:read escalations:read requests:approve requests:read",
     Role.READER: "appeals:read disclosures:read escalations:read requests:read",
     Role.AGENCY_ADMIN: "agency:admin registry:read",
     Role.PARTICIPANT_OPERATOR: "appeals:file appeals:read escalations:read orders:answer orders:read",
     Role.SUPERVISOR: "escalations:read registry:read",
     Role.COORDINATOR: (
-        "appeals:file appeals:read escalations:read orders:read policies:read registry:read requests:read tasks:read"
-        " tasks:resolve"
+        "appeals:file appeals:read escalations:read holds:ask orders:read policies:read registry:read requests:read"
+        " tasks:read tasks:resolve"
     ),
     Role.AUDITOR: "appeals:read audit:read policies:read registry:read requests:read",
     Role.HUB_ADMIN: "policies:read policies:write registry:read registry:write",

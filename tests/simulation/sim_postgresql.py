@@ -109,6 +109,9 @@ class Connection:
     def __init__(self, store: Store, owner: Any, real: Any) -> None:
         self.store, self.owner, self.real = store, owner, real
         self.pid = real.get_server_pid()
+        # What the hub asks of the driver itself: the socket, and what the server says on the side.
+        self._transport = real._transport
+        self.add_log_listener, self.remove_log_listener = real.add_log_listener, real.remove_log_listener
         self.is_gone = False
         store.open[self] = None
 
