@@ -35,11 +35,24 @@ class Rush:
     async def begin(self, body: Any, count: int) -> None:
         """Let so many be inside."""
         for _ in range(count):
-            call = asyncio.create_task(self.api.file(body))
-            begun = asyncio.create_task(self.begun.acquire())
-            await asyncio.wait({call, begun}, return_when=asyncio.FIRST_COMPLETED)
+            call = await self._ask(body)
             assert not call.done(), call.result().text
             self.calls.append(call)
+
+    async def turned_away(self, body: Any, key: str | None = None) -> httpx.Response:
+        """Return the answer to one that finds no place; one that does find one fails the test."""
+        call = await self._ask(body, key)
+        if not call.done():
+            self.calls.append(call)
+            raise AssertionError("a place was found for it")
+        return call.result()
+
+    async def _ask(self, body: Any, key: str | None = None) -> asyncio.Task[httpx.Response]:
+        call = asyncio.create_task(self.api.file(body, key))
+        begun = asyncio.create_task(self.begun.acquire())
+        await asyncio.wait({call, begun}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        return call
 
     async def over(self) -> list[httpx.Response]:
         """Let them go on and return what they were answered."""
@@ -62,10 +75,10 @@ def can_wait() -> Any:
 
 async def test_what_can_wait_is_shed_before_what_cannot(api: Api, rush: Rush) -> None:
     await rush.begin(can_wait(), 2)
-    shed = await api.file(can_wait())
+    shed = await rush.turned_away(can_wait())
     assert (shed.status_code, shed.json()["code"], shed.headers["retry-after"]) == (503, "overloaded", "10")
     await rush.begin(worlds.freeze(), 1)
-    full = await api.file(worlds.freeze())
+    full = await rush.turned_away(worlds.freeze())
     assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "overloaded", "2")
     answers = await rush.over()
     assert [answer.status_code for answer in answers] == [201, 201, 201]
@@ -84,7 +97,7 @@ async def test_a_place_is_free_again_however_the_filing_ended(api: Api, rush: Ru
 
 async def test_a_shed_request_may_come_again_with_the_same_key(api: Api, rush: Rush) -> None:
     await rush.begin(worlds.freeze(), 3)
-    assert (await api.file(worlds.freeze(), "the-same-key")).status_code == 503
+    assert (await rush.turned_away(worlds.freeze(), "the-same-key")).status_code == 503
     await rush.over()
     assert (await api.file(worlds.freeze(), "the-same-key")).status_code == 201
 
@@ -98,7 +111,7 @@ async def test_nobody_needs_a_token_to_be_shed(api: Api, rush: Rush) -> None:
 @pytest.mark.parametrize("body", [[], {}, {"action": 1, "urgency": []}, {"action": "freeze", "urgency": "?"}])
 async def test_a_body_that_says_neither_can_wait(api: Api, rush: Rush, body: Any) -> None:
     await rush.begin(can_wait(), 2)
-    assert (await api.file(body)).headers["retry-after"] == "10"
+    assert (await rush.turned_away(body)).headers["retry-after"] == "10"
 
 
 def test_places_are_given_at_once_or_not_at_all() -> None:
