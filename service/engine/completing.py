@@ -188,7 +188,12 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
         orders = {row.id: row for row in (await conn.execute(chosen.where(_ORDERS.c.id.in_(ids)))).all()}
     moved: list[UUID] = []
     overtaken: list[UUID] = []
+    told: set[UUID] = set()
     for result in delivered:
+        if result.claimed.message_id in told:
+            # Over two endpoints at once: it is one message, and it arrived once.
+            continue
+        told.add(result.claimed.message_id)
         order = orders.get(result.claimed.order_id)
         if order is None or not _is_the_order(result.claimed, order.action):
             _tell(log, actor, Fact.DISPATCH_SENT, result, **_after(result, log.at))

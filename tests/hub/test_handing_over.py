@@ -122,6 +122,21 @@ async def test_an_endpoint_out_of_use_is_passed_over_and_one_alone_is_not(
     assert set(await channels(build, alone)) == {Channel.WEBHOOK}
 
 
+async def test_what_arrives_over_two_endpoints_at_once_is_told_once(
+    hub: Hub, build: Builder, rig: Rig, ways: list[UUID], fast_forward: FastForward
+) -> None:
+    await build.change(Endpoint, ways[1], active=False)
+    placed = await build.placed("bank-a", ways[0])
+    rig.speaker.fail(ways[0], refused())
+    await rig.round()
+    await fast_forward(seconds=61)
+    assert await handing_over.hand_over(hub) == 1
+    rig.speaker.heal(ways[0])
+    assert await rig.round() == 2
+    assert set((await channels(build, placed)).values()) == {DispatchState.DELIVERED}
+    assert (await build.facts(placed.chain)).count(DELIVERED) == 1
+
+
 async def test_an_order_that_was_delivered_is_not_handed_over(
     hub: Hub, build: Builder, rig: Rig, ways: list[UUID], fast_forward: FastForward
 ) -> None:

@@ -36,6 +36,7 @@ PROVOKED = {
     "request.not_active",
     "request.end_has_come",
     "signature.ahead",
+    "authority.emergency_in_a_row",
 }
 # P5: how late a deadline may fire while nothing is broken; the database's clock and the nodes' polls included.
 LATE = timedelta(seconds=5)
