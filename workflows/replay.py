@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from workflows import read_back, silence
 from workflows.terms import ONCE, Action, DispatchKind, DispatchState, OrderState
 
 # A participant that comes back is not run over: so many a second to one endpoint, behind all that is new.
@@ -25,19 +26,26 @@ def may_go_again(
     action: Action | None,
     order: OrderState | None,
     *,
-    ends_a_hold: bool,
+    message_type: str,
     lift_ordered: bool,
 ) -> bool:
     """Tell whether a dispatch says what still holds: an old freeze never revives after its lift (PROMISES P4).
 
-    ``action`` and ``order`` are those of the order that it is about; ``ends_a_hold`` is true of the lift that the hub
-    itself sends of an order. What was done once and for all (money sent back, data given) is not asked for again.
+    ``action`` and ``order`` are those of the order that it is about. What was done once and for all (money sent back,
+    data given) is not asked for again.
     """
+    if message_type == read_back.MESSAGE_TYPE:
+        # An old question is nobody's: who wants to know asks anew.
+        return False
     if state not in (DispatchState.DEAD, DispatchState.DELIVERED):
         return False
     if kind is not DispatchKind.ORDER or action is None or order is None:
         return state is DispatchState.DEAD
-    if ends_a_hold:
+    if message_type == silence.MESSAGE_TYPE:
+        # It stays true, whatever became of the order since.
+        return True
+    # The lift that the hub itself sends of an order.
+    if action is not Action.LIFT and message_type.endswith(".lift"):
         return order is not OrderState.LIFTED
     if lift_ordered and action is not Action.LIFT:
         return False

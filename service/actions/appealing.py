@@ -19,6 +19,7 @@ from service.schemas.appeals import AppealDetail
 from service.security.principals import Principal
 from service.security.signatures import SignatureRefused
 from workflows import appeal, states
+from workflows.authority import AuthorityRefused
 from workflows.terms import Actor, AppealState, Fact, TaskKind
 
 _APPEALS = table_of(Appeal)
@@ -57,9 +58,9 @@ async def request_of(hub: Hub, principal: Principal, appeal_id: UUID) -> UUID:
 
 
 async def refuse(
-    hub: Hub, principal: Principal, refused: SignatureRefused, appeal_id: UUID, officer_id: str
+    hub: Hub, principal: Principal, refused: SignatureRefused | AuthorityRefused, appeal_id: UUID, officer_id: str
 ) -> errors.Forbidden:
-    """Keep an officer's refused signature as a fact of the request, and return the error to raise."""
+    """Keep why an officer's act does not count as a fact of the request, and return the error to raise."""
     request_id = await request_of(hub, principal, appeal_id)
     chain, data = audit.request_chain(request_id), {"appeal_id": str(appeal_id), "officer_id": officer_id}
     return await signing.refuse(hub, principal, refused, chain, request_id=request_id, **data)

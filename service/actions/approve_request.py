@@ -165,32 +165,7 @@ async def _run(hub: Hub, principal: Principal, request_id: UUID, officer_id: str
     principal.require(Scope.REQUESTS_APPROVE)
     try:
         await standing.run(hub, principal, unit)
-    except authority.AuthorityRefused as refused:
-        await _record_refusal(hub, principal, request_id, officer_id, refused)
-        raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
-    except SignatureRefused as unsigned:
+    except (authority.AuthorityRefused, SignatureRefused) as refused:
         chain = audit.request_chain(request_id)
-        error = await signing.refuse(hub, principal, unsigned, chain, request_id=request_id, officer_id=officer_id)
+        error = await signing.refuse(hub, principal, refused, chain, request_id=request_id, officer_id=officer_id)
         raise error from None
-
-
-async def _record_refusal(
-    hub: Hub, principal: Principal, request_id: UUID, officer_id: str, refused: authority.AuthorityRefused
-) -> None:
-    chain = audit.request_chain(request_id)
-
-    async def unit(conn: AsyncConnection) -> None:
-        log = await writer.lock(conn, [chain])
-        log.record(
-            chain,
-            Fact.AUTHORITY_REFUSED,
-            principal.actor(),
-            principal.tenant,
-            request_id=request_id,
-            rule=refused.rule,
-            officer_id=officer_id,
-            params=refused.params,
-        )
-        await log.flush()
-
-    await hub.writer.run(unit, reach=principal.reach)

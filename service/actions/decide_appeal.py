@@ -8,11 +8,10 @@ import rfc8785
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, errors
 from service.actions import appealing, demands, signing, standing
 from service.actions.appealing import Contested
 from service.actions.signing import Owner
-from service.engine import closing, dossier, extensions, holding, lifting, settling, statuses, writer
+from service.engine import closing, dossier, extensions, holding, lifting, settling, statuses
 from service.engine.hub import Hub
 from service.models import Appeal, table_of
 from service.schemas.appeals import AppealDecision, AppealDetail
@@ -77,11 +76,8 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
 
     try:
         return await standing.run(hub, principal, unit)
-    except authority.AuthorityRefused as refused:
-        await _record_refusal(hub, principal, appeal_id, body, refused)
-        raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
-    except SignatureRefused as unsigned:
-        raise await appealing.refuse(hub, principal, unsigned, appeal_id, body.officer_id) from None
+    except (authority.AuthorityRefused, SignatureRefused) as refused:
+        raise await appealing.refuse(hub, principal, refused, appeal_id, body.officer_id) from None
 
 
 def _payload(raw: bytes) -> bytes:
@@ -132,27 +128,3 @@ async def _lift(conn: AsyncConnection, hub: Hub, case: Contested) -> None:
     news = [statuses.News(found, Fact.ORDER_LAPSED, "lapsed", order["id"], order["participant_id"]) for order in ending]
     await statuses.tell(conn, hub, case.log.at, news)
     await closing.close_if_done(conn, hub, case.log, found)
-
-
-async def _record_refusal(
-    hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDecision, refused: authority.AuthorityRefused
-) -> None:
-    request_id = await appealing.request_of(hub, principal, appeal_id)
-    chain = audit.request_chain(request_id)
-
-    async def unit(conn: AsyncConnection) -> None:
-        log = await writer.lock(conn, [chain])
-        log.record(
-            chain,
-            Fact.AUTHORITY_REFUSED,
-            principal.actor(),
-            principal.tenant,
-            request_id=request_id,
-            rule=refused.rule,
-            officer_id=body.officer_id,
-            appeal_id=str(appeal_id),
-            params=refused.params,
-        )
-        await log.flush()
-
-    await hub.writer.run(unit, reach=principal.reach)

@@ -78,11 +78,8 @@ async def end(
     named = {"officer_id": body.officer_id, "second_officer_id": body.second_officer_id}
     try:
         return await standing.run(hub, principal, unit)
-    except authority.AuthorityRefused as refused:
-        await _record_refusal(hub, principal, request_id, named, refused)
-        raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
-    except SignatureRefused as unsigned:
-        raise await signing.refuse(hub, principal, unsigned, chain, request_id=request_id, **named) from None
+    except (authority.AuthorityRefused, SignatureRefused) as refused:
+        raise await signing.refuse(hub, principal, refused, chain, request_id=request_id, **named) from None
 
 
 async def _visible(conn: AsyncConnection, principal: Principal, request_id: UUID) -> Dossier:
@@ -168,25 +165,3 @@ async def _keep(
 
 def _named(order: Mapping[str, Any]) -> dict[str, str]:
     return {"order_id": str(order["id"]), "participant_id": order["participant_id"]}
-
-
-async def _record_refusal(
-    hub: Hub, principal: Principal, request_id: UUID, named: Mapping[str, str], refused: authority.AuthorityRefused
-) -> None:
-    chain = audit.request_chain(request_id)
-
-    async def unit(conn: AsyncConnection) -> None:
-        log = await writer.lock(conn, [chain])
-        log.record(
-            chain,
-            Fact.AUTHORITY_REFUSED,
-            principal.actor(),
-            principal.tenant,
-            request_id=request_id,
-            rule=refused.rule,
-            params=refused.params,
-            **dict[str, Any](named),
-        )
-        await log.flush()
-
-    await hub.writer.run(unit, reach=principal.reach)

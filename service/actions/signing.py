@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.iso20022.parse import Received
 from adapters.iso20022.sign import SignatureInvalid
-from service import db, errors
-from service.audit import Log
+from service import errors
 from service.engine import writer
 from service.engine.hub import Hub
 from service.engine.writer import IdentifierSpent, SingleUse
@@ -20,6 +19,7 @@ from service.models import PublicKey, table_of
 from service.security import keyring, signatures
 from service.security.principals import Principal
 from service.security.signatures import Kind, SignatureRefused
+from workflows.authority import AuthorityRefused
 from workflows.terms import Fact
 
 _KEYS = table_of(PublicKey)
@@ -98,29 +98,31 @@ async def check_message(
 async def refuse(
     hub: Hub,
     principal: Principal,
-    refused: SignatureRefused,
+    refused: SignatureRefused | AuthorityRefused,
     chain: str,
     *,
     request_id: UUID | None = None,
     **data: Any,
 ) -> errors.Forbidden:
-    """Keep a refused signature as a fact of ``chain``, without the signature, and return the error to raise."""
+    """Keep why what somebody signed does not count, by his signature or by the rules of today, and return the error.
+
+    It is a fact of ``chain``, with ``data`` and without the signature.
+    """
+    said: dict[str, Any]
+    if isinstance(refused, SignatureRefused):
+        fact, said = Fact.SIGNATURE_REFUSED, {"reason": refused.reason}
+        error = errors.Forbidden(f"signature.{refused.reason}")
+    else:
+        fact, said = Fact.AUTHORITY_REFUSED, {"rule": refused.rule, "params": refused.params}
+        error = errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params))
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [chain])
-        log.record(
-            chain,
-            Fact.SIGNATURE_REFUSED,
-            principal.actor(),
-            principal.tenant,
-            request_id=request_id,
-            reason=refused.reason,
-            **data,
-        )
+        log = await writer.lock(conn, [chain])
+        log.record(chain, fact, principal.actor(), principal.tenant, request_id=request_id, **said, **data)
         await log.flush()
 
     await hub.writer.run(unit, reach=principal.reach)
-    return errors.Forbidden(f"signature.{refused.reason}")
+    return error
 
 
 def _check_use(named: str | None, signed_at: datetime, audience: str, now: datetime) -> None:

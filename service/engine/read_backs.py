@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import lifting, messages, order_keys, outbox
+from service.engine import lifting, messages, outbox
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.engine.reach import EndpointRow
+from service.engine.remarks import remark
 from service.models import Dispatch, Order, table_of
 from workflows import read_back
 from workflows.terms import Action, DispatchKind, DispatchState
@@ -51,40 +52,7 @@ async def ask(conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier, order
 
     It has no clock of its own, and it never stands in the way of what is said later about the hold.
     """
-    at, target = log.at, dossier.targets[order["target_id"]]
     sequence = (await lifting.next_sequences(conn, [order["id"]]))[order["id"]]
-    body = messages.order_body(
-        hub.vault,
-        dossier.keys,
-        request=dossier.request,
-        case_number=dossier.case_number,
-        agency=dossier.agency,
-        officer=dossier.officer,
-        second_officer=dossier.second_officer,
-        target=target,
-        order_id=order["id"],
-        participant_id=order["participant_id"],
-        action=Action.FREEZE,
-        sequence=sequence,
-        amount=order["amount"],
-        whole_account=dossier.request["whole_account"],
-        ends_at=order["ends_at"],
-        deadlines=(),
-    )
-    body["action"] = read_back.NAME
-    question = outbox.Outgoing(
-        tenant=dossier.tenant,
-        participant_id=order["participant_id"],
-        kind=DispatchKind.ORDER,
-        endpoint_id=endpoint.id,
-        channel=endpoint.channel,
-        message_type=read_back.MESSAGE_TYPE,
-        subject=str(order["id"]),
-        sequence=sequence,
-        body=body,
-        signature=order_keys.sign(hub, str(order["id"]), body, at),
-        request_id=dossier.id,
-        key=dossier.keys.get(dossier.id),
-        order_id=order["id"],
-    )
-    await outbox.enqueue(conn, hub.vault, at, [question])
+    name, message_type = read_back.NAME, read_back.MESSAGE_TYPE
+    question = remark(hub, log.at, dossier, order, endpoint, sequence, name=name, message_type=message_type)
+    await outbox.enqueue(conn, hub.vault, log.at, [question])

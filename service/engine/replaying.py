@@ -14,13 +14,13 @@ from service.audit import Log
 from service.engine import closing, doorbell, dossier, outbox, reach, tasks
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
+from service.engine.store.rows import REPLAY
 from service.models import Dispatch, QueueItem, table_of
 from workflows import replay, silence
 from workflows.terms import Actor, Channel, DispatchKind, DispatchState, Fact
 
 _DISPATCHES = table_of(Dispatch)
 _QUEUE = table_of(QueueItem)
-_REPLAY = 3
 
 Row = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ def _items(rows: Sequence[Row], found: Mapping[UUID, Dossier], at: datetime) -> 
                 "tenant": row["tenant"],
                 "dispatch_id": row["id"],
                 "endpoint_id": endpoint,
-                "priority": _REPLAY,
+                "priority": REPLAY,
                 "run_at": at + timedelta(seconds=before[endpoint] // replay.PER_SECOND),
                 "leased": False,
                 "attempt": row["attempts"],

@@ -12,9 +12,9 @@ from service.engine import definitions
 from service.models import Dispatch, Endpoint, Order, table_of
 from service.schemas.replays import ReplayCount, ReplayPreview, ReplaySelection
 from service.vault import subjects
-from workflows import read_back, replay, silence
+from workflows import replay
 from workflows.replay import Replayed
-from workflows.terms import Action, DispatchState
+from workflows.terms import DispatchState
 
 PAGE = 1_000
 
@@ -81,18 +81,12 @@ def may_go(row: Row) -> bool:
     """Tell whether one of them may be sent once more."""
     if not row["in_use"] or row["reduced_at"] is not None or (row["request_id"] is not None and not row["opens"]):
         return False
-    if row["message_type"] == read_back.MESSAGE_TYPE:
-        # An old question is nobody's: who wants to know asks anew.
-        return False
-    if row["message_type"] == silence.MESSAGE_TYPE:
-        # It stays true, whatever became of the order since.
-        return True
     return replay.may_go_again(
         row["kind"],
         row["state"],
         row["action"],
         row["order_state"],
-        ends_a_hold=row["action"] is not Action.LIFT and row["message_type"].endswith(".lift"),
+        message_type=row["message_type"],
         lift_ordered=bool(row["lift_ordered"]),
     )
 

@@ -1,18 +1,17 @@
 """How a silence ends at a participant: one signed message about each disclosure that it has."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import lifting, messages, order_keys, outbox, reach
+from service.engine import lifting, outbox, reach
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.engine.reach import EndpointRow
+from service.engine.remarks import remark
 from workflows import silence
 from workflows.silence import LeftOut, SilenceReason
-from workflows.terms import Action, DispatchKind
 
 
 async def end(
@@ -43,38 +42,5 @@ async def end(
 def _outgoing(
     hub: Hub, log: Log, dossier: Dossier, order: Row, endpoint: EndpointRow, sequence: int, reason: SilenceReason
 ) -> outbox.Outgoing:
-    body: dict[str, Any] = messages.order_body(
-        hub.vault,
-        dossier.keys,
-        request=dossier.request,
-        case_number=dossier.case_number,
-        agency=dossier.agency,
-        officer=dossier.officer,
-        second_officer=dossier.second_officer,
-        target=dossier.targets[order["target_id"]],
-        order_id=order["id"],
-        participant_id=order["participant_id"],
-        action=Action.DISCLOSE,
-        sequence=sequence,
-        amount=order["amount"],
-        whole_account=dossier.request["whole_account"],
-        ends_at=order["ends_at"],
-        deadlines=(),
-        reason=str(reason),
-    )
-    body |= {"action": silence.NAME, "confidential": False}
-    return outbox.Outgoing(
-        tenant=dossier.tenant,
-        participant_id=order["participant_id"],
-        kind=DispatchKind.ORDER,
-        endpoint_id=endpoint.id,
-        channel=endpoint.channel,
-        message_type=silence.MESSAGE_TYPE,
-        subject=str(order["id"]),
-        sequence=sequence,
-        body=body,
-        signature=order_keys.sign(hub, str(order["id"]), body, log.at),
-        request_id=dossier.id,
-        key=dossier.keys.get(dossier.id),
-        order_id=order["id"],
-    )
+    named = {"name": silence.NAME, "message_type": silence.MESSAGE_TYPE, "reason": str(reason)}
+    return remark(hub, log.at, dossier, order, endpoint, sequence, **named, confidential=False)

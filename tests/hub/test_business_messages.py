@@ -1,7 +1,7 @@
 """A bank that speaks ISO 20022: orders reach it as signed messages, and what it answers by the door stands in court."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from builders import insert_endpoint, table
 from cryptography.hazmat.primitives.asymmetric import ec
 from iso_bank import Bank
 from lxml import etree
-from rigs import Rig
+from rigs import FastForward, Rig
 from test_evidence import exported, lines_of_the_handbook, wrong
 
 from adapters.base import Endpoint as Target
@@ -38,7 +38,6 @@ from workflows.terms import Role
 pytest_plugins = ["api_fixtures"]
 
 DOOR = "/v1/iso20022"
-FastForward = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture

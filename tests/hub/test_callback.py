@@ -1,7 +1,6 @@
 """A request that passes a bound is held, nothing is sent, and two people who called the agency back release it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,7 @@ from apis import Api, System
 from builders import insert_endpoint, make_hub, table
 from opening import opened
 from registry_forms import ADMIN
-from rigs import Speaker
+from rigs import FastForward, Speaker
 from sqlmodel import SQLModel
 from steps import vnd
 from world import AGENCY, World
@@ -48,7 +47,6 @@ from workflows.terms import BoundKind, BoundSubject, CallbackOutcome, DispatchKi
 
 pytest_plugins = ["api_fixtures"]
 
-FastForward = Callable[..., Awaitable[None]]
 PHONE = "+842838387342"
 FIRST, SECOND = (
     of_person(name, tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR]) for name in ("truc-ban", "truong-ca")

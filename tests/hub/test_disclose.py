@@ -1,7 +1,6 @@
 """A disclosure: what may be asked, how it is answered, who reads it; each read is a fact, and it is erased."""
 
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from apis import Api, System
 from builders import Builder, table
 from opening import opened
 from pydantic import ValidationError
+from rigs import FastForward
 from sqlalchemy.exc import IntegrityError
 from world import World
 
@@ -31,7 +31,6 @@ from workflows.terms import DispatchKind, DispatchState, OrderState, Purpose, Re
 
 pytest_plugins = ["api_fixtures"]
 
-FastForward = Callable[..., Awaitable[None]]
 NAME, NUMBER, TELEPHONE = "LE VAN MAU", "079090000417", "+84980000417"
 DATA = {
     "holder_name": NAME,

@@ -1,7 +1,6 @@
 """What is held now: asked by the agency or a coordinator, answered like every answer about a held amount."""
 
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +14,7 @@ import world as worlds
 from apis import Api, System
 from builders import table
 from iso_bank import Bank
-from rigs import Rig
+from rigs import FastForward, Rig
 from steps import vnd
 from test_api_doors import other_agency
 from test_business_messages import Post, send, speaks_iso
@@ -34,7 +33,6 @@ from workflows.terms import Channel, Role
 
 pytest_plugins = ["api_fixtures"]
 
-FastForward = Callable[..., Awaitable[None]]
 FULL = {"outcome": "executed", "amount_held": vnd(150_000_000)}
 
 

@@ -1,7 +1,6 @@
 """Opening or searching what is personal is a fact: who, when, what, through which door; without the fact, no answer."""
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +10,7 @@ import steps
 import world as worlds
 from apis import Api, System, grown
 from builders import Builder
+from rigs import FastForward
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +23,6 @@ from workflows.terms import Role, Sector
 
 pytest_plugins = ["api_fixtures"]
 
-FastForward = Callable[..., Awaitable[None]]
 STATEMENT = "Đây là tài khoản lương của tôi."
 
 

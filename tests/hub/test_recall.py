@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ import world as worlds
 from builders import table
 from opening import opened
 from pydantic import ValidationError
+from rigs import FastForward
 from sqlalchemy.exc import IntegrityError
 from steps import ASKED, vnd
 from world import World
@@ -28,7 +28,6 @@ from service.security import evidence
 from service.vault import sealing
 from workflows.terms import DispatchState, OrderState, RefusalCode, RequestState
 
-FastForward = Callable[..., Awaitable[None]]
 FULL = {"outcome": "executed", "amount_returned": vnd(ASKED)}
 
 

@@ -1,6 +1,5 @@
 """Replays: what was given up, or got lost at a participant, goes out once more; what is over never does."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,7 @@ import pytest
 from builders import Builder, Placed
 from pydantic import ValidationError
 from registry_forms import ADMIN
-from rigs import Rig
+from rigs import FastForward, Rig
 
 from adapters.base import DeliveryFailed
 from service import db, errors
@@ -24,7 +23,6 @@ from workflows.replay import Replayed
 from workflows.terms import Channel, DeadlineState, DispatchState, OrderState, Role, Sector
 
 COORDINATOR = of_person("truc-ban", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
-FastForward = Callable[..., Awaitable[None]]
 
 
 async def now(hub: Hub) -> datetime:

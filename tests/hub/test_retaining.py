@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 import steps
 import world as worlds
 from builders import make_hub, table
+from rigs import FastForward
 from world import World
 
 from service import audit, errors
@@ -38,7 +38,6 @@ from workflows import retention
 from workflows.record_terms import HoldReason, RecordKind
 from workflows.terms import DispatchKind, RequestState
 
-FastForward = Callable[..., Awaitable[None]]
 MINH, HOA = changes.local_administrator("minh"), forms.administrator("hoa")
 
 

@@ -1,7 +1,7 @@
 """The end of a silence: two officers of the agency, one message to whoever has the disclosure, and never by itself."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ import steps
 import world as worlds
 from apis import Api, System
 from builders import insert_endpoint, table
-from rigs import Rig
+from rigs import FastForward, Rig
 from silence_steps import ENDS, disclosed
 from test_api_doors import other_agency
 from test_business_messages import Post, speaks_iso
@@ -34,7 +34,6 @@ from workflows.terms import Channel, Role
 
 pytest_plugins = ["api_fixtures"]
 
-FastForward = Callable[..., Awaitable[None]]
 TYPE = "vn.hoatoc.order.silence_ended"
 PHONE = {"kind": "phone", "value": "+84912000111"}
 

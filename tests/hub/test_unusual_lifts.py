@@ -1,6 +1,5 @@
 """An upheld appeal is a lift by one officer: it counts as one, and where it is too many somebody is called."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import steps
 import world as worlds
 from registry_forms import ADMIN
+from rigs import FastForward
 from world import AGENCY, World
 
 from service.actions import resolve_task, set_duty_phone
@@ -21,7 +21,6 @@ from service.schemas.callbacks import NewDutyPhone
 from service.schemas.tasks import TaskAnswer, TaskResolution
 from workflows.terms import BoundKind, BoundSubject, OrderState, RequestState
 
-FastForward = Callable[..., Awaitable[None]]
 PHONE = "+842838387342"
 FACT = "appeal.lifts_unusual"
 

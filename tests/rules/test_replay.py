@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflows import replay
+from workflows import read_back, replay, silence
 from workflows.terms import Action, DispatchKind, DispatchState, OrderState
 
 ORDER, DEAD, ARRIVED = DispatchKind.ORDER, DispatchState.DEAD, DispatchState.DELIVERED
@@ -36,5 +36,16 @@ def test_what_may_go_again(
     ends: bool,
     goes: bool,
 ) -> None:
-    told = replay.may_go_again(kind, state, action, order, ends_a_hold=ends, lift_ordered=lift_ordered)
+    message_type = f"vn.hoatoc.order.{'lift' if ends else action}"
+    told = replay.may_go_again(kind, state, action, order, message_type=message_type, lift_ordered=lift_ordered)
     assert told is goes
+
+
+def test_an_old_question_is_never_asked_again_and_the_end_of_a_silence_stays_true() -> None:
+    def told(message_type: str, state: DispatchState, order: OrderState) -> bool:
+        return replay.may_go_again(ORDER, state, Action.DISCLOSE, order, message_type=message_type, lift_ordered=False)
+
+    for state in (DEAD, ARRIVED):
+        assert not told(read_back.MESSAGE_TYPE, state, OrderState.PLACED)
+        assert told(silence.MESSAGE_TYPE, state, OrderState.EXECUTED)
+    assert not told(silence.MESSAGE_TYPE, DispatchState.CANCELLED, OrderState.EXECUTED)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 from postgres import LOGIN, QUICK
+from sim_store import Connections
 from sim_time import ACTING, Meant
 
 # The driver's own way in, whatever the hub's library is given instead.
@@ -55,17 +56,14 @@ def server() -> str:
     return url.replace("+asyncpg", "")
 
 
-class Store:
+class Store(Connections):
     """One database of the server and the connections that processes have to it; as ``sim_sqlite.Store``."""
 
     broken = Broken
 
     def __init__(self, bridge: Bridge, name: str, now: Callable[[], str]) -> None:
+        super().__init__()
         self.bridge, self.name, self.now = bridge, name, now
-        self.open: dict[Connection, None] = {}
-        self.before: Callable[[Any, str], Any] | None = None
-        self.after: Callable[[Any, str], Any] | None = None
-        self._freed = asyncio.Event()
         self.admin = bridge.run(CONNECT(f"{server()}/{name}"))
 
     def rows(self, query: str) -> list[Any]:
@@ -82,24 +80,9 @@ class Store:
         """Tell whether a connection waits for what another one holds."""
         return bool(self.bridge.run(self.admin.fetchval("SELECT cardinality(pg_blocking_pids($1))", pid)))
 
-    def cut(self, owner: Any) -> None:
-        """End the connections of a process that is gone: what it had not committed has never been."""
-        for each in [each for each in self.open if each.owner is owner]:
-            each.cut()
-
-    def free(self) -> None:
-        """Let those that wait for a lock look again."""
-        self._freed.set()
-        self._freed = asyncio.Event()
-
-    async def wait(self) -> None:
-        """Wait until somebody may have let go of a lock."""
-        await self._freed.wait()
-
     def close(self) -> None:
         """Close whatever is open."""
-        for each in list(self.open):
-            each.cut()
+        super().close()
         self.bridge.run(self.admin.close())
 
 

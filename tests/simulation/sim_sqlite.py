@@ -1,6 +1,5 @@
 """The hub's own SQLite store without its threads: each call is made at once, and may be delayed or broken first."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from unittest import mock
 from uuid import UUID
 
 import aiosqlite
+from sim_store import Connections
 from sim_time import ACTING, Meant
 
 # What the hub asks of a file that must survive a power cut. Here processes die and machines do not.
@@ -33,7 +33,7 @@ class Gone(Broken):
     """The process that asks is no more, or its connection."""
 
 
-class Store:
+class Store(Connections):
     """One database file, and the connections that processes have to it.
 
     ``before`` and ``after`` are called around each statement with what it is (``begin``, ``statement``, ``commit``,
@@ -43,11 +43,8 @@ class Store:
     broken = Broken
 
     def __init__(self, path: Path, now: Callable[[], str]) -> None:
+        super().__init__()
         self.path = path
-        self.open: set[Connection] = set()
-        self.before: Callable[[Any, str], Any] | None = None
-        self.after: Callable[[Any, str], Any] | None = None
-        self._freed = asyncio.Event()
         self.watcher = sqlite3.connect(path, isolation_level=None)
         self.watcher.execute("PRAGMA synchronous=OFF")
         self.watcher.execute("PRAGMA busy_timeout=0")
@@ -66,24 +63,9 @@ class Store:
             return False
         return True
 
-    def cut(self, owner: Any) -> None:
-        """Close the connections of a process that is gone: what it had not committed has never been."""
-        for each in [each for each in self.open if each.owner is owner]:
-            each.cut()
-
-    def free(self) -> None:
-        """Let those that wait for the one writer's place try again."""
-        self._freed.set()
-        self._freed = asyncio.Event()
-
-    async def wait(self) -> None:
-        """Wait until somebody may have left the writer's place."""
-        await self._freed.wait()
-
     def close(self) -> None:
         """Close whatever is open."""
-        for each in list(self.open):
-            each.cut()
+        super().close()
         self.watcher.close()
 
 
@@ -116,7 +98,7 @@ class Connection(aiosqlite.Connection):
 
     async def _opened(self) -> "Connection":
         self._connection = sqlite3.connect(self.store.path, isolation_level=None, cached_statements=512)
-        self.store.open.add(self)
+        self.store.open[self] = None
         return self
 
     async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
@@ -155,7 +137,7 @@ class Connection(aiosqlite.Connection):
 
     def cut(self) -> None:
         """End here and now, as with the process."""
-        self.store.open.discard(self)
+        self.store.open.pop(self, None)
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()

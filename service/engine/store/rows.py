@@ -18,6 +18,7 @@ NODES = table_of(Node)
 
 # First attempts lie below this priority, retries and replays from it on.
 FIRST_RETRY = 2
+REPLAY = 3
 
 
 @dataclass(frozen=True, slots=True)
