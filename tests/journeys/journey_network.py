@@ -206,6 +206,7 @@ async def enroll(
     answer_to: Mapping[str, str] | None = None,
     speaks: Mapping[str, Sequence[Channel]] | None = None,
     play: Mapping[str, Callable[..., Sandbox]] | None = None,
+    timeout_seconds: int = 10,
 ) -> Network:
     """Migrate the database, load the shipped directory and enroll everybody; return the network, not yet playing.
 
@@ -213,7 +214,7 @@ async def enroll(
     ``settings.policy``; ``answer_to`` names a node's address by participant, where it is not the issuer itself.
     ``speaks`` are a participant's endpoints in their order, where it has others than one webhook: its sandbox is the
     last of them, and behind the others nobody listens. ``play`` makes the sandbox of a participant that is a special
-    one.
+    one. ``timeout_seconds`` is how long a participant's system may think about a message.
     """
     network = Network(settings)
     hub = await open_hub(settings, migrate=True)
@@ -244,7 +245,7 @@ async def enroll(
             await _signature_key(hub, network, name)
             address = (answer_to or {}).get(name, settings.address)
             for position, channel in enumerate((speaks or {}).get(name, (Channel.WEBHOOK,)), start=1):
-                secret, port = await _endpoint(hub, network, name, channel, position, tls)
+                secret, port = await _endpoint(hub, network, name, tls, (channel, position, timeout_seconds))
                 network.sandboxes[name] = _sandbox(
                     *(network, name, sector, behaviour, port, secret, tls, address),
                     speaks=channel,
@@ -269,10 +270,12 @@ async def enroll(
 
 
 async def _endpoint(
-    hub: Hub, network: Network, name: str, channel: Channel, position: int, tls: SandboxTls
+    hub: Hub, network: Network, name: str, tls: SandboxTls, kind: tuple[Channel, int, int]
 ) -> tuple[str, int]:
     """Register where a participant gets its orders; return the secret, if there is one, and the port."""
+    channel, position, timeout_seconds = kind
     called, port = webhook_of(tls)
+    called["timeout_seconds"] = timeout_seconds
     about = {"channel": channel, "purpose": Purpose.ORDERS, "position": position}
     if channel is Channel.PULL:
         endpoint: NewEndpoint = NewPullInbox.model_validate(about)
