@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, db
+from service import canonical_json, clock, db
 from service.models import AuditEntry, AuditHead, table_of
 from workflows.terms import Actor, Fact
 
@@ -47,7 +46,7 @@ def node_chain(node: str) -> str:
 
 def entry_hash(previous: bytes, record: Mapping[str, Any]) -> bytes:
     """Return SHA-256(0x00 ‖ RFC 8785 form of the record and the hash before it); 0x00 marks a leaf (RFC 9162)."""
-    return hashlib.sha256(b"\x00" + rfc8785.dumps({**record, "previous": previous.hex()})).digest()
+    return hashlib.sha256(b"\x00" + canonical_json.dumps({**record, "previous": previous.hex()})).digest()
 
 
 class Log:
@@ -112,7 +111,7 @@ class Log:
         It never holds personal data. Members that are None are left out.
         """
         sequence, previous = self._heads.get(chain, (0, GENESIS))
-        text = rfc8785.dumps({key: _plain(value) for key, value in data.items() if value is not None}).decode()
+        text = canonical_json.dumps({key: _plain(value) for key, value in data.items() if value is not None}).decode()
         row = {
             "tenant": tenant,
             "chain": chain,

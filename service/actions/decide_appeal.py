@@ -4,10 +4,10 @@ import json
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import canonical_json
 from service.actions import appealing, demands, signing, standing
 from service.actions.appealing import Contested
 from service.actions.signing import Owner
@@ -82,7 +82,7 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
 
 def _payload(raw: bytes) -> bytes:
     members = json.loads(raw)
-    return rfc8785.dumps({name: value for name, value in members.items() if name != "signature"})
+    return canonical_json.dumps({name: value for name, value in members.items() if name != "signature"})
 
 
 async def _check(conn: AsyncConnection, hub: Hub, case: Contested, body: AppealDecision, payload: bytes) -> None:

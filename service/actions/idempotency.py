@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import rfc8785
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import errors
+from service import canonical_json, errors
 from service.models import IdempotencyKey, table_of
 from service.security.principals import Principal
 
@@ -37,7 +36,7 @@ class Once:
 
 def fingerprint(raw: bytes) -> str:
     """Return SHA-256 of the content's RFC 8785 form: a key belongs to what was said, however it was spaced."""
-    return hashlib.sha256(rfc8785.dumps(json.loads(raw))).hexdigest()
+    return hashlib.sha256(canonical_json.dumps(json.loads(raw))).hexdigest()
 
 
 async def earlier(conn: AsyncConnection, principal: Principal, once: Once) -> dict[str, Any] | None:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import rfc8785
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import canonical_json
 from service.engine.hub import OPERATOR, Hub
 from service.models import Participant, PublicKey, table_of
 from service.security import keyring, signatures
@@ -26,7 +26,7 @@ def sign(hub: Hub, order_id: str, body: Mapping[str, Any], at: datetime) -> str:
     Raises KeyUnfit where no key is valid at that instant: an order that nobody can hold against us is not placed.
     """
     key = keyring.in_force(hub.order_keys, at)
-    return signatures.sign(key.private, key.kid, Kind.ORDER, rfc8785.dumps(dict(body)), at=at, about=order_id)
+    return signatures.sign(key.private, key.kid, Kind.ORDER, canonical_json.dumps(dict(body)), at=at, about=order_id)
 
 
 def key_at(hub: Hub, at: datetime) -> tuple[str, ec.EllipticCurvePrivateKey]:
@@ -41,7 +41,7 @@ def key_at(hub: Hub, at: datetime) -> tuple[str, ec.EllipticCurvePrivateKey]:
 def seal(hub: Hub, request_id: str, content: Mapping[str, Any], at: datetime) -> str:
     """Sign the content of an evidence bundle: nobody changes it between here and the court. Raises as ``sign``."""
     key = keyring.in_force(hub.order_keys, at)
-    payload = rfc8785.dumps(dict(content))
+    payload = canonical_json.dumps(dict(content))
     return signatures.sign(key.private, key.kid, Kind.EVIDENCE, payload, at=at, about=request_id)
 
 

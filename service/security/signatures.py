@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from service import canonical_json
 from service.security import compact, passkeys
 from service.security.passkeys import Assertion, AssertionRefused
 from service.security.refusal import TokenRefused
@@ -88,7 +88,7 @@ class Unverified:
 
 def canonical(raw: bytes) -> bytes:
     """Return the RFC 8785 form of a JSON text, which is what is signed. Raises ValueError for what is no JSON."""
-    return rfc8785.dumps(json.loads(raw))
+    return canonical_json.dumps(json.loads(raw))
 
 
 def sign(

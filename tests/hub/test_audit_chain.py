@@ -13,7 +13,7 @@ import world as worlds
 from builders import table, unbound
 from world import World
 
-from service import audit, db, errors
+from service import audit, canonical_json, db, errors
 from service.engine.hub import Hub
 from service.models import AuditEntry, AuditHead, Order
 
@@ -206,7 +206,7 @@ async def test_a_leaf_is_hashed_as_the_handbook_says(world: World) -> None:
     chain = await chain_of(world)
     row = (await world.rows(AuditEntry, chain=chain))[0]
     assert row["previous"] == audit.GENESIS == bytes(32)
-    canonical = audit.rfc8785.dumps({**audit._hashed(row), "previous": "00" * 32})
+    canonical = canonical_json.dumps({**audit._hashed(row), "previous": "00" * 32})
     assert row["hash"] == hashlib.sha256(b"\x00" + canonical).digest()
 
 
