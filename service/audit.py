@@ -5,7 +5,7 @@ transactions that both move a request wait for each other here, in the sorted or
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,12 +16,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import canonical_json, clock, db
+from service.inserting import Rows
 from service.models import AuditEntry, AuditHead, table_of
 from workflows.terms import Actor, Fact
 
 GENESIS = bytes(32)
 _ENTRIES = table_of(AuditEntry)
 _HEADS = table_of(AuditHead)
+# Two first facts of one chain at once: the loser's sequence 1 already broke on UNIQUE(chain, sequence).
+_MOVES = (
+    "ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash"
+    " WHERE audit_heads.sequence < excluded.sequence"
+)
 
 
 def request_chain(request_id: UUID) -> str:
@@ -63,7 +69,7 @@ class Log:
     async def open(
         cls,
         conn: AsyncConnection,
-        at: datetime,
+        at: datetime | None,
         chains: Iterable[str],
         *,
         wait: bool = True,
@@ -72,14 +78,16 @@ class Log:
         """Lock the heads of ``chains`` that exist, in sorted order; with ``wait=False`` skip those that are locked.
 
         ``holds()`` tells which chains this transaction has; a chain that has no head yet is simply new. ``tenants``
-        says whose a chain is that does not say it in its name.
+        says whose a chain is that does not say it in its name. Without ``at`` the instant is that after the wait.
         """
         names = sorted(set(chains))
         owners = {name: name.partition(":")[2] for name in names if not name.startswith("request:")}
-        await _begin(conn, {**owners, **(tenants or {})})
-        query = sa.select(_HEADS).where(_HEADS.c.chain.in_(names)).order_by(_HEADS.c.chain)
-        rows = (await conn.execute(query.with_for_update(skip_locked=not wait))).all() if names else []
-        return cls(conn, at, {row.chain: (row.sequence, row.hash) for row in rows})
+        owners |= tenants or {}
+        heads = await _lock(conn, names, wait=wait)
+        if not owners.keys() <= heads.keys():
+            await _begin(conn, owners)
+            heads = await _lock(conn, names, wait=wait)
+        return cls(conn, at or await db.now(conn), heads)
 
     def holds(self, chain: str) -> bool:
         """Tell whether this transaction has the lock of an existing chain."""
@@ -132,27 +140,22 @@ class Log:
         self._tenants[chain] = tenant
 
     async def flush(self) -> None:
-        """Write the buffered facts and the heads they moved, by two statements."""
+        """Write the buffered facts and the heads they moved."""
         if not self._rows:
             return
-        await db.insert_rows(self._conn, _ENTRIES, self._rows)
-        insert = sqlite.insert if self._conn.dialect.name == "sqlite" else postgresql.insert
-        upsert = insert(_HEADS)
-        upsert = upsert.on_conflict_do_update(
-            index_elements=["chain"],
-            set_={"sequence": upsert.excluded.sequence, "hash": upsert.excluded.hash},
-            # Two first facts of one chain at once: the loser's sequence 1 already broke on UNIQUE(chain, sequence).
-            where=_HEADS.c.sequence < upsert.excluded.sequence,
-        )
-        await self._conn.execute(
-            upsert,
-            [
-                {"chain": chain, "tenant": tenant, "sequence": self._heads[chain][0], "hash": self._heads[chain][1]}
-                for chain, tenant in sorted(self._tenants.items())
-            ],
-        )
+        heads = [
+            {"chain": chain, "tenant": tenant, "sequence": self._heads[chain][0], "hash": self._heads[chain][1]}
+            for chain, tenant in sorted(self._tenants.items())
+        ]
+        await db.insert_all(self._conn, Rows(_ENTRIES, self._rows), Rows(_HEADS, heads, _MOVES))
         self._rows.clear()
         self._tenants.clear()
+
+
+async def _lock(conn: AsyncConnection, names: Sequence[str], *, wait: bool) -> dict[str, tuple[int, bytes]]:
+    query = sa.select(_HEADS).where(_HEADS.c.chain.in_(names)).order_by(_HEADS.c.chain)
+    rows = (await conn.execute(query.with_for_update(skip_locked=not wait))).all() if names else []
+    return {row.chain: (row.sequence, row.hash) for row in rows}
 
 
 async def _begin(conn: AsyncConnection, owners: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from service import clock, outages, standby
+from service import clock, inserting, outages, standby
+from service.inserting import Rows
 
 T = TypeVar("T")
 Unit = Callable[[AsyncConnection], Awaitable[T]]
@@ -24,7 +25,8 @@ _ATTEMPTS = 5
 COMMIT_WITHIN = 5.0
 # What an erasure overwrites and everybody could read: keys, and the indexes by which identifiers meet.
 _WIPE = "VACUUM subject_keys, targets, orders"
-_INSTANT = UTCDateTime()
+INSTANT = UTCDateTime()
+_NOW = sa.select(sa.func.hub_now(type_=INSTANT))
 # What is deleted or overwritten leaves no copy in a free page: a destroyed key is gone.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "secure_delete=ON")
 # No echo of a statement and no error shows the values that somebody sent, in whatever field they put them.
@@ -33,6 +35,8 @@ HIDES_PARAMETERS = True
 _REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
 # What a client asks for outweighs what somebody has set for the role: a hidden warning is a false acknowledgement.
 _SESSION = {"application_name": "hoatoc", "timezone": "UTC", "client_min_messages": "warning"}
+# The driver keeps a hundred, which are fewer than a node's loops and doors have together: the next one is made anew.
+_PREPARED = 250
 _NOTIFY = sa.text("SELECT pg_notify(:channel, :payload)")
 
 
@@ -78,10 +82,9 @@ class Database:
                 url,
                 pool_size=pool,
                 max_overflow=0,
-                pool_pre_ping=True,
                 pool_timeout=10,
                 hide_parameters=HIDES_PARAMETERS,
-                connect_args={"timeout": 3, "server_settings": _SESSION},
+                connect_args={"timeout": 3, "server_settings": _SESSION, "prepared_statement_cache_size": _PREPARED},
             )
             _prepare_postgresql(self._writer)
             self._reader = self._writer
@@ -200,7 +203,7 @@ class Database:
 
 async def now(conn: AsyncConnection) -> datetime:
     """Return the database's instant: the only clock that deadlines obey (tests replace ``hub_now()``)."""
-    instant: datetime = (await conn.execute(sa.select(sa.func.hub_now(type_=_INSTANT)))).scalar_one()
+    instant: datetime = (await conn.execute(_NOW)).scalar_one()
     return instant
 
 
@@ -222,22 +225,16 @@ async def notify(conn: AsyncConnection, channel: str, payload: str) -> None:
 
 async def insert_rows(conn: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert ``rows`` (which all have the same keys) by one statement, without the ORM's unit of work."""
-    if not rows:
-        return
-    columns = [table.c[key] for key in rows[0]]
-    if conn.dialect.name != "postgresql":
-        await conn.execute(sa.insert(table), [dict(row) for row in rows])
-        return
-    names = ", ".join(f'"{column.name}"' for column in columns)
-    arrays = ", ".join(
-        f"CAST(:p{position} AS {column.type.compile(conn.dialect)}[])" for position, column in enumerate(columns)
-    )
-    values: dict[str, Any] = {}
-    for position, column in enumerate(columns):
-        bind = column.type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
-        cells = [row[column.name] for row in rows]
-        values[f"p{position}"] = [bind(cell) for cell in cells] if bind else cells
-    await conn.execute(sa.text(f'INSERT INTO "{table.name}" ({names}) SELECT * FROM unnest({arrays})'), values)  # noqa: S608 - names come from our own tables
+    await insert_all(conn, Rows(table, rows))
+
+
+async def insert_all(conn: AsyncConnection, *parts: Rows) -> None:
+    """Insert rows of several tables: by one statement on PostgreSQL, where each costs a trip to the server and back.
+
+    What refers to a row of another part is checked at the end of the statement; no part sees another's rows.
+    """
+    for statement, values in inserting.statements(parts, conn.dialect):
+        await conn.execute(statement, values)
 
 
 async def _outside(conn: AsyncConnection, statement: str) -> None:
@@ -276,6 +273,8 @@ def _prepare_postgresql(engine: AsyncEngine) -> None:
     def on_connect(dbapi_connection: Any, _record: object) -> None:
         # asyncpg has no door to its socket.
         outages.notice_a_dead_peer(dbapi_connection.driver_connection._transport.get_extra_info("socket"))
+
+    outages.ask_after_a_rest(engine.sync_engine)
 
 
 def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:

@@ -1,14 +1,19 @@
 """Which failures of the database are an outage, to be waited out, and which are a fault of what was asked of it."""
 
 import socket
+from typing import Any
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service import clock
 
 # Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
 _TRY_AGAIN = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
 # Beyond those: no room on the disk or for a connection, and a server that has become, or still is, a standby.
 _DOWN = _TRY_AGAIN | {"25006", "53100", "53200", "53300"}
+_RESTED = 1.0  # seconds
 # PROMISES 8.2: a peer that says nothing for about ten seconds is gone, whether it is asked or waited for.
 _NOTICED = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -27,6 +32,29 @@ def notice_a_dead_peer(peer: socket.socket) -> None:
     if peer.family != socket.AF_UNIX:
         for level, option, value in _NOTICED:
             peer.setsockopt(level, option, value)
+
+
+def ask_after_a_rest(engine: sa.Engine) -> None:
+    """Ask a PostgreSQL connection whether it still stands before it is given out, if it has rested for a while.
+
+    Asking costs three trips to the server and back: what was answered on a moment ago, and has not been closed since,
+    is given out as it is. One that is gone takes the others with it, which were opened to the same server.
+    """
+
+    @sa.event.listens_for(engine, "checkin")
+    def on_checkin(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = clock.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def on_checkout(connection: Any, record: Any, _proxy: object) -> None:
+        rested = clock.monotonic() - record.info.pop("rests_since", clock.monotonic())
+        try:
+            if connection.driver_connection.is_closed():
+                raise InvalidatePoolError
+            if rested > _RESTED:
+                connection.ping()
+        except connection.dbapi.Error as gone:
+            raise InvalidatePoolError from gone
 
 
 def may_repeat(error: DBAPIError) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import errors
+from service import db, errors
 from service.engine import activating, dossier
 from service.engine.dossier import Dossier
 from service.models import ActionRequest, Officer, Participant, table_of
@@ -34,12 +34,23 @@ from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 _OFFICERS = table_of(Officer)
 _REQUESTS = table_of(ActionRequest)
 _PARTICIPANTS = table_of(Participant)
+_WHO = (
+    sa.select(*_OFFICERS.c, *_PARTICIPANTS.c, sa.func.hub_now(type_=db.INSTANT))
+    .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _OFFICERS.c.tenant)
+    .where(_OFFICERS.c.id == sa.bindparam("officer"), _OFFICERS.c.tenant == sa.bindparam("agency"))
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A demand that the rules grant, with the instants it runs between."""
+    """A demand that the rules grant, with the instants it runs between, and whose demand it is, as the rows say.
 
+    ``at`` is the instant at which the rules were asked.
+    """
+
+    at: datetime
+    officer: dossier.Row
+    agency: dossier.Row
     granted: authority.Granted
     starts_at: datetime
     ends_at: datetime | None
@@ -47,10 +58,9 @@ class Weighed:
     review_within: timedelta | None
 
 
-async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRequest, now: datetime) -> Weighed:
+async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRequest) -> Weighed:
     """Ask the rules; raise ``AuthorityRefused`` for what they refuse, ``InvalidInput`` for a wrong field."""
-    person = await officer(conn, tenant, body.officer_id)
-    agency = (await conn.execute(sa.select(_PARTICIPANTS).where(_PARTICIPANTS.c.id == tenant))).one()
+    person, agency, now = await _who(conn, tenant, body.officer_id)
     original = await _original(conn, tenant, body)
     kinds = _kinds(body, original)
     _check_payment_and_asked(body, now)
@@ -65,12 +75,12 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
                 target_kinds=kinds,
                 amount=_amount(body, original),
                 whole_account=_whole_account(body, original),
-                rank=Rank(person.rank),
-                powers=frozenset(Power(power) for power in person.powers),
-                agency_level=AgencyLevel(agency.level or AgencyLevel.WARD),
-                agency_province=agency.province_code,
+                rank=Rank(person["rank"]),
+                powers=frozenset(Power(power) for power in person["powers"]),
+                agency_level=AgencyLevel(agency["level"] or AgencyLevel.WARD),
+                agency_province=agency["province_code"],
                 target_provinces=frozenset({body.province_code} if body.province_code else ()),
-                officer_active=authority.is_serving(person.active, person.appointed_until, now),
+                officer_active=authority.is_serving(person["active"], person["appointed_until"], now),
                 starts_at=first_start if first_start and body.action is Action.EXTEND else starts_at,
                 ends_at=ends_at,
                 now=now,
@@ -95,7 +105,7 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
         )
         # An operator may ask for more care than the rule does, never for less.
         review_within = min(chosen, review_within)
-    return Weighed(granted, starts_at, ends_at, original.id if original else None, review_within)
+    return Weighed(now, person, agency, granted, starts_at, ends_at, original.id if original else None, review_within)
 
 
 async def officer(conn: AsyncConnection, tenant: str, officer_id: str, field: str = "/officer_id") -> sa.Row[Any]:
@@ -108,6 +118,19 @@ async def officer(conn: AsyncConnection, tenant: str, officer_id: str, field: st
     if row is None:
         raise errors.InvalidInput.of(field, "officer.unknown")
     return row
+
+
+async def _who(conn: AsyncConnection, tenant: str, officer_id: str) -> tuple[dossier.Row, dossier.Row, datetime]:
+    """Return the rows of an agency's officer and of the agency, and the database's instant. Raises as ``officer``."""
+    found = (await conn.execute(_WHO, {"officer": officer_id, "agency": tenant})).one_or_none()
+    if found is None:
+        raise errors.InvalidInput.of("/officer_id", "officer.unknown")
+    cells, officers = tuple(found), len(_OFFICERS.c)
+    return (
+        dict(zip(_OFFICERS.c.keys(), cells[:officers], strict=True)),
+        dict(zip(_PARTICIPANTS.c.keys(), cells[officers:-1], strict=True)),
+        cells[-1],
+    )
 
 
 async def unreviewed(conn: AsyncConnection, tenant: str, officer_id: str, but: UUID) -> int:

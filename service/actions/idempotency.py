@@ -15,6 +15,14 @@ from service.models import IdempotencyKey, table_of
 from service.security.principals import Principal
 
 _KEYS = table_of(IdempotencyKey)
+_EARLIER = sa.select(_KEYS.c.body_sha256, _KEYS.c.answer).where(
+    _KEYS.c.client_id == sa.bindparam("client"), _KEYS.c.key == sa.bindparam("named")
+)
+# It waits for a transaction that is writing the same key, and then finds it written.
+_REMEMBERED = {
+    dialect: insert(_KEYS).on_conflict_do_nothing().returning(sa.literal(1))
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 
 
 class Raced(Exception):
@@ -41,10 +49,7 @@ def fingerprint(raw: bytes) -> str:
 
 async def earlier(conn: AsyncConnection, principal: Principal, once: Once) -> dict[str, Any] | None:
     """Return the first answer under this key. Raises ``InvalidInput`` when the key was used with other content."""
-    query = sa.select(_KEYS.c.body_sha256, _KEYS.c.answer).where(
-        _KEYS.c.client_id == principal.client_id, _KEYS.c.key == once.key
-    )
-    row = (await conn.execute(query)).one_or_none()
+    row = (await conn.execute(_EARLIER, {"client": principal.client_id, "named": once.key})).one_or_none()
     if row is None:
         return None
     if row.body_sha256 != once.content:
@@ -56,16 +61,14 @@ async def remember(
     conn: AsyncConnection, principal: Principal, once: Once, answer: dict[str, Any], at: datetime
 ) -> None:
     """Keep the answer; raise ``Raced`` when another transaction has just kept one under the same key."""
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(_KEYS).values(
-        client_id=principal.client_id,
-        key=once.key,
-        tenant=principal.tenant,
-        body_sha256=once.content,
-        answer=answer,
-        created_at=at,
-    )
-    # It waits for a transaction that is writing the same key, and then finds it written.
-    done = await conn.execute(statement.on_conflict_do_nothing().returning(sa.literal(1)))
+    row = {
+        "client_id": principal.client_id,
+        "key": once.key,
+        "tenant": principal.tenant,
+        "body_sha256": once.content,
+        "answer": answer,
+        "created_at": at,
+    }
+    done = await conn.execute(_REMEMBERED[conn.dialect.name], row)
     if done.first() is None:
         raise Raced

@@ -34,8 +34,7 @@ async def opened(
         query = sa.select(_REQUESTS.c.id, _REQUESTS.c.tenant).where(_REQUESTS.c.id.in_(requests))
         owners = {row.id: row.tenant for row in (await conn.execute(query)).all()}
         chains = {audit.reads_chain(request_id): tenant for request_id, tenant in owners.items()}
-        facts = await Log.open(conn, await db.now(conn), chains, tenants=chains)
-        facts.at = await db.now(conn)
+        facts = await Log.open(conn, None, chains, tenants=chains)
         for request_id, tenant in sorted(owners.items()):
             facts.record(
                 audit.reads_chain(request_id),
@@ -60,8 +59,7 @@ async def opened_roster(hub: Hub, principal: Principal, door: Door | None, parti
 
     async def unit(conn: AsyncConnection) -> None:
         chain = audit.tenant_chain(participant_id)
-        facts = await Log.open(conn, await db.now(conn), [chain])
-        facts.at = await db.now(conn)
+        facts = await Log.open(conn, None, [chain])
         facts.record(
             chain,
             Fact.PERSON_OPENED,
@@ -85,8 +83,7 @@ async def searched(hub: Hub, principal: Principal, door: Door, by: str, value: s
 
     async def unit(conn: AsyncConnection) -> None:
         chain = audit.tenant_chain(principal.tenant)
-        facts = await Log.open(conn, await db.now(conn), [chain])
-        facts.at = await db.now(conn)
+        facts = await Log.open(conn, None, [chain])
         facts.record(
             chain,
             Fact.PERSON_SEARCHED,

@@ -12,10 +12,15 @@ from workflows import working_hours
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
+def drawn(prefix: str, letters: int, now: datetime) -> str:
+    """Return a reference, as HT-261124-7K3MQ9, that somebody may have already."""
+    letters_drawn = "".join(secrets.choice(ALPHABET) for _ in range(letters))
+    return f"{prefix}-{now.astimezone(working_hours.VIETNAM):%y%m%d}-{letters_drawn}"
+
+
 async def draw(conn: AsyncConnection, taken: sa.Column[str], prefix: str, letters: int, now: datetime) -> str:
-    """Return a reference, as HT-261124-7K3MQ9, that no row has in the column ``taken`` yet."""
+    """Return a reference that no row has in the column ``taken`` yet."""
     while True:
-        drawn = "".join(secrets.choice(ALPHABET) for _ in range(letters))
-        reference = f"{prefix}-{now.astimezone(working_hours.VIETNAM):%y%m%d}-{drawn}"
+        reference = drawn(prefix, letters, now)
         if (await conn.execute(sa.select(taken).where(taken == reference))).first() is None:
             return reference

@@ -1,33 +1,46 @@
-"""What a filed request is written as: its row, those of its targets, its case and its reference."""
+"""What a filed request is written as: its row and those of its targets, its case and its reference."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock
+from service import clock, db
 from service.actions import demands, references
 from service.engine.hub import Hub
-from service.models import ActionRequest, Case, table_of
+from service.inserting import Rows
+from service.models import ActionRequest, Case, Target, table_of
 from service.queries.registry import Known
 from service.schemas.demands import DiscloseRequest, FreezeRequest, RecallRequest, SubmitRequest, TakedownRequest
 from service.security.principals import Principal
 from service.vault import KeyRow
-from workflows import policy
 from workflows.terms import RequestState
 
 _REQUESTS = table_of(ActionRequest)
 _CASES = table_of(Case)
+_TARGETS = table_of(Target)
+_OPENING = {
+    dialect: insert(_CASES).on_conflict_do_nothing().returning(_CASES.c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+# The constraint, as PostgreSQL and SQLite name it.
+_REFERENCE_TAKEN = ("uq_requests_reference", "requests.reference")
+
+
+class ReferenceTaken(Exception):
+    """Another request has the letters that were drawn: everything is undone, and may be asked again."""
 
 
 async def case(conn: AsyncConnection, tenant: str, number: str, now: datetime) -> UUID:
     """Return the agency's case of this number, opened now if it is new."""
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(_CASES).values(id=clock.new_id(), tenant=tenant, number=number, opened_at=now)
-    await conn.execute(statement.on_conflict_do_nothing())
+    row = {"id": clock.new_id(), "tenant": tenant, "number": number, "opened_at": now}
+    opened = await conn.execute(_OPENING[conn.dialect.name], row)
+    if (new := opened.scalar_one_or_none()) is not None:
+        return new  # type: ignore[no-any-return]
     query = sa.select(_CASES.c.id).where(_CASES.c.tenant == tenant, _CASES.c.number == number)
     return (await conn.execute(query)).scalar_one()  # type: ignore[no-any-return]
 
@@ -79,12 +92,12 @@ def request(
         "document_date": body.document.date,
         "document_sha256": body.document.sha256,
         "contact_sealed": seal(body.contact.model_dump_json(exclude_none=True)),
-        "starts_at": demand.starts_at,
-        "ends_at": demand.ends_at,
+        "starts_at": demand.starts_at.astimezone(UTC),
+        "ends_at": demand.ends_at.astimezone(UTC) if demand.ends_at else None,
         "original_id": demand.original_id,
         "body_sealed": seal(raw.decode()),
         "body_sha256": digest,
-        "policy": policy.to_snapshot(known.policy),
+        "policy": known.snapshot,
         "submitted_at": now,
         "activated_at": now if active else None,
         "review_by": now + demand.review_within if demand.review_within else None,
@@ -117,7 +130,13 @@ def targets(hub: Hub, key: KeyRow, request_id: UUID, body: SubmitRequest) -> lis
     return rows
 
 
-async def reference(conn: AsyncConnection, now: datetime) -> str:
-    """Draw a request's reference: its day in Vietnam and letters that nobody has yet."""
-    # Six letters meet each other on a day of a surge: what is taken is not drawn again.
-    return await references.draw(conn, _REQUESTS.c.reference, "HT", 6, now)
+async def write(conn: AsyncConnection, row: dict[str, Any], aims: list[dict[str, Any]], now: datetime) -> None:
+    """Write a request and its targets under a reference that is drawn now. Raises ``ReferenceTaken``."""
+    row["reference"] = references.drawn("HT", 6, now)
+    try:
+        await db.insert_all(conn, Rows(_REQUESTS, [row]), Rows(_TARGETS, aims))
+    except IntegrityError as error:
+        # Six letters meet each other on a day of a surge, and asking first would be one more trip for each request.
+        if any(name in str(error.orig) for name in _REFERENCE_TAKEN):
+            raise ReferenceTaken from None
+        raise

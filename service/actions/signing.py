@@ -23,6 +23,13 @@ from workflows.authority import AuthorityRefused
 from workflows.terms import Fact
 
 _KEYS = table_of(PublicKey)
+_REGISTERED = sa.select(_KEYS).where(
+    _KEYS.c.kid == sa.bindparam("named"),
+    _KEYS.c.owner_kind == sa.bindparam("kind"),
+    _KEYS.c.owner_id == sa.bindparam("owner"),
+    _KEYS.c.tenant == sa.bindparam("of"),
+    _KEYS.c.purpose == sa.bindparam("use"),
+)
 # A spent identifier is kept a minute longer than any clock could still take the signature.
 _KEPT = signatures.OLDEST + signatures.AHEAD + signatures.AHEAD * 6
 
@@ -142,14 +149,8 @@ async def _spend(conn: AsyncConnection, kid: str, jti: str, signed_at: datetime)
 
 
 async def _key(conn: AsyncConnection, kid: str, purpose: str, owner: Owner, now: datetime) -> ec.EllipticCurvePublicKey:
-    query = sa.select(_KEYS).where(
-        _KEYS.c.kid == kid,
-        _KEYS.c.owner_kind == owner.kind,
-        _KEYS.c.owner_id == owner.id,
-        _KEYS.c.tenant == owner.tenant,
-        _KEYS.c.purpose == purpose,
-    )
-    row = (await conn.execute(query)).one_or_none()
+    asked = {"named": kid, "kind": owner.kind, "owner": owner.id, "of": owner.tenant, "use": purpose}
+    row = (await conn.execute(_REGISTERED, asked)).one_or_none()
     if row is None:
         raise SignatureRefused("key_unknown")
     if row.revoked_at is not None:

@@ -14,7 +14,6 @@ from service.actions.signing import Owner
 from service.audit import Log
 from service.engine import activating, dossier, holding, writer
 from service.engine.hub import Hub
-from service.models import ActionRequest, Target, table_of
 from service.models.subject_key import KeyOwner
 from service.schemas.demands import SubmitRequest
 from service.schemas.requests import RequestAccepted, Unreachable
@@ -25,9 +24,6 @@ from service.security.signatures import Kind, SignatureRefused
 from service.vault import subjects
 from workflows import authority, deadlines
 from workflows.terms import Fact, RequestState, Stage
-
-_REQUESTS = table_of(ActionRequest)
-_TARGETS = table_of(Target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ async def submit(
     while True:
         try:
             return await standing.run(hub, principal, unit)
-        except idempotency.Raced:
+        except (idempotency.Raced, request_rows.ReferenceTaken):
             continue
         except authority.AuthorityRefused as refused:
             await _record_refusal(hub, principal, body, refused)
@@ -91,9 +87,9 @@ async def _file(
     digest: str,
     signature: str | None,
 ) -> RequestAccepted:
-    now = await db.now(conn)
     known = await hub.registry.known(conn)
-    demand = await demands.weigh(conn, known, principal.tenant, body, now)
+    demand = await demands.weigh(conn, known, principal.tenant, body)
+    now = demand.at
     await signing.check(
         conn,
         signature,
@@ -109,12 +105,22 @@ async def _file(
     row = request_rows.request(hub, known, principal, body, demand, request_id, now, raw, digest, sealing)
     row["signature"] = signature
     row["case_id"] = await request_rows.case(conn, principal.tenant, body.case_number, now)
-    # All that the caller named was found among its own; a reference is unlike everybody's, and orders go to others.
+    aims = request_rows.targets(hub, sealing, request_id, body)
+    await request_rows.write(conn, row, aims, now)
+    # All that the caller named was found among its own; orders go to others.
     await db.extend(conn, db.HUB)
-    row["reference"] = await request_rows.reference(conn, now)
-    await db.insert_rows(conn, _REQUESTS, [row])
-    await db.insert_rows(conn, _TARGETS, request_rows.targets(hub, sealing, request_id, body))
-    found = (await dossier.load(conn, [request_id]))[request_id]
+    if demand.original_id is None:
+        found = dossier.filed(
+            row,
+            aims,
+            case_number=body.case_number,
+            agency=demand.agency,
+            officer=demand.officer,
+            rules=known.policy,
+            key=sealing,
+        )
+    else:
+        found = (await dossier.load(conn, [request_id]))[request_id]
     try:
         plan = await activating.prepare(conn, hub, known, found)
     except activating.Unroutable as unroutable:

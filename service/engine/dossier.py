@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -76,6 +76,25 @@ class Dossier:
             legal_basis=self.request["legal_basis"],
             overrides=self.policy.limit_overrides,
         )
+
+
+def filed(
+    request: Row, targets: Sequence[Row], *, case_number: str, agency: Row, officer: Row, rules: Policy, key: KeyRow
+) -> Dossier:
+    """Return the dossier of a request that this transaction files, about no other one, of the rows that it writes."""
+    whole = {column.name: None for column in _REQUESTS.c} | dict(request)
+    return Dossier(
+        request=whole,
+        case_number=case_number,
+        agency=agency,
+        officer=officer,
+        targets={target["id"]: target for target in targets},
+        policy=rules,
+        hold_case_id=whole["case_id"],
+        hold_action=whole["action"],
+        keys={whole["id"]: key},
+        second_officer=None,
+    )
 
 
 async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUID, Dossier]:

@@ -58,8 +58,7 @@ async def _hand_over(conn: AsyncConnection, hub: Hub) -> int:
     moves = await _moves(conn, ways, await db.now(conn))
     if not moves:
         return 0
-    log = await Log.open(conn, await db.now(conn), {move.chain for move in moves}, wait=False)
-    log.at = await db.now(conn)
+    log = await Log.open(conn, None, {move.chain for move in moves}, wait=False)
     # Looked at once more under the locks: the participant, or another node, may have been first.
     agreed = {(move.row["id"], move.to.endpoint_id) for move in await _moves(conn, ways, log.at)}
     held = [move for move in moves if log.holds(move.chain) and (move.row["id"], move.to.endpoint_id) in agreed]

@@ -32,6 +32,11 @@ _REQUESTS = table_of(ActionRequest)
 _APPROVALS = table_of(Approval)
 _BASELINES = table_of(Baseline)
 _TASKS = table_of(Task)
+_USUAL = sa.select(_BASELINES).where(
+    _BASELINES.c.tenant == sa.bindparam("agency"),
+    _BASELINES.c.kind == sa.bindparam("doing"),
+    _BASELINES.c.subject.in_(sa.bindparam("names", expanding=True)),
+)
 
 
 def chain(tenant: str) -> str:
@@ -46,7 +51,7 @@ async def judge(
 
     ``second`` is the officer who approves it, None where one officer is enough; ``own`` are the policy's bounds.
     """
-    asked = await loads.of_request(conn, found.id)
+    asked = await loads.of_request(conn, found)
     kind = bounds.kind_of(found.request["action"])
     return await _judge(
         conn, log, _Doing(found.id, found.tenant, found.request["officer_id"], second, kind, asked), own
@@ -60,7 +65,7 @@ async def judge_lift(
 
     ``order_id`` is the order that the appeal contests, None where it contests the whole request.
     """
-    asked = await loads.of_lift(conn, found.id, order_id)
+    asked = await loads.of_lift(conn, found, order_id)
     return await _judge(conn, log, _Doing(found.id, found.tenant, officer_id, None, BoundKind.LIFTS, asked), own)
 
 
@@ -190,14 +195,12 @@ async def _seen(conn: AsyncConnection, log: Log, doing: _Doing) -> dict[BoundSub
 async def _usual(
     conn: AsyncConnection, tenant: str, kind: BoundKind, subjects: Mapping[BoundSubject, str]
 ) -> dict[BoundSubject, Usual]:
-    those = [
-        sa.and_(_BASELINES.c.subject_kind == subject, _BASELINES.c.subject == name)
-        for subject, name in subjects.items()
-    ]
-    query = sa.select(_BASELINES).where(_BASELINES.c.tenant == tenant, _BASELINES.c.kind == kind, sa.or_(*those))
+    asked = {"agency": tenant, "doing": kind, "names": sorted(set(subjects.values()))}
     return {
         row.subject_kind: Usual(Load(row.p99_count, row.p99_amount), row.since)
-        for row in (await conn.execute(query)).all()
+        for row in (await conn.execute(_USUAL, asked)).all()
+        # An officer may be named as his agency is.
+        if subjects.get(row.subject_kind) == row.subject
     }
 
 

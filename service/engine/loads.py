@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.engine.dossier import Dossier
 from service.models import ActionRequest, Appeal, Approval, Target, table_of
 from workflows import bounds
 from workflows.bounds import Load
@@ -72,13 +73,17 @@ def since(after: datetime) -> sa.Subquery:
     return requests.union_all(_OF_APPEALS.where(_APPEALS.c.decided_at > after)).subquery("loads")
 
 
-async def of_request(conn: AsyncConnection, request_id: UUID) -> Load:
+async def of_request(conn: AsyncConnection, found: Dossier) -> Load:
     """Return what a request sets in motion once it is active."""
-    query = sa.select(_COUNT, _WORTH).select_from(_WITH_ORIGINALS).where(_REQUESTS.c.id == request_id)
+    request = found.request
+    if request["original_id"] is None:
+        amount = bounds.WHOLE_ACCOUNT if request["whole_account"] else request["amount"] or 0
+        return Load(len(found.targets), amount)
+    query = sa.select(_COUNT, _WORTH).select_from(_WITH_ORIGINALS).where(_REQUESTS.c.id == found.id)
     return Load(*(await conn.execute(query)).one())
 
 
-async def of_lift(conn: AsyncConnection, request_id: UUID, order_id: UUID | None) -> Load:
+async def of_lift(conn: AsyncConnection, found: Dossier, order_id: UUID | None) -> Load:
     """Return what lifting one order of a request, or all of it, sets in motion."""
-    load = await of_request(conn, request_id)
+    load = await of_request(conn, found)
     return load if order_id is None else Load(1, load.amount)

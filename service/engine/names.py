@@ -64,8 +64,7 @@ async def _erase(hub: Hub, keep: Term, found: sa.Row[Any]) -> int:
 async def _one(conn: AsyncConnection, hub: Hub, keep: Term, found: sa.Row[Any]) -> int:
     chain = audit.tenant_chain(found.tenant)
     # The chain is what whoever changes an officer of this agency locks too.
-    log = await Log.open(conn, await db.now(conn), [chain])
-    log.at = await db.now(conn)
+    log = await Log.open(conn, None, [chain])
     row = (await conn.execute(_due(keep, log.at).where(_OFFICERS.c.id == found.id))).one_or_none()
     if row is None or not retention.is_over(keep, _left_at(row, log.at), log.at):
         return 0

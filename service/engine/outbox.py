@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.engine import doorbell
+from service.inserting import Rows
 from service.models import Dispatch, Endpoint, QueueItem, table_of
 from service.vault import KeyRow, Vault, subjects
 from workflows.terms import Channel, DispatchKind, DispatchState
@@ -54,8 +55,13 @@ class Outgoing:
     occurred_at: datetime | None = None
 
 
-async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing]) -> list[UUID]:
-    """Write the dispatches and their work items; return the dispatches' ids in the order of ``items``."""
+async def enqueue(
+    conn: AsyncConnection, vault: Vault, at: datetime, items: Sequence[Outgoing], *with_them: Rows
+) -> list[UUID]:
+    """Write the dispatches and their work items; return the dispatches' ids in the order of ``items``.
+
+    ``with_them`` are the rows that the dispatches are about: one statement writes both.
+    """
     inboxes = [(item.participant_id, item.endpoint_id) for item in items if item.channel is Channel.PULL]
     positions = await inbox_positions(conn, inboxes)
     keys = [item.key or await _key(conn, vault, item) for item in items]
@@ -98,8 +104,7 @@ async def enqueue(conn: AsyncConnection, vault: Vault, at: datetime, items: Sequ
                     "order_key": item.order_key,
                 }
             )
-    await db.insert_rows(conn, _DISPATCHES, dispatches)
-    await db.insert_rows(conn, _QUEUE, queue)
+    await db.insert_all(conn, *with_them, Rows(_DISPATCHES, dispatches), Rows(_QUEUE, queue))
     await doorbell.announce(conn, {participant_id for participant_id, _ in inboxes})
     return [row["id"] for row in dispatches]
 

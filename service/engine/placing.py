@@ -8,11 +8,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, db
+from service import clock
 from service.audit import Log
 from service.engine import messages, order_keys, outbox, reach, tasks, timers
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
+from service.inserting import Rows
 from service.models import Order, table_of
 from workflows import deadlines, policy, retry
 from workflows.terms import (
@@ -55,7 +56,7 @@ class Placed:
 async def place(
     conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, dossier: Dossier, placements: Sequence[Placement]
 ) -> Placed:
-    """Place the orders of an active request, all or nothing, by a handful of multi-row statements.
+    """Place the orders of an active request, all or nothing, by one statement on PostgreSQL.
 
     A participant that has no endpoint for orders, or has not joined, gets no order but a task for the coordinator.
     """
@@ -89,9 +90,7 @@ async def place(
             rerouted_from_id=str(placement.rerouted_from) if placement.rerouted_from else None,
             original_order_id=str(placement.original) if placement.original else None,
         )
-    await db.insert_rows(conn, _ORDERS, orders)
-    await timers.start(conn, clocks)
-    await outbox.enqueue(conn, hub.vault, at, outgoing)
+    await outbox.enqueue(conn, hub.vault, at, outgoing, Rows(_ORDERS, orders), timers.rows(clocks))
     missing = sorted({placement.participant_id for placement in placements} - set(endpoints))
     return Placed(placed, await _ask_for_another_way(conn, log, hub.actor, dossier, missing))
 

@@ -18,24 +18,25 @@ _ENDPOINTS = table_of(Endpoint)
 _CONTACTS = table_of(Contact)
 _VIETNAM = timezone(timedelta(hours=7))
 
+_ORDER_ENDPOINTS = (
+    sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel, _PARTICIPANTS.c.sector)
+    .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _ENDPOINTS.c.tenant)
+    .where(
+        _ENDPOINTS.c.tenant.in_(sa.bindparam("participants", expanding=True)),
+        _ENDPOINTS.c.purpose == Purpose.ORDERS,
+        definitions.may_be_used(),
+        _PARTICIPANTS.c.status == "active",
+    )
+    .order_by(_ENDPOINTS.c.tenant, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
+)
+
 EndpointRow = Any  # a row of an endpoint: id, tenant, channel
 
 
 async def order_endpoints(conn: AsyncConnection, participants: Collection[str]) -> dict[str, EndpointRow]:
     """Return the first endpoint in force for orders of each participant that has joined; the others are missing."""
-    query = (
-        sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel, _PARTICIPANTS.c.sector)
-        .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _ENDPOINTS.c.tenant)
-        .where(
-            _ENDPOINTS.c.tenant.in_(participants),
-            _ENDPOINTS.c.purpose == Purpose.ORDERS,
-            definitions.may_be_used(),
-            _PARTICIPANTS.c.status == "active",
-        )
-        .order_by(_ENDPOINTS.c.tenant, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
-    )
     found: dict[str, EndpointRow] = {}
-    for row in (await conn.execute(query)).all():
+    for row in (await conn.execute(_ORDER_ENDPOINTS, {"participants": sorted(participants)})).all():
         found.setdefault(row.tenant, row)
     return found
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
+from service.inserting import Rows
 from service.models import Deadline, table_of
 from workflows.terms import DeadlineState, Stage, SubjectKind
 
@@ -36,7 +37,12 @@ class Timer:
 
 async def start(conn: AsyncConnection, timers: Iterable[Timer]) -> None:
     """Write the timers by one statement."""
-    rows: list[dict[str, Any]] = [
+    await db.insert_all(conn, rows(timers))
+
+
+def rows(timers: Iterable[Timer]) -> Rows:
+    """Return what is written of timers."""
+    written: list[dict[str, Any]] = [
         {
             "tenant": timer.tenant,
             "subject_kind": timer.subject_kind,
@@ -53,7 +59,7 @@ async def start(conn: AsyncConnection, timers: Iterable[Timer]) -> None:
         }
         for timer in timers
     ]
-    await db.insert_rows(conn, _DEADLINES, rows)
+    return Rows(_DEADLINES, written)
 
 
 async def next_generations(

@@ -19,6 +19,11 @@ __all__ = ["CallWriter", "IdentifierSpent", "SingleUse", "Writer", "lock", "spen
 
 T = TypeVar("T")
 _SPENT = table_of(SpentIdentifier)
+# It waits for a transaction that is spending the same identifier, and then finds it spent.
+_SPENDING = {
+    dialect: insert(_SPENT).on_conflict_do_nothing().returning(sa.literal(1))
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 
 
 class IdentifierSpent(Exception):
@@ -89,18 +94,14 @@ async def lock(conn: AsyncConnection, chains: Collection[str]) -> Log:
     Its instant is read after the wait: facts of one chain never run backwards, and whoever came second sees that a
     term was over although it had not been when the waiting began.
     """
-    log = await Log.open(conn, await db.now(conn), chains)
-    log.at = await db.now(conn)
-    return log
+    return await Log.open(conn, None, chains)
 
 
 async def spend(conn: AsyncConnection, identifiers: Sequence[SingleUse]) -> None:
     """Spend identifiers in the transaction of ``conn``. Raises ``IdentifierSpent`` for one that was used before."""
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     for single in identifiers:
-        statement = insert(_SPENT).values(issuer=single.issuer, identifier=single.digest, expires_at=single.expires_at)
-        # It waits for a transaction that is spending the same identifier, and then finds it spent.
-        done = await conn.execute(statement.on_conflict_do_nothing().returning(sa.literal(1)))
+        row = {"issuer": single.issuer, "identifier": single.digest, "expires_at": single.expires_at}
+        done = await conn.execute(_SPENDING[conn.dialect.name], row)
         if done.first() is None:
             raise IdentifierSpent(single.issuer)
 

@@ -1,6 +1,8 @@
 """Who a client system is: its participant, roles and registered keys, as they are now."""
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,21 +34,28 @@ async def find(
 
     With ``keep`` whoever would change that waits until this transaction is over, and others who only ask do not.
     """
+    query = _asked(with_key=key is not None, keep=keep)
+    row = (await conn.execute(query, {"client": client_id, "key": key})).one_or_none()
+    if row is None:
+        return None
+    return KnownClient(row.id, row.tenant, row.sector, frozenset(Role(role) for role in row.roles))
+
+
+# Each call at a door asks twice: what is asked is put into words once.
+@functools.cache
+def _asked(*, with_key: bool, keep: bool) -> sa.Select[Any]:
+    client_id: sa.BindParameter[str] = sa.bindparam("client")
+    key: sa.BindParameter[str] = sa.bindparam("key")
     query = (
         sa.select(_CLIENTS.c.id, _CLIENTS.c.tenant, _CLIENTS.c.roles, _PARTICIPANTS.c.sector)
         .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _CLIENTS.c.tenant)
         .where(_CLIENTS.c.id == client_id, _CLIENTS.c.active, _PARTICIPANTS.c.status == "active")
     )
-    if key is not None:
+    if with_key:
         query = query.join(_KEYS, _KEYS.c.owner_id == _CLIENTS.c.id).where(
             _KEYS.c.kid == key, _KEYS.c.owner_kind == "client", _KEYS.c.revoked_at.is_(None)
         )
-    if keep:
-        query = query.with_for_update(read=True)
-    row = (await conn.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return KnownClient(row.id, row.tenant, row.sector, frozenset(Role(role) for role in row.roles))
+    return query.with_for_update(read=True) if keep else query
 
 
 async def assertion_key(conn: AsyncConnection, client_id: str, kid: str) -> VerificationKey | None:

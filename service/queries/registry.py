@@ -1,7 +1,11 @@
 """What the rules need to know of the network: directory, calendar, policy and limits, at most a second old."""
 
+import asyncio
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,11 +27,12 @@ _FRESH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One reading of the registry."""
+    """One reading of the registry; ``snapshot`` is its policy as a request keeps it."""
 
     directory: routing.Directory
     calendar: working_hours.Calendar
     policy: policy.Policy
+    snapshot: Mapping[str, Any]
 
 
 class Registry:
@@ -37,13 +42,22 @@ class Registry:
         self._policy_name = policy_name
         self._known: Known | None = None
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def known(self, conn: AsyncConnection) -> Known:
         """Return what is known, at most a second old."""
-        if self._known is None or clock.monotonic() - self._read_at > _FRESH:
-            self._known = Known(await _directory(conn), await _calendar(conn), await self._policy(conn))
-            self._read_at = clock.monotonic()
-        return self._known
+        if (known := self._fresh()) is not None:
+            return known
+        # One of a burst reads, and the others wait for it.
+        async with self._reading:
+            if (known := self._fresh()) is None:
+                rules = await self._policy(conn)
+                known = Known(await _directory(conn), await _calendar(conn), rules, policy.to_snapshot(rules))
+                self._known, self._read_at = known, clock.monotonic()
+        return known
+
+    def _fresh(self) -> Known | None:
+        return self._known if clock.monotonic() - self._read_at <= _FRESH else None
 
     def forget(self) -> None:
         """Read anew at the next question: this node itself has just changed the registry."""
@@ -57,7 +71,7 @@ class Registry:
             .limit(1)
         )
         text = (await conn.execute(query)).scalar_one_or_none()
-        chosen = policy.loads(self._policy_name) if text is None else policy.load(text)
+        chosen = policy.loads(self._policy_name) if text is None else _load(text)
         rows = (await conn.execute(sa.select(_LIMITS).order_by(_LIMITS.c.created_at, _LIMITS.c.id))).all()
         operator = tuple(
             deadlines.LimitOverride(
@@ -73,6 +87,10 @@ class Registry:
         # An operator's own limit takes the place of the policy's for exactly the same: a snapshot has no twins.
         limits = {_fits(limit): limit for limit in (*chosen.limit_overrides, *operator)}
         return replace(chosen, limit_overrides=tuple(limits.values()))
+
+
+# Reading one takes two milliseconds, and it is the same one for months.
+_load = functools.lru_cache(maxsize=4)(policy.load)
 
 
 def _fits(limit: deadlines.LimitOverride) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 """Keys as values: public keys that verify, private keys that sign, and the set of public keys the hub publishes."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,13 +92,19 @@ class SigningKey:
 
     def verification_key(self, issuer: str) -> VerificationKey:
         """Return the key that verifies this one's access tokens, bound to the hub's own ``issuer`` string."""
-        return VerificationKey.from_jwk(
-            self.public_jwk(),
-            issuer=issuer,
-            purpose=KeyPurpose.ACCESS_TOKEN,
-            not_before=self.not_before,
-            not_after=self.not_after,
-        )
+        return _verifying(self, issuer)
+
+
+# Each call at a door asks for it.
+@functools.lru_cache(maxsize=16)
+def _verifying(key: SigningKey, issuer: str) -> VerificationKey:
+    return VerificationKey.from_jwk(
+        key.public_jwk(),
+        issuer=issuer,
+        purpose=KeyPurpose.ACCESS_TOKEN,
+        not_before=key.not_before,
+        not_after=key.not_after,
+    )
 
 
 def jwks(keys: Sequence[SigningKey]) -> dict[str, list[dict[str, str]]]:
@@ -143,13 +150,14 @@ def public_key(members: Mapping[str, object]) -> tuple[ec.EllipticCurvePublicKey
         raise KeyUnfit("key.curve")
     if members.get("use", "sig") != "sig" or members.get("alg", compact.ALGORITHM) != compact.ALGORITHM:
         raise KeyUnfit("key.use")
-    numbers = ec.EllipticCurvePublicNumbers(
-        coordinate(members["x"]),
-        coordinate(members["y"]),
-        ec.SECP256R1(),
-    )
+    return _point(coordinate(members["x"]), coordinate(members["y"]))
+
+
+# The same few keys come with each call: parsing one costs as much as checking its signature.
+@functools.lru_cache(maxsize=1024)
+def _point(x: int, y: int) -> tuple[ec.EllipticCurvePublicKey, str]:
     try:
-        public = numbers.public_key()
+        public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     except ValueError:
         raise KeyUnfit("key.point") from None
     return public, jwk.ECKey.import_key(public).thumbprint()

@@ -1,5 +1,6 @@
 """The rows of keys: which subject has which, read in one query for all that is about to be opened, begun on demand."""
 
+import functools
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -81,27 +82,38 @@ async def begin(
 ) -> KeyRow:
     """Make a subject's key: one INSERT, which takes only if the tenant's key that wraps it is still in force."""
     key_id = key_id or clock.new_id()
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     while True:
         above = vault.current(tenant) or await _current(conn, vault, tenant)
         wrapped = vault.new_subject_key(above, key_id)
-        values = sa.select(
-            sa.literal(key_id, SUBJECTS.c.id.type),
-            TENANTS.c.tenant,
-            sa.literal(kind, SUBJECTS.c.kind.type),
-            sa.literal(subject),
-            TENANTS.c.id,
-            sa.literal(wrapped, sa.LargeBinary()),
-            sa.func.hub_now(type_=SUBJECTS.c.created_at.type),
-        ).where(TENANTS.c.id == above.tenant_key_id, TENANTS.c.master == above.master, TENANTS.c.retired_at.is_(None))
-        names = ["id", "tenant", "kind", "subject", "tenant_key_id", "wrapped", "created_at"]
-        statement = insert(SUBJECTS).from_select(names, values).on_conflict_do_nothing()
-        if (await conn.execute(statement.returning(SUBJECTS.c.id))).first() is not None:
+        begun = {"key": key_id, "about": kind, "name": subject, "sealed": wrapped}
+        begun |= {"of": tenant, "above": above.tenant_key_id, "under": above.master}
+        if (await conn.execute(_begun(conn.dialect.name), begun)).first() is not None:
             return KeyRow(key_id, tenant, wrapped, above.tenant_key_id, above.tenant_wrapped, above.master)
         # Rotated meanwhile, or begun by a transaction that was undone; or another one has begun the very subject's.
         vault.forget(tenant)
         if (key := await _find(conn, tenant, kind, subject)) is not None:
             return key
+
+
+@functools.cache
+def _begun(dialect: str) -> sa.Executable:
+    values = sa.select(
+        sa.bindparam("key", type_=SUBJECTS.c.id.type),
+        TENANTS.c.tenant,
+        sa.bindparam("about", type_=SUBJECTS.c.kind.type),
+        sa.bindparam("name", type_=sa.String()),
+        TENANTS.c.id,
+        sa.bindparam("sealed", type_=sa.LargeBinary()),
+        sa.func.hub_now(type_=SUBJECTS.c.created_at.type),
+    ).where(
+        TENANTS.c.tenant == sa.bindparam("of"),
+        TENANTS.c.id == sa.bindparam("above"),
+        TENANTS.c.master == sa.bindparam("under"),
+        TENANTS.c.retired_at.is_(None),
+    )
+    names = ["id", "tenant", "kind", "subject", "tenant_key_id", "wrapped", "created_at"]
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(SUBJECTS).from_select(names, values).on_conflict_do_nothing().returning(SUBJECTS.c.id)
 
 
 async def destroy(conn: AsyncConnection, ids: Collection[UUID], at: datetime) -> int:

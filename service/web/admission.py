@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from service import metrics
 from service.errors import Unavailable
 
-# A filing is some thirty statements on one of ten connections: beyond forty, a normal one would wait for seconds.
+# A filing is some twenty statements on one of ten connections: beyond forty, a normal one would wait for seconds.
 MOST_NORMAL = 40
 # Below the crowd's thousand by far: whoever is let in is answered, whatever knocks behind him.
 MOST = 160

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import sqlalchemy as sa
 from builders import Builder
 from fastapi import FastAPI
 from rigs import Rig
@@ -62,6 +63,42 @@ async def test_a_server_whose_machine_dies_is_noticed_within_seconds(hub: Hub) -
         assert [peer.getsockopt(socket.IPPROTO_TCP, option) for option in silent] == [5, 2, 3]
         # What was sent and never confirmed: milliseconds.
         assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_connection_that_was_cut_is_not_given_out(hub: Hub) -> None:
+    async with hub.database.read(db.HUB) as conn, hub.database.read(db.HUB) as other:
+        drivers = [(await each.get_raw_connection()).driver_connection for each in (conn, other)]
+    for driver in drivers:
+        assert driver is not None
+        driver.terminate()
+    # Within the second in which nobody would ask it.
+    async with hub.database.read(db.HUB) as conn:
+        assert (await conn.execute(sa.text("SELECT 1"))).scalar_one() == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_connection_is_asked_after_a_rest_and_not_before(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hub.database.read(db.HUB) as conn:
+        first = (await conn.get_raw_connection()).driver_connection
+        assert first is not None
+
+    asked: list[Any] = []
+
+    async def gone(which: Any, *_: Any) -> None:
+        asked.append(which)
+        if which is first:
+            raise asyncpg.ConnectionDoesNotExistError("nobody said so before")
+
+    # The hub's own statements do not go this way.
+    monkeypatch.setattr(asyncpg.Connection, "fetchrow", gone)
+    async with hub.database.read(db.HUB) as conn:
+        assert (await conn.get_raw_connection()).driver_connection is first
+    assert not asked
+    monkeypatch.setattr(outages, "_RESTED", -1.0)
+    async with hub.database.read(db.HUB) as conn:
+        assert (await conn.get_raw_connection()).driver_connection is not first
+    assert asked[0] is first
 
 
 @pytest.mark.parametrize("what", OUTAGES)
