@@ -1,11 +1,13 @@
 """Which networks an endpoint may be registered in, and which of a name's addresses may be connected to."""
 
 import asyncio
+import functools
 import ipaddress
 import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from weakref import WeakKeyDictionary
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -30,6 +32,12 @@ _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="names")
 _asked: dict[tuple[str, int], Future[Sequence[str]]] = {}
 _asking = threading.Lock()
+# Who waits in one loop waits for one thing: to be told across threads is dear, and each caller would be.
+_awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], asyncio.Future[Sequence[str]]]] = (
+    WeakKeyDictionary()
+)
+# Read once a range: each call asks for its endpoint's.
+_network = functools.lru_cache(4096)(ipaddress.ip_network)
 # One organisation's site at most: a range is there to name a participant's machines, not half a country's.
 WIDEST = {4: 16, 6: 48}
 
@@ -55,7 +63,8 @@ def check_registrable(network: str, *, allow_loopback: bool = False, own_network
     if str(wanted) != network or "%" in network:
         raise NetworkRefused("network.malformed")
     if any(
-        wanted.version == banned.version and wanted.overlaps(banned) for banned in _banned(allow_loopback, own_networks)
+        wanted.version == banned.version and wanted.overlaps(banned)
+        for banned in _banned(allow_loopback, tuple(own_networks))
     ):
         raise NetworkRefused("network.forbidden")
     if wanted.prefixlen < WIDEST[wanted.version]:
@@ -70,7 +79,7 @@ def is_forbidden(address: Address, *, allow_loopback: bool = False, own_networks
         address.scope_id is not None or (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP
     ):
         return True
-    return any(address in banned for banned in _banned(allow_loopback, own_networks))
+    return any(address in banned for banned in _banned(allow_loopback, tuple(own_networks)))
 
 
 def first_registered(
@@ -78,7 +87,7 @@ def first_registered(
 ) -> Address | None:
     """Return the first candidate that lies in the registered network and in no forbidden one, or ``None``."""
     try:
-        registered = ipaddress.ip_network(network or "")
+        registered = _network(network or "")
     except ValueError:
         return None
     for candidate in candidates:
@@ -114,12 +123,21 @@ async def system_resolve(name: str, port: int) -> Sequence[str]:
 
     Calls that ask for the same name at the same time share one look-up, which a caller that gives up does not end.
     """
+    awaited = _awaited.setdefault(asyncio.get_running_loop(), {})
+    found = awaited.get((name, port))
+    if found is None:
+        found = awaited[name, port] = asyncio.wrap_future(_looked_up(name, port))
+        found.add_done_callback(lambda _: awaited.pop((name, port)))
+    # Nobody's cancellation reaches the look-up: others wait for it.
+    return await asyncio.shield(found)
+
+
+def _looked_up(name: str, port: int) -> Future[Sequence[str]]:
     with _asking:
         asked = _asked.get((name, port))
         if asked is None:
             asked = _asked[name, port] = _RESOLVERS.submit(_ask_system, name, port)
-    # Nobody's cancellation reaches the look-up: others wait for it.
-    return await asyncio.shield(asyncio.wrap_future(asked))
+        return asked
 
 
 def _ask_system(name: str, port: int) -> Sequence[str]:
@@ -139,5 +157,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _banned(allow_loopback: bool, own_networks: Sequence[str]) -> list[Network]:
+@functools.lru_cache(16)
+def _banned(allow_loopback: bool, own_networks: tuple[str, ...]) -> list[Network]:
     return [*_FORBIDDEN, *map(ipaddress.ip_network, own_networks), *(() if allow_loopback else _LOOPBACK)]

@@ -1,5 +1,6 @@
 """The one spelling of a webhook's address that is registered and connected to; every other one is refused."""
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Target:
         return self.host in _OWN_NAMES or self.host.endswith(".localhost")
 
 
+@functools.lru_cache(4096)
 def parse(url: str) -> Target:
     """Read an https address in its one spelling. Raises ``UrlRefused``."""
     if not url.startswith("https://"):

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
 import re
-import ssl
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,9 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from adapters import addresses, targets
+from adapters import addresses, authorities, targets
 from adapters.base import DeliveryFailed, Endpoint, Receipt
+from adapters.connections import Kept
 from adapters.targets import Target, UrlRefused
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -26,6 +26,10 @@ CONNECT_WITHIN = 2.0
 LARGEST_ANSWER = 64 * 1024
 ANSWER_HEAD = 2 * 1024
 CONNECTIONS_PER_ENDPOINT = 8
+# Below the five seconds after which most servers hang up, so that a kept connection is rarely a dead one.
+KEPT_FOR = 4.0
+_HEADERS = {"User-Agent": "hoatoc", "Accept": "application/json", "Accept-Encoding": "identity"}
+_url = functools.lru_cache(4096)(httpx.URL)
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +37,7 @@ class _Line:
     """The kept connections to one endpoint, for as long as its definition stays the same."""
 
     definition: tuple[object, ...]
-    client: httpx.AsyncClient
+    kept: Kept
     in_flight: int = 0
     retired: bool = False
 
@@ -63,24 +67,24 @@ class Transport:
             async with asyncio.timeout(min(endpoint.timeout, LONGEST_CALL)):
                 target = _parse(url)
                 address = await self._registered_address(target, endpoint)
-                async with self._line(target, endpoint) as client:
-                    status, body = await _exchange(client, target, address, content, headers)
+                async with self._line(target, endpoint) as kept:
+                    status, body = await _exchange(kept, target, address, content, headers)
         except httpx.ConnectTimeout:
             raise DeliveryFailed("connect.timeout") from None
         except (TimeoutError, httpx.TimeoutException):
             raise DeliveryFailed("answer.timeout") from None
         except httpx.ConnectError as error:
-            raise DeliveryFailed("tls" if _came_from_tls(error) else "connect.failed") from None
+            raise DeliveryFailed("tls" if authorities.is_fault_of_tls(error) else "connect.failed") from None
         except (httpx.HTTPError, OSError) as error:
             # TLS 1.3 servers refuse a missing client certificate only after the handshake, on the first read.
-            raise DeliveryFailed("tls" if _came_from_tls(error) else "connection.broken") from None
+            raise DeliveryFailed("tls" if authorities.is_fault_of_tls(error) else "connection.broken") from None
         return Receipt(status, time.monotonic() - began, body[:ANSWER_HEAD], f"{address}:{target.port}", body)
 
     async def aclose(self) -> None:
         """Close the kept connections."""
         lines, self._lines = list(self._lines.values()), {}
         for line in lines:
-            await line.client.aclose()
+            await line.kept.aclose()
 
     async def _registered_address(self, target: Target, endpoint: Endpoint) -> addresses.Address:
         registered = _parse(endpoint.url)
@@ -99,7 +103,7 @@ class Transport:
         return address
 
     @contextlib.asynccontextmanager
-    async def _line(self, target: Target, endpoint: Endpoint) -> AsyncIterator[httpx.AsyncClient]:
+    async def _line(self, target: Target, endpoint: Endpoint) -> AsyncIterator[Kept]:
         # A kept connection was verified for a name under an authority: another definition needs other connections.
         definition = (target.host, target.port, endpoint.network, endpoint.ca_pem, endpoint.client_cert)
         former = self._lines.get(endpoint.id)
@@ -107,12 +111,13 @@ class Transport:
             line = former
             line.in_flight += 1
         else:
-            line = self._lines[endpoint.id] = _Line(definition, _client(_ssl_context(endpoint)), in_flight=1)
+            kept = Kept(authorities.context(endpoint), CONNECTIONS_PER_ENDPOINT, KEPT_FOR)
+            line = self._lines[endpoint.id] = _Line(definition, kept, in_flight=1)
             if former is not None:
                 former.retired = True
                 await _close_if_unused(former)
         try:
-            yield line.client
+            yield line.kept
         finally:
             line.in_flight -= 1
             await _close_if_unused(line)
@@ -120,7 +125,7 @@ class Transport:
 
 async def _close_if_unused(line: _Line) -> None:
     if line.retired and line.in_flight == 0:
-        await line.client.aclose()
+        await line.kept.aclose()
 
 
 def _parse(url: str) -> Target:
@@ -130,32 +135,8 @@ def _parse(url: str) -> Target:
         raise DeliveryFailed(refused.reason) from None
 
 
-def _ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
-    # Not ssl.create_default_context(): that one writes session keys to the file that SSLKEYLOGFILE names. Nor the
-    # system's authorities: whoever sets SSL_CERT_FILE, or runs one of a hundred public ones, could vouch for anybody.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_verify_locations(cadata=endpoint.ca_pem)
-        if endpoint.client_cert is not None:
-            _load_client_certificate(context, *endpoint.client_cert)
-    except (ssl.SSLError, OSError, ValueError, TypeError):
-        raise DeliveryFailed("tls.configuration") from None
-    return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, certificate: str, key_file: str) -> None:
-    with tempfile.NamedTemporaryFile(prefix="hoatoc-", suffix=".crt") as file:
-        # The library reads files only. The certificate is public; the key stays where it is.
-        file.write(certificate.encode())
-        file.flush()
-        # An empty password: a key that needs one is an error, not a question at some terminal.
-        context.load_cert_chain(file.name, key_file, password=b"")
-
-
-def _client(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
-    # Below the five seconds after which most servers hang up, so that a kept connection is rarely a dead one.
-    limits = httpx.Limits(max_connections=CONNECTIONS_PER_ENDPOINT, keepalive_expiry=4.0)
+def _client(*, verify: bool) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=CONNECTIONS_PER_ENDPOINT, keepalive_expiry=KEPT_FOR)
     return httpx.AsyncClient(
         verify=verify,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -163,32 +144,38 @@ def _client(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
         follow_redirects=False,
         limits=limits,
         timeout=httpx.Timeout(None, connect=CONNECT_WITHIN),
-        headers={"User-Agent": "hoatoc", "Accept": "application/json", "Accept-Encoding": "identity"},
+        headers=_HEADERS,
     )
 
 
 async def _exchange(
-    client: httpx.AsyncClient, target: Target, address: addresses.Address, content: bytes, headers: Mapping[str, str]
+    kept: Kept, target: Target, address: addresses.Address, content: bytes, headers: Mapping[str, str]
 ) -> tuple[int, bytes]:
-    async with client.stream(
+    url = _url(f"https://{targets.bracketed(str(address))}:{target.port}{target.path}")
+    # No client of httpx stands in between: it would only be told not to follow, keep cookies or ask the environment.
+    request = httpx.Request(
         "POST",
-        f"https://{targets.bracketed(str(address))}:{target.port}{target.path}",
+        url,
+        headers={**_HEADERS, **headers, "Host": target.authority},
         content=content,
-        headers={**headers, "Host": target.authority},
-        extensions={"sni_hostname": target.host},
-    ) as response:
+        extensions={"sni_hostname": target.host, "timeout": {"connect": CONNECT_WITHIN}},
+    )
+    response = await kept.handle_async_request(request)
+    try:
         body, fault = await _read(response)
-        status = response.status_code
-        if response.is_success and fault is None:
-            return status, body
-        # What the status says matters more than a fault of the answer's body.
-        code = fault if response.is_success and fault else f"http.{status}"
-        raise DeliveryFailed(
-            "http.redirect" if 300 <= status < 400 else code,
-            retry_after=_retry_after(response.headers.get("Retry-After", "")),
-            status=status,
-            body_head=body[:ANSWER_HEAD],
-        )
+    finally:
+        await response.aclose()
+    status = response.status_code
+    if response.is_success and fault is None:
+        return status, body
+    # What the status says matters more than a fault of the answer's body.
+    code = fault if response.is_success and fault else f"http.{status}"
+    raise DeliveryFailed(
+        "http.redirect" if 300 <= status < 400 else code,
+        retry_after=_retry_after(response.headers.get("Retry-After", "")),
+        status=status,
+        body_head=body[:ANSWER_HEAD],
+    )
 
 
 async def _read(response: httpx.Response, largest: int = LARGEST_ANSWER) -> tuple[bytes, str | None]:
@@ -214,15 +201,6 @@ def _retry_after(value: str) -> float | None:
         return None
     # "-0000" gives a naive value; HTTP dates are GMT.
     return max(0.0, instant.replace(tzinfo=instant.tzinfo or UTC).timestamp() - time.time())
-
-
-def _came_from_tls(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
 
 
 @dataclass(frozen=True, slots=True)

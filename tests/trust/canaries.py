@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import wire_servers
 from wire_servers import Answer, Authority, says
@@ -92,13 +91,19 @@ async def site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S
 async def _listen(made: Site, context: ssl.SSLContext, stack: contextlib.AsyncExitStack) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
+    def reading(writer: asyncio.StreamWriter) -> asyncio.ReadTransport:
+        assert isinstance(writer.transport, asyncio.ReadTransport)
+        return writer.transport
+
     def door(name: str, tls: ssl.SSLContext | None) -> Any:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if name != GOOD:
                 # Counted when the connection is accepted, whatever is said on it.
                 made.hits[name] += 1
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                if tls is not None:
+                if tls is None:
+                    reading(writer).resume_reading()
+                else:
                     await writer.start_tls(tls)
                 while True:
                     head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -108,7 +113,9 @@ async def _listen(made: Site, context: ssl.SSLContext, stack: contextlib.AsyncEx
                     await made.answer(writer)
             writer.close()
 
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # A greeting that comes before TLS is begun here would be lost.
+            reading(writer).pause_reading()
             task = asyncio.ensure_future(serve(reader, writer))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -137,15 +144,16 @@ async def _listen(made: Site, context: ssl.SSLContext, stack: contextlib.AsyncEx
 
 
 def _watch(made: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = anyio.connect_tcp
+    connect = asyncio.BaseEventLoop.create_connection
 
-    async def dial(remote_host: str, remote_port: int, **more: Any) -> Any:
-        made.dialled.append((remote_host, remote_port))
-        if (remote_host, remote_port) in made.mapped:
-            return await connect(GOOD, made.port, **more)
-        if not ipaddress.ip_address(remote_host).is_loopback:
-            made.hits[remote_host] += 1
+    async def dial(loop: Any, factory: Any, host: str, port: int, **more: Any) -> Any:
+        made.dialled.append((host, port))
+        if (host, port) in made.mapped:
+            return await connect(loop, factory, GOOD, made.port, **more)
+        if not ipaddress.ip_address(host).is_loopback:
+            made.hits[host] += 1
             raise OSError("nothing leaves this machine")
-        return await connect(remote_host, remote_port, **more)
+        return await connect(loop, factory, host, port, **more)
 
-    monkeypatch.setattr(anyio, "connect_tcp", dial)
+    # What every client of the loop comes to, whichever library it is.
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", dial)

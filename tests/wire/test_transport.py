@@ -409,3 +409,46 @@ async def test_a_missing_client_certificate_is_told_apart_where_the_server_says_
 def test_the_sandboxs_way_to_the_hub_is_plain_http_on_loopback_alone(url: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         transports.HubClient(url)
+
+
+async def test_what_a_server_says_unasked_is_no_answer_to_the_next_call(
+    authority: Authority, transport: Transport
+) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        # The second one, forged ahead, would be taken for the answer to whatever is sent next.
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with serving(answer, authority.issue(NAME)) as heard:
+        statuses = [(await post(transport, bank(heard, authority))).status for _ in range(3)]
+    assert (statuses, heard.connections) == ([202, 202, 202], 3)
+
+
+async def test_what_announces_an_answer_is_none(authority: Authority, transport: Transport) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        await says("202 Accepted")(writer)
+
+    async with serving(answer, authority.issue(NAME)) as heard:
+        assert (await post(transport, bank(heard, authority))).status == 202
+
+
+async def test_an_endless_head_is_cut(authority: Authority, transport: Transport) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"X-More: " + b"x" * 4096 + b"\r\n")
+            await writer.drain()
+
+    async with serving(answer, authority.issue(NAME)) as heard:
+        assert (await failure(transport, bank(heard, authority))).code == "connection.broken"
+
+
+async def test_no_endpoint_has_more_than_eight_connections_and_they_are_used_again(
+    authority: Authority, transport: Transport
+) -> None:
+    async with serving(says("200 OK"), authority.issue(NAME)) as heard:
+        for _ in range(2):
+            await asyncio.gather(*(post(transport, bank(heard, authority)) for _ in range(20)))
+    assert len(heard.bodies) == 40
+    assert heard.connections <= transports.CONNECTIONS_PER_ENDPOINT
