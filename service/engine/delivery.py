@@ -178,10 +178,9 @@ class Delivery:
     async def _send(self, parcel: Parcel, lease: UUID, keys: Keys, was_probe: bool) -> None:
         began = clock.monotonic()
         try:
-            row = self._lanes.endpoint(parcel[0].endpoint_id)
-            both = {**self._lanes.keys, **keys}
+            door = self._lanes.door(parcel[0].endpoint_id)
             endings = await sending.send(
-                self._hub, self._adapters, self._transport, parcel, both, row, self._node.now()
+                self._hub, self._adapters, self._transport, parcel, keys, door, self._node.now()
             )
         except Exception:
             _log.exception("attempt.broke", dispatch_id=str(parcel[0].dispatch_id), channel=str(parcel[0].channel))
@@ -258,7 +257,7 @@ class Delivery:
         return [
             breaker.Outcome(
                 endpoint_id=result.claimed.endpoint_id,
-                tenant=row.tenant,
+                tenant=door.row.tenant,
                 channel=str(result.claimed.channel),
                 error=result.error,
                 request_id=result.claimed.request_id,
@@ -266,7 +265,7 @@ class Delivery:
             )
             for result in results
             if result.leads
-            and (row := self._lanes.endpoint(result.claimed.endpoint_id)) is not None
+            and (door := self._lanes.door(result.claimed.endpoint_id)) is not None
             and breaker.counts(result.error, result.retryable)
         ]
 

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from service import db, metrics
 from service.db import Database
 from service.engine import parcels
+from service.engine.sending import Door
 from service.engine.store import Claimed, Free
 from service.models import Alias, Endpoint, EndpointState, table_of
-from service.vault import KeyRow, subjects
+from service.vault import subjects
 from workflows.terms import Channel
 
 _ENDPOINTS = table_of(Endpoint)
@@ -45,13 +46,11 @@ class Lanes:
         self._cap = cap
         self._refresh_every = refresh_every
         self._read_at = float("-inf")
-        self._endpoints: dict[UUID, sa.Row[tuple[object, ...]]] = {}
+        self._doors: dict[UUID, Door] = {}
         self._in_flight: Counter[UUID] = Counter()
         self._retries: Counter[UUID] = Counter()
         self._probes: set[UUID] = set()
         self.tripped: set[UUID] = set()
-        # What opens the endpoints, as old as they are.
-        self.keys: dict[UUID, KeyRow] = {}
 
     async def refresh(self) -> None:
         """Read the endpoints and the breakers that are not closed, unless that was done a moment ago."""
@@ -68,12 +67,13 @@ class Lanes:
             sealed = [
                 each for row in rows for each in (row.secret_sealed, row.previous_secret_sealed, row.address_sealed)
             ]
-            self.keys = dict(await subjects.of(conn, *sealed))
-        self._endpoints = {row.id: row for row in rows}
+            keys = await subjects.of(conn, *sealed)
+        # Anew each time: what was opened of an endpoint is never older than its row.
+        self._doors = {row.id: Door(row, keys) for row in rows}
 
-    def endpoint(self, endpoint_id: UUID) -> sa.Row[tuple[object, ...]] | None:
-        """Return an endpoint's row as it was last read."""
-        return self._endpoints.get(endpoint_id)
+    def door(self, endpoint_id: UUID) -> Door | None:
+        """Return an endpoint as it was last read."""
+        return self._doors.get(endpoint_id)
 
     def openings(self, live_nodes: int) -> Openings:
         """Return where there is room now; a lane's limit is shared by the nodes that are alive.
@@ -82,7 +82,7 @@ class Lanes:
         the whole node does not favour anybody.
         """
         cap = self._cap - self._in_flight.total()
-        endpoints = list(self._endpoints.values())
+        endpoints = [door.row for door in self._doors.values()]
         random.shuffle(endpoints)
         free: dict[UUID, Free] = {}
         calls: dict[UUID, int] = {}

@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -26,6 +26,7 @@ _log = log.get(__name__)
 # An adapter keeps its own time; this is for one that does not, and stays far below a lease.
 _LONGEST = 30.0
 _GRACE = 5.0
+_NEVER = datetime.max.replace(tzinfo=UTC)
 # The keys of another installation, most likely: nothing is lost as long as nobody gives up.
 _UNREADABLE = (SealBroken, Erased, MasterMissing, ValueError, KeyError, TypeError)
 
@@ -50,22 +51,35 @@ class Ending:
     head: bytes = b""
 
 
+@dataclass(slots=True)
+class Door:
+    """An endpoint's row as it was last read, and what opens its secrets: opened once, and as old as the row at most.
+
+    ``opened`` is used until ``until``, when a secret of its ends to count.
+    """
+
+    row: sa.Row[Any]
+    keys: Keys
+    opened: Endpoint | None = None
+    until: datetime = _NEVER
+
+
 async def send(
     hub: Hub,
     adapters: Speakers,
     transport: Transport,
     parcel: Sequence[Claimed],
     keys: Keys,
-    row: sa.Row[Any] | None,
+    door: Door | None,
     now: datetime,
 ) -> list[Ending]:
-    """Send to the endpoint of ``row`` what goes there together, and return how that ended for each of ``parcel``.
+    """Send to the endpoint behind ``door`` what goes there together, and return how that ended for each of ``parcel``.
 
     What cannot be opened does not hold the others. A batch ends alike for all that was in it.
     """
     began = clock.monotonic()
     try:
-        adapter, endpoint = _prepared(hub, adapters, keys, row, now)
+        adapter, endpoint = _prepared(hub, adapters, door, now)
     except DeliveryFailed as failure:
         return [_failed(began, failure)] * len(parcel)
     endings = [Ending(0.0, "message.unreadable")] * len(parcel)
@@ -87,19 +101,24 @@ async def send(
     return endings
 
 
-def _prepared(
-    hub: Hub, adapters: Speakers, keys: Keys, row: sa.Row[Any] | None, now: datetime
-) -> tuple[Adapter, Endpoint]:
-    if row is None:
+def _prepared(hub: Hub, adapters: Speakers, door: Door | None, now: datetime) -> tuple[Adapter, Endpoint]:
+    if door is None:
         raise DeliveryFailed("endpoint.gone")
+    row = door.row
+    if door.opened is not None and now < door.until:
+        return adapters.of(row.channel), door.opened
     if not definitions.is_in_force(dict(row._mapping)):
         raise DeliveryFailed("endpoint.not_approved")
     try:
-        return adapters.of(row.channel), open_endpoint(hub, keys, row, now)
+        adapter, opened = adapters.of(row.channel), open_endpoint(hub, door.keys, row, now)
     except KeyUnfit:
         raise DeliveryFailed("endpoint.client_key") from None
     except _UNREADABLE:
         raise DeliveryFailed("message.unreadable") from None
+    # Until then it has two secrets.
+    ends = row.previous_secret_until
+    door.opened, door.until = opened, ends if ends is not None and ends > now else _NEVER
+    return adapter, opened
 
 
 async def _call(adapter: Adapter, messages: Sequence[Message], endpoint: Endpoint, transport: Transport) -> Ending:

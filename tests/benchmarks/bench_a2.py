@@ -94,9 +94,9 @@ async def _opened(ground: Ground) -> tuple[list[tuple[str, Message]], dict[str, 
         messages = [(str(one.endpoint_id), sending.open_message(hub.vault, keys, one)) for one in claimed]
         endpoints = {}
         for name in {name for name, _ in messages}:
-            row = lanes.endpoint(next(one.endpoint_id for one in claimed if str(one.endpoint_id) == name))
-            assert row is not None
-            endpoints[name] = sending.open_endpoint(hub, {**lanes.keys, **keys}, row, now)
+            door = lanes.door(next(one.endpoint_id for one in claimed if str(one.endpoint_id) == name))
+            assert door is not None
+            endpoints[name] = sending.open_endpoint(hub, door.keys, door.row, now)
         return messages, endpoints
     finally:
         await close_hub(hub)

@@ -1,6 +1,7 @@
 """Delivery: what is placed arrives, what fails comes back on its schedule, and a lost lease changes nothing."""
 
 import asyncio
+import math
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,9 @@ from opening import opened
 from rigs import FastForward, Rig, refused
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.transport import Transport
 from service import audit, clock, db
-from service.engine import completing, delivery, outbox, store
+from service.engine import completing, delivery, outbox, sending, store
 from service.engine.hub import Hub
 from service.models import Attempt, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
 from workflows.terms import (
@@ -273,9 +275,11 @@ async def test_a_message_that_cannot_be_opened_waits_for_its_key(build: Builder,
     assert (await build.row(Dispatch, id=placed.dispatch_id)).state is DispatchState.PENDING
 
 
+@pytest.mark.parametrize("refresh_every", [0.0, math.inf], ids=["read each time", "read once"])
 async def test_both_secrets_sign_while_the_old_one_still_counts(
-    hub: Hub, build: Builder, rig: Rig, fast_forward: FastForward
+    hub: Hub, build: Builder, rig: Rig, fast_forward: FastForward, refresh_every: float
 ) -> None:
+    rig.delivery = delivery.Delivery(hub, rig.node, rig.speaker, Transport(), refresh_every=refresh_every)
     await build.participant("bank-a")
     endpoint = await build.endpoint("bank-a", previous_secret_until=clock.utc_now() + timedelta(hours=1))
     await set_previous_secret(hub, build, endpoint)
@@ -284,6 +288,27 @@ async def test_both_secrets_sign_while_the_old_one_still_counts(
         await rig.round()
         await fast_forward(hours=2)
     assert [reached.secrets for _, reached in rig.speaker.sent] == [(SECRET, "whsec_b2xk"), (SECRET,)]
+
+
+async def test_an_endpoint_is_opened_once_a_reading_and_anew_with_the_next(
+    hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = sending.open_endpoint
+
+    def counted(hub: Hub, keys: Any, row: Any, now: Any) -> Any:
+        opened.append(row.url)
+        return real(hub, keys, row, now)
+
+    monkeypatch.setattr(sending, "open_endpoint", counted)
+    await build.participant("bank-a")
+    endpoint = await build.endpoint("bank-a")
+    for _ in range(3):
+        await build.placed("bank-a", endpoint)
+    # Of what is claimed together, all but the first find it open.
+    assert (await rig.round(), len(opened)) == (3, 1)
+    await build.placed("bank-a", endpoint)
+    assert (await rig.round(), len(opened)) == (1, 2)
 
 
 async def set_previous_secret(hub: Hub, build: Builder, endpoint: UUID) -> None:
