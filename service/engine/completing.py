@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db
+from service import among, audit, db
 from service.engine import messages, outbox, settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
@@ -121,7 +121,9 @@ async def _last_errors(conn: AsyncConnection, results: Iterable[Result]) -> dict
     ids = [result.claimed.dispatch_id for result in results]
     if not ids:
         return {}
-    latest = sa.select(sa.func.max(_ATTEMPTS.c.id)).where(_ATTEMPTS.c.dispatch_id.in_(ids), ~_ATTEMPTS.c.superseded)
+    latest = sa.select(sa.func.max(_ATTEMPTS.c.id)).where(
+        among.of(conn, _ATTEMPTS.c.dispatch_id, ids), ~_ATTEMPTS.c.superseded
+    )
     rows = await conn.execute(
         sa.select(_ATTEMPTS.c.dispatch_id, _ATTEMPTS.c.error).where(
             _ATTEMPTS.c.id.in_(latest.group_by(_ATTEMPTS.c.dispatch_id))
@@ -156,7 +158,8 @@ async def _count(conn: AsyncConnection, results: Sequence[Result], values: dict[
     for result in results:
         by_attempt[result.claimed.attempt].append(result.claimed.dispatch_id)
     for attempt, ids in by_attempt.items():
-        await conn.execute(sa.update(_DISPATCHES).where(_DISPATCHES.c.id.in_(ids)).values(attempts=attempt, **values))
+        mine = sa.update(_DISPATCHES).where(among.of(conn, _DISPATCHES.c.id, ids))
+        await conn.execute(mine.values(attempts=attempt, **values))
 
 
 async def _bury(conn: AsyncConnection, log: audit.Log, actor: Actor, dead: Sequence[Result]) -> None:
@@ -185,7 +188,7 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
     orders: dict[UUID | None, Any] = {}
     if ids:
         chosen = sa.select(_ORDERS.c.id, _ORDERS.c.action, _ORDERS.c.state, _ORDERS.c.delivered_at)
-        orders = {row.id: row for row in (await conn.execute(chosen.where(_ORDERS.c.id.in_(ids)))).all()}
+        orders = {row.id: row for row in (await conn.execute(chosen.where(among.of(conn, _ORDERS.c.id, ids)))).all()}
     moved: list[UUID] = []
     overtaken: list[UUID] = []
     told: set[UUID] = set()
@@ -205,10 +208,10 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
         _tell(log, actor, Fact.ORDER_DELIVERED, result, **_after(result, log.at))
     reached = {"delivered_at": log.at, "changed_at": log.at}
     if moved:
-        mine = sa.update(_ORDERS).where(_ORDERS.c.id.in_(moved))
+        mine = sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, moved))
         await conn.execute(mine.values(**reached, state=OrderState.DELIVERED))
     if overtaken:
-        await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(overtaken)).values(**reached))
+        await conn.execute(sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, overtaken)).values(**reached))
     await settling.meet(conn, log, actor, list(filter(None, orders)), Stage.RECEIPT)
     await outbox.received(conn, log.at, {result.claimed.message_id for result in delivered if result.claimed.order_id})
 

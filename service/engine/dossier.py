@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit
+from service import among, audit
 from service.models import ActionRequest, Approval, Case, Officer, Order, Participant, Target, table_of
 from service.vault import KeyRow, Keys, Vault, subjects
 from workflows import deadlines, policy
@@ -103,7 +103,7 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
         return {}
     requests = [
         dict(row._mapping)
-        for row in (await conn.execute(sa.select(_REQUESTS).where(_REQUESTS.c.id.in_(request_ids)))).all()
+        for row in (await conn.execute(sa.select(_REQUESTS).where(among.of(conn, _REQUESTS.c.id, request_ids)))).all()
     ]
     cases = await _by_id(conn, _CASES, {row["case_id"] for row in requests})
     agencies = await _by_id(conn, _PARTICIPANTS, {row["tenant"] for row in requests})
@@ -120,7 +120,7 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
         .outerjoin(second, second.c.id == _APPROVALS.c.officer_id)
         .outerjoin(subjects.SUBJECTS, subjects.SUBJECTS.c.id == _REQUESTS.c.id)
         .outerjoin(subjects.TENANTS, subjects.TENANTS.c.id == subjects.SUBJECTS.c.tenant_key_id)
-        .where(_REQUESTS.c.id.in_(owners | {row["id"] for row in requests}))
+        .where(among.of(conn, _REQUESTS.c.id, owners | {row["id"] for row in requests}))
     )
     holds: dict[UUID, tuple[UUID, Action]] = {}
     keys: dict[UUID, KeyRow] = {}
@@ -132,7 +132,7 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
         if (key := subjects.row(row)) is not None:
             keys[row.id] = key
     targets: dict[UUID, dict[UUID, Row]] = {}
-    query = sa.select(_TARGETS).where(_TARGETS.c.request_id.in_(owners)).order_by(_TARGETS.c.position)
+    query = sa.select(_TARGETS).where(among.of(conn, _TARGETS.c.request_id, owners)).order_by(_TARGETS.c.position)
     for row in (await conn.execute(query)).all():
         targets.setdefault(row.request_id, {})[row.id] = dict(row._mapping)
     return {
@@ -170,5 +170,5 @@ async def orders_of(conn: AsyncConnection, request_id: UUID) -> list[Row]:
 
 
 async def _by_id(conn: AsyncConnection, table: sa.Table, ids: Collection[Any]) -> dict[Any, Row]:
-    rows = (await conn.execute(sa.select(table).where(table.c.id.in_(ids)))).all()
+    rows = (await conn.execute(sa.select(table).where(among.of(conn, table.c.id, ids)))).all()
     return {row.id: dict(row._mapping) for row in rows}

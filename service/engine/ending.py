@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import among
 from service.audit import Log
 from service.engine import closing, dossier, extensions, holding, ladders, lifting, settling, statuses, timers
 from service.engine.dossier import Dossier, Row
@@ -174,5 +175,5 @@ async def start_request_clocks(conn: AsyncConnection, log: Log, found: Dossier) 
 
 
 async def _orders(conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, Row]:
-    rows = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id.in_(ids)))).all()
+    rows = (await conn.execute(sa.select(_ORDERS).where(among.of(conn, _ORDERS.c.id, ids)))).all() if ids else []
     return {row.id: dict(row._mapping) for row in rows}

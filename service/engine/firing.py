@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db, log, outages
+from service import among, db, log, outages
 from service.audit import Log
 from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
@@ -20,6 +20,8 @@ from workflows import policy
 from workflows.terms import DeadlineState, Fact, Stage, SubjectKind
 
 BATCH = 200
+# How many batches to look past that other nodes are just firing, before waiting for them.
+_PAST = 4
 
 _DEADLINES = table_of(Deadline)
 _log = log.get(__name__)
@@ -65,25 +67,32 @@ async def fire_once(hub: Hub) -> FireResult:
 
 async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult:
     now = await db.now(conn)
-    candidates = await _candidates(conn, now, only)
     fired: list[Row] = []
-    if candidates:
+    is_full = True
+    for past in range(_PAST):
+        candidates = await _candidates(conn, now, only, past * BATCH)
+        is_full = len(candidates) == BATCH
         facts = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
-        facts.at = await db.now(conn)
-        fired = await _flip(conn, hub, facts.at, [row.id for row in candidates if facts.holds(row.chain)])
-        await _consequences(conn, hub, facts, fired)
-        await facts.flush()
+        held = [row.id for row in candidates if facts.holds(row.chain)]
+        if held:
+            facts.at = await db.now(conn)
+            fired = await _flip(conn, hub, facts.at, held)
+            await _consequences(conn, hub, facts, fired)
+            await facts.flush()
+        if held or not is_full:
+            break
     # Cleared chains may hold more; locked ones are free in a moment.
-    return FireResult(len(fired), len(candidates) == BATCH, await _next_in(conn, now))
+    return FireResult(len(fired), is_full, await _next_in(conn, now))
 
 
-async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = None) -> Sequence[Any]:
+async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = None, past: int = 0) -> Sequence[Any]:
     # By the instant that the facts will carry: not a moment early.
     query = (
         sa.select(_DEADLINES.c.id, _DEADLINES.c.chain)
         .where(_DEADLINES.c.state == DeadlineState.PENDING, _DEADLINES.c.due_at <= now)
         .order_by(_DEADLINES.c.due_at, _DEADLINES.c.id)
         .limit(BATCH)
+        .offset(past)
     )
     if only is not None:
         query = query.where(_DEADLINES.c.chain == only)
@@ -95,7 +104,7 @@ async def _flip(conn: AsyncConnection, hub: Hub, at: datetime, ids: Sequence[int
         return []
     statement = (
         sa.update(_DEADLINES)
-        .where(_DEADLINES.c.id.in_(ids), _DEADLINES.c.state == DeadlineState.PENDING)
+        .where(among.of(conn, _DEADLINES.c.id, ids), _DEADLINES.c.state == DeadlineState.PENDING)
         .values(state=DeadlineState.MISSED, settled_at=at, settled_by=hub.settings.node)
         .returning(_DEADLINES)
     )
@@ -110,10 +119,11 @@ async def _consequences(conn: AsyncConnection, hub: Hub, facts: Log, fired: Sequ
     were_due = await _were_due(conn, [row for row in fired if row["rung"] > 0])
     first: list[timers.Timer] = []
     due: list[escalating.Due] = []
+    known: ladders.Known = {}
     for row in fired:
         found = about.get(row["request_id"])
         was_due_at: datetime = were_due.get(_clock(row)) or row["due_at"]
-        ladder, rules = _ladder(row, found, subjects, was_due_at)
+        ladder, rules = _ladder(row, found, subjects, was_due_at, known)
         if row["rung"] > 0:
             rung = next(rung for rung in ladder if rung.number == row["rung"])
             due.append(escalating.Due(row, was_due_at, rung, ladder, rules, found))
@@ -145,12 +155,16 @@ async def _own_clocks(
 
 
 def _ladder(
-    row: Row, found: Dossier | None, subjects: dict[UUID, ladders.Subject], was_due_at: datetime
+    row: Row,
+    found: Dossier | None,
+    subjects: dict[UUID, ladders.Subject],
+    was_due_at: datetime,
+    known: ladders.Known,
 ) -> tuple[tuple[policy.Rung, ...], policy.Policy]:
     if row["subject_kind"] is SubjectKind.ORDER and found is not None:
         if row["stage"] in _OWN:
             return (), found.policy
-        return ladders.of_order(subjects[row["subject_id"]], row["stage"]), found.policy
+        return ladders.of_order(subjects[row["subject_id"]], row["stage"], known), found.policy
     if row["subject_kind"] is SubjectKind.APPEAL and found is not None:
         return ladders.of_appeal(found.policy, row["stage"], was_due_at - row["started_at"])
     # A task that belongs to no request (an endpoint that is down) climbs the shipped ladder.

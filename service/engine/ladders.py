@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import among
 from service.engine import reach
 from service.engine.dossier import Dossier, Row
 from service.models import Order, table_of
@@ -39,9 +40,13 @@ async def subjects(
     """Read the orders behind a batch of deadlines."""
     if not order_ids:
         return {}
-    rows = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id.in_(order_ids)))).all()
+    rows = (await conn.execute(sa.select(_ORDERS).where(among.of(conn, _ORDERS.c.id, order_ids)))).all()
     sectors = await reach.sectors(conn, {row.participant_id for row in rows})
     return {row.id: Subject(dict(row._mapping), about[row.request_id], sectors[row.participant_id]) for row in rows}
+
+
+# What the rules said of a policy and all else that a ladder depends on: alike for most of a batch of deadlines.
+Known = dict[tuple[object, ...], tuple[policy.Rung, ...]]
 
 
 def within(subject: Subject, stage: Stage) -> timedelta:
@@ -62,8 +67,25 @@ def within(subject: Subject, stage: Stage) -> timedelta:
     return next(limit.within for limit in limits if limit.stage is stage)
 
 
-def of_order(subject: Subject, stage: Stage) -> tuple[policy.Rung, ...]:
-    """Return the ladder behind one stage of an order."""
+def of_order(subject: Subject, stage: Stage, known: Known) -> tuple[policy.Rung, ...]:
+    """Return the ladder behind one stage of an order; what ``known`` has, the rules are not asked again.
+
+    ``known`` is for as long as the dossiers are: it names policies by their place in memory.
+    """
+    found = known.get(name := _depends_on(subject, stage))
+    if found is None:
+        found = known[name] = _asked(subject, stage)
+    return found
+
+
+def _depends_on(subject: Subject, stage: Stage) -> tuple[object, ...]:
+    request, target = subject.dossier.request, subject.dossier.targets[subject.order["target_id"]]
+    demanded = tuple(request[name] for name in ("measure", "urgency", "legal_basis"))
+    about = target["kind"], target["intimate"], subject.sector, subject.order["participant_id"]
+    return id(subject.dossier.policy), subject.action, stage, *demanded, *about
+
+
+def _asked(subject: Subject, stage: Stage) -> tuple[policy.Rung, ...]:
     target = subject.dossier.targets[subject.order["target_id"]]
     return policy.rungs(
         subject.dossier.policy,

@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, db
+from service import among, clock, db
 from service.engine import doorbell
 from service.inserting import Rows
 from service.models import Dispatch, Endpoint, QueueItem, table_of
@@ -141,7 +141,7 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
 
 async def received(conn: AsyncConnection, at: datetime, messages: Collection[UUID]) -> None:
     """Cancel what would bring messages once more that their participant has; each is named by its first dispatch."""
-    family = sa.or_(_DISPATCHES.c.id.in_(messages), _DISPATCHES.c.first_id.in_(messages))
+    family = sa.or_(among.of(conn, _DISPATCHES.c.id, messages), among.of(conn, _DISPATCHES.c.first_id, messages))
     again = (
         sa.update(_DISPATCHES)
         .where(family, _DISPATCHES.c.state == DispatchState.PENDING)

@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import among
 from service.engine import definitions
 from service.models import Contact, Endpoint, Participant, table_of
 from workflows.terms import Channel, Purpose
@@ -105,7 +106,9 @@ async def names(conn: AsyncConnection, participants: Collection[str]) -> dict[st
 
 async def sectors(conn: AsyncConnection, participants: Collection[str]) -> dict[str, Any]:
     """Return the sector of each participant."""
-    query = sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.sector).where(_PARTICIPANTS.c.id.in_(participants))
+    query = sa.select(_PARTICIPANTS.c.id, _PARTICIPANTS.c.sector).where(
+        among.of(conn, _PARTICIPANTS.c.id, participants)
+    )
     return {row.id: row.sector for row in (await conn.execute(query)).all()}
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import among
 from service.audit import Log
 from service.models import Deadline, table_of
 from workflows.terms import Actor, DeadlineState, Fact, Stage
@@ -79,7 +80,7 @@ async def _settle(
     statement = (
         sa.update(_DEADLINES)
         .where(
-            _DEADLINES.c.subject_id.in_(subjects),
+            among.of(conn, _DEADLINES.c.subject_id, subjects),
             _DEADLINES.c.stage.in_(stages),
             _DEADLINES.c.state == DeadlineState.PENDING,
             _DEADLINES.c.rung > 0 if rungs else _DEADLINES.c.rung == 0,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import clock, db
+from service import among, clock, db
 from service.models import RootKey, SubjectKey, TenantKey, table_of
 from service.models.subject_key import KeyOwner
 from service.vault.sealing import KeyRow, Keys, Vault, key_of
@@ -56,7 +56,7 @@ async def by_id(conn: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, KeyR
     """Read keys by their ids, which for requests are the requests'."""
     if not ids:
         return {}
-    query = sa.select(*COLUMNS).select_from(_WITH_TENANTS).where(SUBJECTS.c.id.in_(ids))
+    query = sa.select(*COLUMNS).select_from(_WITH_TENANTS).where(among.of(conn, SUBJECTS.c.id, ids))
     return {found.key_id: key for found in (await conn.execute(query)).all() if (key := row(found)) is not None}
 
 

@@ -14,6 +14,7 @@ import world as worlds
 from builders import make_hub, table
 from opening import opened
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from steps import vnd
 from world import World
 
@@ -308,6 +309,25 @@ async def test_two_nodes_fire_each_deadline_once(world: World, other_node: Hub, 
     assert await steps.findings(world) == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_node_fires_beside_another_one_and_leaves_its_batch_alone(
+    world: World, fast_forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [await placed(world), await placed(world, case_number="02/2026/CA")]
+    monkeypatch.setattr(firing, "BATCH", 1)
+    await fast_forward(minutes=11)
+
+    async def other_node(conn: AsyncConnection) -> int:
+        found = await firing._fire(conn, world.hub, None)
+        # Not committed yet, and the chain of the earliest deadline is its own.
+        beside = await firing.fire_once(world.hub)
+        return found.fired + beside.fired
+
+    assert await world.hub.database.write(other_node, db.HUB) == 2
+    missed = await world.rows(Deadline, state=DeadlineState.MISSED)
+    assert [row["request_id"] for row in missed] == [order["request_id"] for order in orders]
+
+
 async def test_one_deadline_that_breaks_holds_up_nobody_but_itself(
     world: World, fast_forward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,10 +335,10 @@ async def test_one_deadline_that_breaks_holds_up_nobody_but_itself(
     healthy = await placed(world, case_number="02/2026/CA")
     real = firing.ladders.of_order
 
-    def of_order(subject: Any, stage: Any) -> Any:
+    def of_order(subject: Any, stage: Any, known: Any) -> Any:
         if subject.order["id"] == broken["id"]:
             raise KeyError("a row that nobody expected")
-        return real(subject, stage)
+        return real(subject, stage, known)
 
     monkeypatch.setattr(firing.ladders, "of_order", of_order)
     await fast_forward(minutes=11)

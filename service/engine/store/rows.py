@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db
+from service import among, db
 from service.models import Dispatch, Node, QueueItem, table_of
 from workflows.terms import Channel, DispatchKind
 
@@ -123,7 +123,8 @@ class Common:
         """Delete rows that are done or dead; return those that were still ours."""
         if not queue_ids:
             return set()
-        held = sa.delete(QUEUE).where(QUEUE.c.id.in_(queue_ids), QUEUE.c.leased, QUEUE.c.lease_id == lease)
+        mine = among.of(conn, QUEUE.c.id, queue_ids)
+        held = sa.delete(QUEUE).where(mine, QUEUE.c.leased, QUEUE.c.lease_id == lease)
         return set((await conn.execute(held.returning(QUEUE.c.id))).scalars())
 
     async def release(self, conn: AsyncConnection, lease: UUID, keep: Collection[int] = ()) -> int:
