@@ -19,6 +19,7 @@ class View(StrEnum):
     PAGE = "page"
     PAPER = "paper"
     ORDER = "order"
+    LETTER = "letter"
     APPEAL = "appeal"
     NOTE = "note"
     ROSTER = "roster"

@@ -1,12 +1,12 @@
 """The door for participants: the pull inbox, one order, and the acknowledgements that answer it."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from service import clock, errors
-from service.actions import acknowledge_order, note_reading, receive_inbox
+from service.actions import acknowledge_order, note_reading, receive_inbox, write_letter
 from service.queries import clients, inbox
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody, InboxPage, ParticipantOrder
 from service.security.scopes import Scope
@@ -16,6 +16,9 @@ from workflows.terms import Door, View
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the sealed letter", "content": {"application/pdf": {"schema": {"type": "string"}}}}
+}
 # How often a long poll looks again; the commit that lays something into the inbox wakes it earlier.
 _LOOK_AGAIN = 1.0
 _LAST_POSITION = 2**53 - 1
@@ -83,6 +86,19 @@ async def get_order(hub: HubDep, principal: Caller, order_id: UUID) -> Participa
         about = {"order_id": str(order_id)}
         await note_reading.opened(hub, principal, Door.API, View.ORDER, [UUID(found.body["request_id"])], **about)
     return found
+
+
+@router.get("/{order_id}/letter", operation_id="getOrderLetter", response_class=Response, responses=_PDF)
+async def get_order_letter(
+    hub: HubDep,
+    principal: Caller,
+    order_id: UUID,
+    lang: Annotated[Literal["vi", "en"], Query(description="the language of the letter")] = "vi",
+) -> Response:
+    """Return an order as a letter: a sealed PDF/A in the form of Decree 30/2020/NĐ-CP, for people and for archives."""
+    made = await write_letter.write(hub, principal, Door.API, order_id, lang)
+    headers = {"Content-Disposition": f'inline; filename="{order_id}.pdf"'}
+    return Response(made, media_type="application/pdf", headers=headers)
 
 
 @router.post("/{order_id}/acknowledgements", operation_id="acknowledgeOrder", status_code=201)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from service import errors
-from service.actions import note_reading
+from service.actions import note_reading, write_letter
 from service.console import doors, lanes, rendering, telling
 from service.queries import board, callbacks, reads, requests, timeline
 from service.queries.sessions import Seat
@@ -118,5 +118,6 @@ def _may_see(seat: Seat) -> dict[str, Any]:
     return {
         "sees_tasks": Scope.TASKS_READ in scopes,
         "sees_escalations": Scope.ESCALATIONS_READ in scopes,
+        "sees_letters": write_letter.scope(seat.principal) in scopes,
         "signs": Scope.REQUESTS_APPROVE in scopes,
     }

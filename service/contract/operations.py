@@ -107,6 +107,15 @@ OPERATIONS: Mapping[str, Told] = {
         ),
     ),
     "getOrder": Told(scopes=(Scope.ORDERS_READ,), advice="Another's order is as unknown as one that does not exist."),
+    "getOrderLetter": Told(
+        scopes=(Scope.ORDERS_READ, Scope.REQUESTS_READ),
+        conflicts=("request.erased",),
+        advice=(
+            "The order itself and the hub's signature over it are attached to the file (`order.json`, `order.jws`), and"
+            " its QR code holds the target. A participant gets the letters of its orders, an agency those of its"
+            " requests. That you opened it is on record."
+        ),
+    ),
     "acknowledgeOrder": Told(
         scopes=(Scope.ORDERS_ANSWER,),
         conflicts=("request.erased", "disclosure.over"),

@@ -140,7 +140,9 @@ class Stage:
         path, method = OPERATIONS[name]
         promised = HUB["paths"][path][method]["responses"]
         assert str(answer.status_code) in promised and answer.status_code < 300, (name, answer.status_code, answer.text)
-        if answer.content:
+        if answer.headers.get("content-type") == "application/pdf":
+            assert answer.content.startswith(b"%PDF-") and "application/pdf" in promised["200"]["content"]
+        elif answer.content:
             schema = promised[str(answer.status_code)]["content"]["application/json"]["schema"]
             assert faults(HUB, schema, answer.json()) == [], name
             assert name in uniform.AS_RECEIVED or list(uniform.otherwise(answer.json())) == [], name
@@ -226,6 +228,7 @@ async def requests_and_orders(play: Stage) -> None:
     for title in ("extend", "lift"):
         await play.file(title, original_request_id=str(order["request_id"]))
     await play.call("getOrder", api.bank, order_id=order["id"])
+    await play.call("getOrderLetter", api.bank, order_id=order["id"])
     for name in ("getRequest", "getRequestBody", "getTimeline", "listReads"):
         await play.call(name, api.police, request_id=order["request_id"])
     assert (await play.call("listRequests", api.police)).json()["items"]

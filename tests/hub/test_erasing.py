@@ -323,6 +323,7 @@ async def test_the_doors_answer_for_an_erased_request_and_never_break(api: Api) 
         (about, api.coordinator, 200),
         (f"{about}/timeline", api.police, 200),
         (f"/v1/orders/{order['id']}", api.bank, 200),
+        (f"/v1/orders/{order['id']}/letter", api.bank, 409),
         (f"{about}/body", api.police, 409),
     ):
         answer = await api.get(path, who)

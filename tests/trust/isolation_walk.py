@@ -338,7 +338,7 @@ _KNOWN_SLOTS = frozenset(
 )
 # What is kept for all: there is no foreign one. Whoever has an appeal's reference may ask for its state.
 _EVERYBODYS = frozenset({"policy", "day", "appeal_reference"})
-_PAGE_SLOTS = {"request_id": "request_id", "reference": "appeal_reference"}
+_PAGE_SLOTS = {"request_id": "request_id", "order_id": "order_id", "reference": "appeal_reference"}
 # Whose value is a secret of the one link, or names a document: no id of anybody's.
 _NO_ID = {"token": "a-link-that-nobody-was-given", "contract": "hub"}
 _FILTER_SLOTS = {
@@ -367,7 +367,7 @@ _LISTED = {
 # Asked for an own id too: they change nothing, because it is a read, or because the request awaits nobody's signature.
 _HARMLESS = frozenset(
     {
-        *("getRequest", "getTimeline", "getRequestBody", "getOrder", "getAppeal", "getParticipant"),
+        *("getRequest", "getTimeline", "getRequestBody", "getOrder", "getOrderLetter", "getAppeal", "getParticipant"),
         "listDisclosures",
     }
 )
