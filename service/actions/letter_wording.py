@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import rfc8785
-
 from adapters.letter.page import File, Letter, Line, Signer
-from service import i18n
+from service import canonical_json, i18n
 from service.i18n import formats, spelling
 from workflows.terms import Action
 from workflows.working_hours import VIETNAM
@@ -32,7 +30,7 @@ class Wording:
 
     def letter(self, body: Mapping[str, Any], signature: str, placed_at: datetime) -> Letter:
         """Return the letter of an order from its body as it was sent and the hub's detached JWS over it."""
-        content = rfc8785.dumps(dict(body))
+        content = canonical_json.dumps(dict(body))
         day = placed_at.astimezone(VIETNAM).date()
         action, agency = body["action"], body["agency"]["name"]
         number = f"{body['reference']}/{body['sequence']}"
