@@ -5,6 +5,7 @@ transactions that both move a request wait for each other here, in the sorted or
 """
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,17 +18,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import canonical_json, clock, db
 from service.inserting import Rows
-from service.models import AuditEntry, AuditHead, table_of
+from service.models import AuditEntry, AuditHead, FactArchive, FactRun, table_of
 from workflows.terms import Actor, Fact
 
 GENESIS = bytes(32)
 _ENTRIES = table_of(AuditEntry)
 _HEADS = table_of(AuditHead)
-# Two first facts of one chain at once: the loser's sequence 1 already broke on UNIQUE(chain, sequence).
-_MOVES = (
-    "ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash"
-    " WHERE audit_heads.sequence < excluded.sequence"
-)
+# Two first facts of one chain at once: the loser breaks on the guard of the head, if not before.
+_MOVES = "ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash"
+_ARCHIVES = table_of(FactArchive)
+_RUNS = table_of(FactRun)
+_RUN = {"chain": _RUNS.c.chain, "tenant": _RUNS.c.tenant, "sequence": _RUNS.c.first.label("sequence")}
+_RUN |= {"previous": _RUNS.c.previous, "hash": _RUNS.c.hash}
 
 
 def request_chain(request_id: UUID) -> str:
@@ -53,6 +55,26 @@ def node_chain(node: str) -> str:
 def entry_hash(previous: bytes, record: Mapping[str, Any]) -> bytes:
     """Return SHA-256(0x00 ‖ RFC 8785 form of the record and the hash before it); 0x00 marks a leaf (RFC 9162)."""
     return hashlib.sha256(b"\x00" + canonical_json.dumps({**record, "previous": previous.hex()})).digest()
+
+
+def hashed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a fact that its hash is over."""
+    return {
+        "chain": row["chain"],
+        "sequence": row["sequence"],
+        "tenant": row["tenant"],
+        "request_id": str(row["request_id"]) if row["request_id"] else None,
+        "code": str(row["code"]),
+        "actor": {"kind": row["actor_kind"], "id": row["actor_id"], "tenant": row["actor_tenant"]},
+        "at": row["at"].isoformat(timespec="microseconds"),
+        "data": row["data"],
+    }
+
+
+def run_line(run: Any) -> bytes:
+    """Return what the digest of an archive's runs is over, run by run: where each lies, and the hashes at its ends."""
+    ends = f"{run.previous.hex()} {run.hash.hex()}"
+    return f"{run.chain} {run.first} {run.last} {run.tenant} {ends}\n".encode()
 
 
 class Log:
@@ -134,7 +156,7 @@ class Log:
             "deadline_id": deadline_id,
             "previous": previous,
         }
-        digest = entry_hash(previous, _hashed(row))
+        digest = entry_hash(previous, hashed(row))
         self._rows.append({**row, "hash": digest})
         self._heads[chain] = (sequence + 1, digest)
         self._tenants[chain] = tenant
@@ -179,33 +201,64 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """A month whose facts are in an archive alone: their ends were compared here, they themselves were not."""
+
+    month: str
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What ``verify`` saw: how many facts in how many chains, and each thing that is wrong."""
+    """What ``verify`` saw: how many facts in how many chains, each thing that is wrong, and which months are away."""
 
     entries: int
     chains: int
     findings: tuple[Finding, ...]
+    away: tuple[Away, ...] = ()
 
 
 async def verify(conn: AsyncConnection) -> Verdict:
-    """Recompute every chain from its rows and hold it against its head; read-only, in one snapshot."""
+    """Recompute every chain from its rows and hold it against its head; read-only, in one snapshot.
+
+    Facts that are in an archive alone are bridged by its runs, which must be those that its manifest names.
+    """
     heads = {row.chain: row for row in (await conn.execute(sa.select(_HEADS))).all()}
     findings: list[Finding] = []
     entries = chains = 0
     async for chain, rows in _chains(conn):
         chains += 1
-        entries += len(rows)
+        entries += sum(row.last is None for row in rows)
         findings += _walk(chain, rows, heads.pop(chain, None))
     # A head whose chain is gone altogether.
     findings += [Finding(chain, head.sequence, "deleted") for chain, head in heads.items() if head.sequence]
-    return Verdict(entries, chains, tuple(findings))
+    away = await _away(conn, findings)
+    return Verdict(entries, chains, tuple(findings), away)
+
+
+async def _away(conn: AsyncConnection, findings: list[Finding]) -> tuple[Away, ...]:
+    dropped = sa.select(_ARCHIVES).where(_ARCHIVES.c.dropped_at.is_not(None)).order_by(_ARCHIVES.c.month)
+    away = []
+    for row in (await conn.execute(dropped)).all():
+        digest, entries = hashlib.sha256(), 0
+        # In an order that no locale changes: rows leave PostgreSQL alone, which knows it by this name.
+        runs = sa.select(_RUNS).where(_RUNS.c.month == row.month)
+        async for run in await conn.stream(runs.order_by(sa.collate(_RUNS.c.chain, "C"), _RUNS.c.first)):
+            digest.update(run_line(run))
+            entries += run.last - run.first + 1
+        if (digest.hexdigest(), entries) != (json.loads(row.manifest)["runs_sha256"], row.entries):
+            findings.append(Finding(f"archive:{row.month}", entries, "edited"))
+        away.append(Away(row.month, row.entries))
+    return tuple(away)
 
 
 async def _chains(conn: AsyncConnection) -> AsyncIterator[tuple[str, list[Any]]]:
     current: str | None = None
     rows: list[Any] = []
-    result = await conn.stream(sa.select(_ENTRIES).order_by(_ENTRIES.c.chain, _ENTRIES.c.sequence, _ENTRIES.c.id))
-    async for row in result:
+    facts = sa.select(*_ENTRIES.c, sa.null().cast(sa.Integer).label("last"))
+    others = [_RUN.get(column.name, sa.null().cast(column.type).label(column.name)) for column in _ENTRIES.c]
+    both = sa.union_all(facts, sa.select(*others, _RUNS.c.last)).order_by("chain", "sequence", "id")
+    async for row in await conn.stream(both):
         if row.chain != current and rows:
             yield str(current), rows
             rows = []
@@ -223,14 +276,14 @@ def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
         if row.sequence > expected:
             findings += [Finding(chain, missing, "deleted") for missing in range(expected, row.sequence)]
             expected, previous = row.sequence, row.previous
-        honest = entry_hash(row.previous, _hashed(row._mapping)) == row.hash
+        honest = row.last is not None or entry_hash(row.previous, hashed(row._mapping)) == row.hash
         if not honest:
             # Whole rows that changed places keep their hashes of the old place; an edit leaves the links alone.
             swapped = row.previous != previous and row.previous in {*stored, GENESIS}
             findings.append(Finding(chain, row.sequence, "swapped" if swapped else "edited"))
         elif row.previous != previous:
             findings.append(Finding(chain, row.sequence, "inserted"))
-        expected, previous = row.sequence + 1, row.hash
+        expected, previous = (row.last or row.sequence) + 1, row.hash
     if head is None:
         findings.append(Finding(chain, expected - 1, "head"))
     elif head.sequence >= expected:
@@ -244,16 +297,3 @@ def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
 
 def _plain(value: Any) -> Any:
     return clock.written(value) if isinstance(value, datetime) else value
-
-
-def _hashed(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "chain": row["chain"],
-        "sequence": row["sequence"],
-        "tenant": row["tenant"],
-        "request_id": str(row["request_id"]) if row["request_id"] else None,
-        "code": str(row["code"]),
-        "actor": {"kind": row["actor_kind"], "id": row["actor_id"], "tenant": row["actor_tenant"]},
-        "at": row["at"].isoformat(timespec="microseconds"),
-        "data": row["data"],
-    }

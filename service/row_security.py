@@ -53,6 +53,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "endpoints": Rule.TENANT,
         "erasures": Rule.TENANT,
         "escalations": Rule.SUPERVISED,
+        "fact_archives": Rule.SHARED,
+        "fact_runs": Rule.TENANT,
         "idempotency_keys": Rule.TENANT,
         "legal_holds": Rule.TENANT,
         "nodes": Rule.SHARED,
@@ -92,8 +94,10 @@ _REACHED: Mapping[Rule, tuple[str, ...]] = MappingProxyType(
 )
 _READ_BY_ALL = frozenset({Rule.MEMBER, Rule.WRAPPED, Rule.SHARED})
 
-# Facts are written once; a chain's head moves and never goes.
-_MAY: Mapping[str, str] = MappingProxyType({"audit_entries": APPEND, "audit_heads": MOVE})
+# Facts are written once; a chain's head moves and never goes; what stands for facts is the owner's to write.
+_MAY: Mapping[str, str] = MappingProxyType(
+    {"audit_entries": APPEND, "audit_heads": MOVE, "fact_archives": READ, "fact_runs": READ}
+)
 
 
 class Unprotected(Exception):
@@ -194,7 +198,12 @@ _OWNED = sa.text(
     "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm')"
     " AND relnamespace = current_schema()::regnamespace AND pg_has_role(relowner, 'MEMBER') ORDER BY relname"
 )
-_WRITABLE = sa.text("SELECT has_table_privilege('audit_entries', 'UPDATE, DELETE, TRUNCATE')")
+# A month is written through the whole alone: by its own name one would pass the guards that watch over all months.
+_WRITABLE = sa.text(
+    "SELECT has_table_privilege('audit_entries', 'UPDATE, DELETE, TRUNCATE') OR EXISTS (SELECT 1 FROM pg_inherits"
+    " WHERE inhparent = 'audit_entries'::regclass"
+    " AND has_table_privilege(inhrelid, 'INSERT, UPDATE, DELETE, TRUNCATE'))"
+)
 # A view that does not ask as its caller reads past every policy: none may.
 _TABLES = sa.text(
     "SELECT c.relname AS name, CASE WHEN c.relkind = 'v' THEN"

@@ -60,6 +60,9 @@ class Worker:
         self._scheduler.add_job(self._hand_over, "interval", seconds=1, id="hand_over")
         self._scheduler.add_job(self.auditor.look, "interval", seconds=10, id="audit")
         self._scheduler.add_job(housekeeping.tidy, "interval", hours=1, args=[self._hub], id="tidy")
+        # At once: a hub that stood still for long finds its month made before many facts lie in none.
+        months = {"hours": 1, "args": [self._hub], "id": "months", "next_run_time": clock.utc_now()}
+        self._scheduler.add_job(housekeeping.make_months, "interval", **months)
         self._scheduler.add_job(self._retain, "interval", hours=1, id="retain")
         # A hub that is started anew every half an hour learns all the same.
         first = clock.utc_now() + LEARN_AFTER

@@ -67,6 +67,7 @@ class Fact(StrEnum):
     RETENTION_PROPOSED = "retention.proposed"
     RETENTION_APPROVED = "retention.approved"
     RECORDS_REDUCED = "records.reduced"
+    FACTS_ARCHIVED = "facts.archived"
     HUB_BACKED_UP = "hub.backed_up"
     HUB_RESTORED = "hub.restored"
     HUB_RELEASED = "hub.released"

@@ -33,13 +33,15 @@ class RecordKind(StrEnum):
     ENDED_MEASURE = "ended_measure"
     DELIVERY_BODY = "delivery_body"
     OFFICER_NAME = "officer_name"
+    FACT = "fact"
 
 
 class Fate(StrEnum):
-    """What becomes of a record whose time is over: its subject's key is destroyed, or a digest alone stays."""
+    """What becomes of a record whose time is over: its key is destroyed, a digest alone stays, or it goes to a file."""
 
     ERASE = "erase"
     HASH_ONLY = "hash_only"
+    ARCHIVE = "archive"
 
 
 class HoldReason(StrEnum):

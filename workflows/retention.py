@@ -58,7 +58,8 @@ class Rule:
 
 
 # Defaults (PROMISES R7). The law names no number for these records: they are to be confirmed, and two administrators
-# change them. Facts are kept for ever (they name nobody), which covers the 12 months of Decree 53/2022, article 26.
+# change them. Facts are kept for ever (they name nobody), which covers the 12 months of Decree 53/2022, article 26;
+# where they lie is another matter.
 RULES = {
     rule.kind: rule
     for rule in (
@@ -67,6 +68,8 @@ RULES = {
         Rule(RecordKind.DELIVERY_BODY, Term(days=90), Fate.HASH_ONLY, "assumed; a digest proves what was sent"),
         # From when he left; nothing goes before the last matter that he signed.
         Rule(RecordKind.OFFICER_NAME, Term(months=24), Fate.ERASE, "assumed; Law 91/2025/QH15: no longer than needed"),
+        # From the end of their month, and not before each request that they tell of was erased.
+        Rule(RecordKind.FACT, Term(months=25), Fate.ARCHIVE, "assumed; a month after the longest of the others"),
     )
 }
 

@@ -5,7 +5,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.backup import manifest, recipients
+from service import files
+from service.backup import recipients
 
 NAME = "keys.p7m"
 
@@ -19,8 +20,8 @@ def seal(keys: Path, folder: Path, certificates: Sequence[Path]) -> Path:
     sealed = recipients.seal(_packed(keys), recipients.read(certificates))
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / NAME
-    manifest.new_file(path, sealed)
-    manifest.sync_folder(folder)
+    files.new_file(path, sealed)
+    files.sync_folder(folder)
     return path
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import __version__, app, audit, db, migrations
+from service import __version__, app, audit, db, files, migrations
 from service.audit import Log
 from service.backup import manifest, recipients, stream
 from service.backup.manifest import BackupUnfit, Manifest
@@ -94,8 +94,8 @@ def _seal(copy: Path, folder: Path, bound: bytes, to: Sequence[x509.Certificate]
             with copy.open("rb") as file:
                 shutil.copyfileobj(file, sealing, _PIECE)
     stream.prove(folder / SEALED, key, bound)
-    manifest.new_file(folder / KEY, recipients.seal(key, to))
-    return {name: manifest.sha256(folder / name) for name in (SEALED, KEY)}
+    files.new_file(folder / KEY, recipients.seal(key, to))
+    return {name: files.sha256(folder / name) for name in (SEALED, KEY)}
 
 
 async def _note(conn: AsyncConnection, made: Manifest, principal: Principal) -> None:

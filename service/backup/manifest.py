@@ -3,20 +3,18 @@
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from service import clock
+from service import clock, files
 from service.vault import MasterMissing, Masters, SealBroken
 
 NAME = "manifest.json"
 FORMAT = 2
 _BOUND_TO = b"backup|manifest"
-_CHUNK = 1 << 20
 
 
 class BackupUnfit(Exception):
@@ -83,8 +81,8 @@ def _content(made: Manifest) -> bytes:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest last, whole and on disk: a folder without one is no backup."""
-    new_file(folder / NAME, manifest.text().encode())
-    sync_folder(folder)
+    files.new_file(folder / NAME, manifest.text().encode())
+    files.sync_folder(folder)
 
 
 def read(folder: Path) -> Manifest:
@@ -103,18 +101,9 @@ def read(folder: Path) -> Manifest:
     for name, digest in found.files.items():
         if name not in there:
             raise BackupUnfit(f"{name} is missing from the backup")
-        if sha256(folder / name) != digest:
+        if files.sha256(folder / name) != digest:
             raise BackupUnfit(f"{name} is not the file that was backed up")
     return found
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def new_folder(folder: Path) -> None:
@@ -122,24 +111,6 @@ def new_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(folder.iterdir()):
         raise BackupUnfit(f"{folder} is not empty: a backup never overwrites anything")
-
-
-def new_file(path: Path, data: bytes) -> None:
-    """Write a file that was not there, mode 0600, and bring it to disk."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _files(folder: Path) -> Iterator[Path]:

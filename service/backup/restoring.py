@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import app, audit, clock, db, errors, migrations
+from service import app, audit, clock, db, errors, files, migrations
 from service.audit import Log
 from service.backup import making, manifest, stream
 from service.backup.manifest import BackupUnfit, Manifest
@@ -221,7 +221,7 @@ def _open(folder: Path, found: Manifest, recipient: Recipient, target: Path) -> 
 
 def _name(path: Path, target: Path) -> None:
     os.link(path, target)
-    manifest.sync_folder(target.parent)
+    files.sync_folder(target.parent)
 
 
 def _remove(path: Path) -> None:

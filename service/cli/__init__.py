@@ -4,6 +4,7 @@ import typer
 
 from service import __version__
 from service.cli import (
+    archiving,
     auditing,
     backing,
     certifying,
@@ -64,6 +65,7 @@ for command in (
     supplying.sbom,
     backing.backup,
     backing.restore,
+    archiving.archive,
 ):
     app.command()(command)
 

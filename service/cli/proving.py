@@ -64,17 +64,17 @@ def verify(
     Without --keys the keys are the file's own: it is shown to be whole, and nobody's identity is proven.
     A file is verified without a hub, its database or its settings: on any machine with this program.
     """
-    listed = _listed(keys) if keys else None
+    known = listed(keys) if keys else None
     path = Path(subject)
     text = _read(path) if path.is_file() else context.act(lambda hub: bundles.export(hub, subject))
-    found = evidence.verify(text, listed)
+    found = evidence.verify(text, known)
     if as_json:
         answer = {"checks": [asdict(check) for check in found], "wrong": len(_wrong(found))}
         output.answer(True, {**answer, "keys_from": "elsewhere" if keys else "the file itself"})
     else:
         for check in found:
             output.say(f"{'WRONG' if check.wrong else 'ok':<6} {check.name:<20} {check.about}{_why(check)}")
-        if listed is None:
+        if known is None:
             output.say(f"{'NOTE':<6} {_OWN_KEYS_WRONG if _wrong(found) else _OWN_KEYS}")
         output.say(f"{len(found)} checks, {len(_wrong(found))} wrong")
     if _wrong(found):
@@ -145,7 +145,8 @@ def _holds(text: str) -> dict[str, Any]:
     }
 
 
-def _listed(path: Path) -> Sequence[Mapping[str, Any]]:
+def listed(path: Path) -> Sequence[Mapping[str, Any]]:
+    """Read public keys that were obtained elsewhere: a JSON list, or a key set."""
     try:
         read = json.loads(_read(path))
     except ValueError:

@@ -27,6 +27,8 @@ from service.models.endpoint_proposal import EndpointProposal
 from service.models.endpoint_state import EndpointState
 from service.models.erasure import Erasure
 from service.models.escalation import Escalation
+from service.models.fact_archive import FactArchive
+from service.models.fact_run import FactRun
 from service.models.idempotency_key import IdempotencyKey
 from service.models.legal_hold import LegalHold
 from service.models.node import Node
@@ -81,6 +83,8 @@ __all__ = [
     "EndpointState",
     "Erasure",
     "Escalation",
+    "FactArchive",
+    "FactRun",
     "IdempotencyKey",
     "LegalHold",
     "Node",

@@ -47,10 +47,11 @@ class Kind(StrEnum):
     REPLY = "hoatoc-reply+jws"
     EVIDENCE = "hoatoc-evidence+jws"
     CERTIFICATION = "hoatoc-certification+jws"
+    ARCHIVE = "hoatoc-archive+jws"
 
 
 # What the hub itself signs, for whoever reads it; everything else is signed for one hub.
-OWN = frozenset({Kind.ORDER, Kind.EVIDENCE, Kind.CERTIFICATION})
+OWN = frozenset({Kind.ORDER, Kind.EVIDENCE, Kind.CERTIFICATION, Kind.ARCHIVE})
 
 
 class SignatureRefused(Exception):

@@ -26,6 +26,13 @@ _PARTICIPANTS = table_of(Participant)
 KNOWN_AHEAD = timedelta(days=60)
 _OFFSET_SHOWN = 0.1
 
+# The hub's own login reads that one partition by its name, to look whether it is empty.
+_STRAYS = sa.text("SELECT count(*) FROM audit_entries_default")
+_MONTHS = sa.text(
+    "SELECT right(relname, 7) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid"
+    " WHERE inhparent = 'audit_entries'::regclass AND relname ~ '[0-9]{4}_[0-9]{2}$'"
+)
+
 Look = Callable[[AsyncConnection], Awaitable[Iterable[Check]]]
 
 
@@ -95,6 +102,21 @@ async def isolation(conn: AsyncConnection) -> list[Check]:
     return found or [ok("isolation")]
 
 
+async def facts(conn: AsyncConnection) -> list[Check]:
+    """Say whether the facts of PostgreSQL lie in their months, and the next month has its place (ADR 0053)."""
+    if conn.dialect.name != "postgresql":
+        return []
+    strays = (await conn.execute(_STRAYS)).scalar_one()
+    if strays:
+        return [failed("facts", "stray", count=strays)]
+    months = set((await conn.execute(_MONTHS)).scalars())
+    now = (await db.now(conn)).astimezone(UTC)
+    following = (now.replace(day=1) + timedelta(days=31)).strftime("%Y_%m")
+    if following not in months:
+        return [failed("facts", "behind")]
+    return [ok("facts", until=max(months).replace("_", "-"))]
+
+
 async def destinations(conn: AsyncConnection) -> list[Check]:
     """Name each address that orders, statuses and notices are sent to: nothing else is ever called over HTTP."""
     rows = sa.select(_ENDPOINTS.c.tenant, _ENDPOINTS.c.url, _ENDPOINTS.c.network, _ENDPOINTS.c.port).where(
@@ -114,5 +136,5 @@ async def destinations(conn: AsyncConnection) -> list[Check]:
 
 
 # What each doctor looks at, and what is looked at besides for production. A new look is one more name here.
-ALWAYS: tuple[Look, ...] = (isolation, _clock, _directory, _calendar)
+ALWAYS: tuple[Look, ...] = (isolation, facts, _clock, _directory, _calendar)
 FOR_PRODUCTION: tuple[Look, ...] = (destinations, endpoints.look)

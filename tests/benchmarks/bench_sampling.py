@@ -26,7 +26,13 @@ SELECT i.indisprimary AS is_primary,
   FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
  WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indpred IS NULL GROUP BY i.indexrelid, i.indisprimary
 """
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+# A month of facts is a part of the table that is written to.
+_TABLES = (
+    "SELECT relname AS tablename FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+    " AND relnamespace = 'public'::regnamespace ORDER BY relname"
+)
+# The transaction that wrote a row, as a number: a throw-away server never comes near the end of its 32 bits.
+SEEN = "xmin::text::bigint"
 # A UUID of version 7's form: the milliseconds of the statement, then what makes this copy's row the same everywhere.
 _ID = "(ms || substr(md5({value}::text || salt), 13))::uuid"
 
@@ -93,8 +99,7 @@ async def mark(conn: asyncpg.Connection) -> int:
 
 async def since(conn: asyncpg.Connection, point: int) -> Pattern:
     """Return what was written since then: by one request, if nothing else was going on."""
-    # It is compared as a number: a throw-away server never comes near the end of its 32 bits.
-    seen = f"xmin::text::bigint >= {point}"
+    seen = f"{SEEN} >= {point}"
     names = [row["tablename"] for row in await conn.fetch(_TABLES)]
     touched = [name for name in names if await conn.fetchval(f'SELECT count(*) FROM "{name}" WHERE {seen}')]
     uniques = {name: await conn.fetch(_UNIQUE, name) for name in touched}

@@ -53,7 +53,7 @@ class Templates:
             await _migrate(self.url(name, OWNER))
             self._name = name
         copy = f"test_{uuid4().hex}"
-        await self.admin(f'CREATE DATABASE "{copy}" TEMPLATE "{self._name}"')
+        await self.admin(f'CREATE DATABASE "{copy}" OWNER {OWNER} TEMPLATE "{self._name}"')
         return copy
 
     def url(self, name: str, login: str) -> str:

@@ -23,7 +23,7 @@ from builders import table, widened
 from world import World
 
 from adapters.transport import Transport
-from service import app, clock, errors
+from service import app, clock, errors, files
 from service.actions import changes
 from service.backup import keys as key_files
 from service.backup import making, manifest, recipients, restoring, stream
@@ -203,7 +203,7 @@ def rewritten(folder: Path) -> None:
     """Name in the manifest what lies there now, as whoever can write the folder can."""
     said = folder / "manifest.json"
     text = json.loads(said.read_text())
-    text["files"] = {name: manifest.sha256(folder / name) for name in text["files"]}
+    text["files"] = {name: files.sha256(folder / name) for name in text["files"]}
     said.write_text(json.dumps(text))
 
 

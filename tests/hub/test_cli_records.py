@@ -1,7 +1,10 @@
 """Commands about what is kept: a backup and the way back, terms and holds, and the ledger of erasures."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -162,3 +165,31 @@ def test_a_ledger_from_elsewhere_is_applied_once_and_what_is_not_over_is_left(
     (tmp_path / "ledger.jsonl").write_text('{"request_id": 1}\n')
     assert "ledger" in clean(run("erase", "reapply", str(tmp_path / "ledger.jsonl")))
     assert run("audit", "verify").exit_code == 0
+
+
+def test_an_old_month_is_archived_and_checked_on_another_machine(
+    ready: Run, own_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready("enroll", "agency", "pc02-79")
+    archives = tmp_path / "archives"
+    assert json.loads(ready("archive", str(archives), "--dry-run", "--json").stdout) == []
+    # A day after the end of the month, instead of two years.
+    rule = (f"{UUID(int=1).hex}", "fact", "P1D", "a test", "a", long_ago := "2026-01-01 00:00:00.000000", "b", long_ago)
+    with contextlib.closing(sqlite3.connect(own_folder / "hoatoc.sqlite3")) as database:
+        database.execute("INSERT INTO retention_rules VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rule)
+        database.commit()
+    real, month = clock.utc_now, f"{clock.utc_now():%Y-%m}"
+    monkeypatch.setattr(clock, "utc_now", lambda: real() + timedelta(days=33))
+    [shown] = json.loads(ready("archive", str(archives), "--dry-run", "--json").stdout)
+    assert (shown["month"], shown["not_erased"], shown["state"], archives.exists()) == (month, 0, "goes", False)
+    [made] = json.loads(ready("archive", str(archives), "--json").stdout)
+    assert (made["facts"], made["state"]) == (shown["facts"], "archived; its rows stay in the embedded database")
+    assert json.loads(ready("audit", "verify", "--archives", str(archives), "--json").stdout)["findings"] == []
+    path = archives / f"facts-{month}.json"
+    checked = json.loads(ready("audit", "verify-archive", str(path), "--json").stdout)
+    assert (checked["entries"], checked["keys_from"]) == (shown["facts"], "the file itself")
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps([json.loads(path.read_text())["key"]]))
+    assert "elsewhere" in ready("audit", "verify-archive", str(path), "--keys", str(keys)).stdout
+    path.write_text(path.read_text().replace(f'"month": "{month}"', '"month": "2020-01"'))
+    assert "2020-01" in clean(ready("audit", "verify-archive", str(path)))

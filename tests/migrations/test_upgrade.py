@@ -97,6 +97,31 @@ async def test_every_row_is_there_and_the_chains_verify(hub: Hub) -> None:
     assert (verdict.findings, verdict.entries) == ((), 4)
 
 
+async def test_facts_go_back_to_one_table_and_to_their_months_again(hub: Hub) -> None:
+    before = sorted(await _rows(hub, AuditEntry), key=lambda row: row["id"])
+
+    async def to(revision: str) -> None:
+        move = command.downgrade if revision == "0015" else command.upgrade
+        database = Database(hub.settings.owner_url)
+        await database.alter(lambda conn: conn.run_sync(lambda held: move(migrations.config(held), revision)))
+        await database.close()
+
+    await to("0015")
+    assert sorted(await _rows(hub, AuditEntry), key=lambda row: row["id"]) == before != []
+    twice = sa.insert(table_of(AuditEntry)).values({**before[0], "id": 10**6})
+    with pytest.raises(DBAPIError, match=r"(?i)unique|duplicate"):
+        await hub.database.write(lambda conn: conn.execute(twice), db.HUB)
+    await to("head")
+    assert sorted(await _rows(hub, AuditEntry), key=lambda row: row["id"]) == before
+    async with hub.database.read(db.HUB) as conn:
+        assert (await audit.verify(conn)).findings == ()
+    # What comes next is counted on from there.
+    more = {**before[-1], "chain": "tenant:later", "sequence": 1}
+    del more["id"]
+    await hub.database.write(lambda conn: conn.execute(sa.insert(table_of(AuditEntry)).values(more)), db.HUB)
+    assert max(row["id"] for row in await _rows(hub, AuditEntry)) == before[-1]["id"] + 1
+
+
 async def test_a_webhook_that_one_person_registered_waits_for_two(hub: Hub) -> None:
     [endpoint] = await _rows(hub, Endpoint)
     assert (endpoint["url"], endpoint["approved_sha256"], endpoint["approved_by"]) == (
