@@ -11,7 +11,7 @@ BENCH := build/bench-env
 PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test trust faults simulate bench mutants check format openapi migration lock sbom wheelhouse advisories clean
+.PHONY: help run demo test trust faults simulate bench soak mutants check format openapi migration lock sbom wheelhouse advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ bench: $(TEST) ## measure A1 to A8 beside what a user would pick instead: make b
 	  --require-hashes -r requirements/bench.txt && touch $(BENCH)/.ready; } || \
 	  echo "what is in requirements/bench.txt cannot be installed here: the table says what is missing for it"
 	@$(BIN)/python tests/benchmarks/bench.py --profile $(if $(ONLY),--only $(ONLY)) --runs $(or $(RUNS),3) --scale $(or $(SCALE),1) $(ARGS)
+
+soak: $(TEST) ## two nodes under load while a reader holds a snapshot; does it degrade? make soak MINUTES=30 RATE=5
+	@$(BIN)/python tests/system_packages.py
+	@$(BIN)/python tests/benchmarks/bench_soak.py --minutes $(or $(MINUTES),30) --rate $(or $(RATE),5) $(ARGS)
 
 check: $(TEST) ## linters, types, import contracts, OpenAPI drift, migrations on both databases
 	@$(BIN)/ruff check .

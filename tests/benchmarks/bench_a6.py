@@ -31,7 +31,7 @@ _ENDPOINTS, _REQUESTS, _DEADLINES = table_of(Endpoint), table_of(ActionRequest),
 
 async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
     """Measure behind few rows, lay down many, and measure again."""
-    pattern = await bench_rows.file(ground)
+    pattern = await bench_rows.file(ground, quiet=True)
     assert pattern is not None
     a_copy = sum(pattern.rows.values()) - pattern.rows.get("dispatch_queue", 0)
     behind = pattern.only([name for name in bench_rows.LIFE if name != "dispatch_queue"])

@@ -13,6 +13,7 @@ import bench_figures
 import bench_ground
 import bench_load
 import bench_page
+import bench_soak
 import bench_svg
 import pytest
 from bench_figures import Goal, Outcome
@@ -74,13 +75,18 @@ def test_a_chart_shows_each_figure_and_its_goal() -> None:
     assert float(goal.attrib["x1"]) == pytest.approx(230 + bars[1] / 2, rel=0.01)
 
 
-@pytest.mark.xdist_group("processes")
-async def test_the_smallest_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Enrol a handful of agencies and platforms only; return how many agencies."""
     agencies = bench_ground.AGENCIES[:8]
     for module in (bench_ground, bench_load):
         monkeypatch.setattr(module, "AGENCIES", agencies)
         monkeypatch.setattr(module, "PLATFORMS", bench_ground.PLATFORMS[: bench_load.ORDERS])
-    monkeypatch.setattr(bench_a1, "WARM_UP", len(agencies))
+    return len(agencies)
+
+
+@pytest.mark.xdist_group("processes")
+async def test_the_smallest_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_a1, "WARM_UP", few(monkeypatch))
     async with asyncio.timeout(240):
         grounds = bench_ground.Grounds(tmp_path, os.environ[VARIABLE])
         ground = await grounds.fresh("postgresql")
@@ -94,3 +100,35 @@ async def test_the_smallest_benchmark_runs(tmp_path: Path, monkeypatch: pytest.M
     assert {rows["requests"], rows["cases"], rows["audit_heads"]} == {1}
     assert rows["orders"] == rows["dispatches"] == rows["dispatch_queue"] == bench_load.ORDERS
     assert rows["deadlines"] >= 2 * rows["orders"]
+
+
+@pytest.mark.xdist_group("processes")
+async def test_a_short_soak_loses_nothing_behind_an_open_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch)
+    async with asyncio.timeout(240):
+        grounds = bench_ground.Grounds(tmp_path, os.environ[VARIABLE])
+        ground = await grounds.fresh("postgresql")
+        try:
+            soaked = await bench_soak.run(ground, minutes=2, rate=2, length=3.0)
+        finally:
+            await grounds.drop(ground)
+            await grounds.close()
+    assert (soaked.wrong, [each.filed for each in soaked.minutes]) == ([], [6, 6])
+    assert all(each.snapshot_s > 0 and each.memory_mib > 0 for each in soaked.minutes)
+
+
+def test_a_soak_says_what_grew_worse_and_nothing_of_noise() -> None:
+    def minute(number: int, ms: float, memory: float) -> bench_soak.Minute:
+        return bench_soak.Minute(number, 300, 0, ms, 20, 100, memory, 0, 1, 60 * number)
+
+    start = minute(1, 900, 100)
+    steady = [start, *(minute(number, 20 + number % 3, 300) for number in range(2, 11))]
+    assert bench_soak.worse(steady) == []
+    assert bench_soak.worse([start, *(minute(number, 20 * number, 300) for number in range(2, 11))]) == [
+        "claim_ms: 60 -> 180"
+    ]
+    assert bench_soak.worse([start, *(minute(number, 20, 60.0 * number) for number in range(2, 11))]) == [
+        "memory_mib: 180 -> 540"
+    ]
