@@ -6,7 +6,7 @@ from alembic import op
 
 from service.row_security import ROLE, Rule, protect
 
-revision = "0018"
+revision = "0016"
 down_revision = "0015"
 branch_labels = None
 depends_on = None

@@ -11,6 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
+import world as worlds
 from builders import MASTER, Builder, make_hub, unbound
 from postgres import LOGIN, OWNER, QUICK
 from rigs import FastForward, Rig, still
@@ -20,14 +21,17 @@ from service.db import Database
 from service.engine.hub import Hub
 from service.vault import FileMasters, roots
 
+FILE = "hoatoc.sqlite3"
+
 
 class Templates:
-    """One migrated database of each kind, made at the first use and copied for every test."""
+    """Migrated databases of each kind, empty or with a settled network, made at the first use and copied for tests."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file: Path | None = None
-        self._name: str | None = None
+        # By whether a network has settled in.
+        self._files: dict[bool, Path] = {}
+        self._names: dict[bool, str] = {}
 
     @property
     def server(self) -> str:
@@ -37,23 +41,38 @@ class Templates:
             pytest.fail(f"{QUICK} is not set: python tests/postgres.py -- pytest …", pytrace=False)
         return url
 
-    async def sqlite(self, folder: Path) -> None:
+    async def sqlite(self, folder: Path, *, settled: bool) -> None:
         """Copy the migrated file to where a hub with this data folder looks for it."""
-        if self._file is None:
-            file = self._folder / "template.sqlite3"
-            await _migrate(f"sqlite+aiosqlite:///{file}")
-            self._file = file
-        shutil.copy(self._file, folder / "hoatoc.sqlite3")
+        if settled not in self._files:
+            made = self._folder / ("settled" if settled else "empty")
+            made.mkdir()
+            if settled:
+                await self.sqlite(made, settled=False)
+                await worlds.keep_settled(None, made)
+            else:
+                await _migrate(f"sqlite+aiosqlite:///{made / FILE}")
+            self._files[settled] = made / FILE
+        shutil.copy(self._files[settled], folder / FILE)
+        if settled:
+            worlds.is_settled(None, folder)
 
-    async def postgresql(self) -> str:
+    async def postgresql(self, folder: Path, *, settled: bool) -> str:
         """Create a database as a copy of the migrated one and return its name."""
-        if self._name is None:
-            name = f"template_{uuid4().hex}"
-            await self.admin(f'CREATE DATABASE "{name}" OWNER {OWNER}')
-            await _migrate(self.url(name, OWNER))
-            self._name = name
+        if settled not in self._names:
+            if settled:
+                name = await self.postgresql(folder, settled=False)
+                await worlds.keep_settled(self.url(name, LOGIN), folder)
+            else:
+                name = f"template_{uuid4().hex}"
+                await self.admin(f'CREATE DATABASE "{name}" OWNER {OWNER}')
+                await _migrate(self.url(name, OWNER))
+            self._names[settled] = name
         copy = f"test_{uuid4().hex}"
-        await self.admin(f'CREATE DATABASE "{copy}" OWNER {OWNER} TEMPLATE "{self._name}"')
+        # Without its crash to survive, copying files costs less than logging them.
+        template = f'TEMPLATE "{self._names[settled]}" STRATEGY FILE_COPY'
+        await self.admin(f'CREATE DATABASE "{copy}" OWNER {OWNER} {template}')
+        if settled:
+            worlds.is_settled(self.url(copy, LOGIN), folder)
         return copy
 
     def url(self, name: str, login: str) -> str:
@@ -69,9 +88,9 @@ class Templates:
             await connection.close()
 
     def drop(self) -> None:
-        """Remove the PostgreSQL template at the end of the run."""
-        if self._name is not None:
-            asyncio.run(self.admin(f'DROP DATABASE "{self._name}" WITH (FORCE)'))
+        """Remove the PostgreSQL templates at the end of the run."""
+        for name in self._names.values():
+            asyncio.run(self.admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +105,16 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
 async def database_url(
     request: pytest.FixtureRequest, templates: Templates, tmp_path: Path
 ) -> AsyncIterator[str | None]:
-    """A migrated database of one's own: None for the embedded one in ``tmp_path``, else a PostgreSQL URL."""
+    """A migrated database of one's own: None for the embedded one in ``tmp_path``, else a PostgreSQL URL.
+
+    For a test that has a ``world`` the network has settled in there already.
+    """
+    settled = "world" in request.fixturenames
     if request.param == "sqlite":
-        await templates.sqlite(tmp_path)
+        await templates.sqlite(tmp_path, settled=settled)
         yield None
         return
-    name = await templates.postgresql()
+    name = await templates.postgresql(tmp_path, settled=settled)
     yield templates.url(name, LOGIN)
     await templates.admin(f'DROP DATABASE "{name}" WITH (FORCE)')
 

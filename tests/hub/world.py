@@ -1,15 +1,17 @@
 """A small network for tests of the verbs: an agency with officers, banks, telecoms, an ISP of the real directory."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import bounding
 import sqlalchemy as sa
-from builders import put_in_force, table
+from builders import make_hub, put_in_force, table
 from joserfc.jwk import ECKey
 from opening import opened
 from pydantic import TypeAdapter
@@ -41,6 +43,7 @@ from service.schemas.requests import RequestAccepted
 from service.security import scopes, signatures
 from service.security.principals import Principal
 from service.security.signatures import Kind
+from service.settings import Settings
 from service.vault import subjects
 from workflows.terms import ActorKind, Channel, Purpose, Role, Sector
 
@@ -82,6 +85,31 @@ def lift(original: UUID, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in {"target", "amount"}}
 
 
+# The networks that tests find settled in, by the URL of a test's database; and of which one each of those is a copy.
+_SETTLED: dict[str, "World"] = {}
+_KEPT: dict[str, "World"] = {}
+
+
+async def keep_settled(url: str | None, folder: Path) -> None:
+    """Let a network settle in on an empty database, which tests then get copies of."""
+    hub = make_hub(url, folder)
+    kept = World(hub, room=False)
+    await kept.settle_in()
+    _KEPT[hub.database.dialect] = kept
+    await hub.database.close()
+
+
+def is_settled(url: str | None, folder: Path) -> None:
+    """Say that a test's database is such a copy."""
+    settings = Settings(data_dir=folder, database_url=url)
+    _SETTLED[settings.url] = _KEPT[sa.make_url(settings.url).get_backend_name()]
+
+
+@functools.cache
+def _shipped() -> list[directory.ParticipantRow]:
+    return [row for row in directory.participants() if row.sector is not Sector.AGENCY or row.id == AGENCY]
+
+
 @dataclass
 class World:
     """What a test does with the network, without a door in between."""
@@ -108,11 +136,20 @@ class World:
 
     async def settle_in(self) -> None:
         """Fill the registry: the real directory, three officers, an endpoint and a duty contact for each member."""
+        kept = _SETTLED.get(self.hub.settings.url)
+        if kept is None:
+            await self._settle()
+        else:
+            self.endpoints |= kept.endpoints
+            self.keys |= kept.keys
+        if self.room:
+            policy = self.hub.settings.policy
+            await self.hub.writer.run(lambda conn: bounding.shipped_with_room(conn, policy), reach=db.HUB)
 
+    async def _settle(self) -> None:
         async def unit(conn: Any) -> None:
             now = await db.now(conn)
-            shipped = [row for row in directory.participants() if row.sector is not Sector.AGENCY or row.id == AGENCY]
-            await db.insert_rows(conn, table(Participant), [_participant(row, now) for row in shipped])
+            await db.insert_rows(conn, table(Participant), [_participant(row, now) for row in _shipped()])
             await db.insert_rows(conn, table(Alias), [_alias(row) for row in directory.aliases()])
             days = [{"day": day, "kind": "holiday"} for day in directory.holidays()]
             days += [{"day": day, "kind": "workday"} for day in directory.workdays()]
@@ -124,8 +161,6 @@ class World:
             for name in (*MEMBERS, OPERATOR, "sbv", "vnta"):
                 await self._member(conn, name, now)
             await order_keys.register(conn, self.hub)
-            if self.room:
-                await bounding.shipped_with_room(conn, self.hub.settings.policy)
 
         await self.hub.writer.run(unit, reach=db.HUB)
 
