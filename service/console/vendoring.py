@@ -17,33 +17,68 @@ MANIFEST = FOLDER / "vendor.json"
 
 _WEIGHTS = (400, 600, 700)
 _SUBSETS = ("latin", "vietnamese")
+# The terms of the MIT licence, for a package that names it and ships no file of it.
+_MIT = """The MIT License (MIT)
+
+{copyright}
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package: the files taken from it, and which of them are its licence."""
+    """One package: the files taken from it, and which of them are its licence.
+
+    ``copyright`` is for the text of an MIT licence that the package names and does not ship.
+    """
 
     npm_name: str
+    short_name: str
     version: str
     licence: str
     files: tuple[str, ...]
     licence_files: tuple[str, ...]
+    copyright: str = ""
 
     @property
     def folder(self) -> str:
         """The folder below ``vendor/``; it carries the version, so that its files never change."""
-        return f"{self.npm_name.rpartition('/')[2]}-{self.version}"
+        return f"{self.short_name}-{self.version}"
 
 
 PACKAGES = (
     Package(
         "@fontsource/be-vietnam-pro",
+        "be-vietnam-pro",
         "5.3.0",
         "OFL-1.1",
         tuple(f"files/be-vietnam-pro-{subset}-{weight}-normal.woff2" for weight in _WEIGHTS for subset in _SUBSETS),
         ("LICENSE",),
     ),
     Package(
+        "@tabler/core",
+        "tabler-core",
+        "1.6.1",
+        "MIT",
+        ("dist/css/tabler.min.css",),
+        (),
+        "Copyright 2018-2026 The Tabler Authors\nCopyright 2018-2026 codecalm.net Paweł Kuna",
+    ),
+    Package("htmx.org", "htmx", "4.0.1", "0BSD", ("dist/htmx.min.js", "dist/ext/hx-sse.min.js"), ("LICENSE",)),
+    Package(
+        "swagger-ui-dist",
         "swagger-ui-dist",
         "5.35.0",
         "Apache-2.0",
@@ -63,22 +98,26 @@ def main() -> None:
 
 
 def _vendor(package: Package) -> dict[str, Any]:
-    files = {}
+    contents = {}
     with tarfile.open(fileobj=io.BytesIO(_packed(package))) as archive:
         for name in (*package.files, *package.licence_files):
             member = archive.extractfile(f"package/{name}")
             if member is None:
                 raise FileNotFoundError(f"{package.npm_name} {package.version} has no file {name}")
-            content = member.read()
-            path = Path(package.folder) / Path(name).name
-            (FOLDER / path).parent.mkdir(exist_ok=True)
-            (FOLDER / path).write_bytes(content)
-            files[path.as_posix()] = hashlib.sha256(content).hexdigest()
+            contents[Path(name).name] = member.read()
+    if package.copyright:
+        contents["LICENSE"] = _MIT.format(copyright=package.copyright).encode()
+    files = {}
+    (FOLDER / package.folder).mkdir()
+    for name, content in contents.items():
+        path = Path(package.folder) / name
+        (FOLDER / path).write_bytes(content)
+        files[path.as_posix()] = hashlib.sha256(content).hexdigest()
     return {
         "name": package.npm_name,
         "version": package.version,
         "licence": package.licence,
-        "licence_files": [f"{package.folder}/{name}" for name in package.licence_files],
+        "licence_files": [f"{package.folder}/{name}" for name in package.licence_files or ("LICENSE",)],
         "files": files,
     }
 

@@ -1,5 +1,6 @@
 """The files that pages load: ours or vendored, all of them from here, each vendored one with its licence."""
 
+import base64
 import hashlib
 import json
 import re
@@ -36,6 +37,16 @@ def test_every_vendored_package_has_its_licence_and_stands_in_the_notice() -> No
         assert entry["licence"] in NOTICE
         for path in entry["licence_files"]:
             assert path in entry["files"] and path in NOTICE
+
+
+def test_what_is_served_is_what_the_manifest_names_and_what_the_pages_expect(site: Site) -> None:
+    with httpx.Client(base_url=site.address) as client:
+        for entry in ENTRIES:
+            for path, digest in entry["files"].items():
+                served = client.get(f"/static/vendor/{path}")
+                assert (path, hashlib.sha256(served.content).hexdigest()) == (path, digest)
+                expected = base64.b64encode(bytes.fromhex(digest)).decode()
+                assert assets.asset(f"vendor/{path}").integrity == f"sha256-{expected}"
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
