@@ -13,7 +13,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from service import i18n
-from service.console import assets, forms
+from service.console import assets, forms, places
 from service.i18n import formats
 
 LANGUAGE_COOKIE = "hoatoc_lang"
@@ -86,6 +86,9 @@ def page(
         left=lambda due_at, now, stage=None: forms.left(due_at, now, lang, stage),
         language_links={each: _address(request, here, each) for each in i18n.LANGUAGES},
         path=path,
+        places=places.of(seat),
+        # A refusal has no instant in it: what is not there and what is another's are one page, byte by byte.
+        clock_at=seat.now if seat and status < _REFUSED else None,
         **{"seat": seat, "csrf_token": getattr(request.state, "csrf_token", None), **context},
     )
     response = HTMLResponse(body, status, {"Content-Language": lang})

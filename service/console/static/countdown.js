@@ -22,6 +22,12 @@
   };
 
   // A status line of its own tells a listener when half, a quarter and a tenth of the time is left, and no more often.
+  let news = [];
+  const tell = () => {
+    if (news.length) document.getElementById("spoken").textContent = news.join(" ");
+    news = [];
+  };
+
   const speak = (timer, left) => {
     const line = document.getElementById("spoken");
     if (!line || !timer.dataset.start) return;
@@ -33,7 +39,7 @@
     const key = `${what} ${timer.dataset.due}`;
     const before = spoken.get(key);
     spoken.set(key, mark ? mark[1] : "none");
-    if (before !== undefined && mark && before !== mark[1]) line.textContent = line.dataset[mark[1]].replace("{what}", what);
+    if (before !== undefined && mark && before !== mark[1]) news.push(line.dataset[mark[1]].replace("{what}", what));
   };
 
   const tick = () => {
@@ -44,12 +50,27 @@
       timer.classList.toggle("over", left <= 0);
       speak(timer, left);
     }
+    if (face) run();
+    tell();
+  };
+
+  // The frame's clock: Vietnam time, which has been UTC+7 all year since 1975.
+  const face = document.getElementById("clock");
+  const run = () => {
+    const now = new Date(Date.now() + offset);
+    const there = new Date(now.getTime() + 7 * 3600_000).toISOString();
+    const [year, month, day] = there.slice(0, 10).split("-");
+    face.querySelector("b").textContent = there.slice(11, 19);
+    face.querySelector("span").textContent = `${day}/${month}/${year}`;
+    face.dateTime = now.toISOString();
+    face.title = `${now.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   };
 
   // The hub's clock counts, not this machine's.
   const meet = () => {
     const live = document.getElementById("live");
-    if (live) offset = Date.parse(live.dataset.now) - Date.now();
+    const said = live ? live.dataset.now : face && face.dateTime;
+    if (said) offset = Date.parse(said) - Date.now();
     tick();
   };
 

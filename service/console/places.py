@@ -1,0 +1,29 @@
+"""The places of the console, in the order of its navigation: a person sees those that the role opens, and no other."""
+
+from dataclasses import dataclass
+
+from service.queries.sessions import Seat
+from service.security.scopes import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page that the navigation leads to; ``scopes`` has one that opens it, none opens it to everybody."""
+
+    path: str
+    title: str
+    icon: str
+    scopes: frozenset[Scope] = frozenset()
+
+
+_PLACES = (
+    Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
+    Place("/officer/key", "officer_key.title", "seal", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
+    Place("/docs", "docs.title", "book"),
+)
+
+
+def of(seat: Seat | None) -> tuple[Place, ...]:
+    """Return the places of whoever sits here; a stranger's are those that need no sign-in."""
+    held = seat.principal.scopes if seat else frozenset[Scope]()
+    return tuple(place for place in _PLACES if not place.scopes or not held.isdisjoint(place.scopes))

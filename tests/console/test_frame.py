@@ -1,0 +1,63 @@
+"""The frame around each page: the places of a role, the clock, the skip link, and no instant on a refusal."""
+
+import re
+
+import pytest
+from console_site import Open, Site
+from console_teller import AGENCY
+from playwright.sync_api import expect
+
+from workflows.terms import Role
+
+
+@pytest.mark.parametrize(
+    ("role", "tenant", "places"),
+    [
+        (Role.COORDINATOR, None, ["Yêu cầu", "Tài liệu API"]),
+        (Role.APPROVER, AGENCY, ["Yêu cầu", "Khóa của tôi", "Tài liệu API"]),
+        (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Tài liệu API"]),
+    ],
+)
+def test_a_person_is_led_to_the_places_of_the_role(
+    site: Site, signed_in: Open, role: Role, tenant: str | None, places: list[str]
+) -> None:
+    page = (signed_in(role, tenant) if tenant else signed_in(role)).page
+    links = page.locator(".places a")
+    assert links.all_inner_texts() == places
+    for address in [link.get_attribute("href") for link in links.all()]:
+        page.goto(f"{site.address}{address}")
+        assert page.locator(".places a[aria-current=page]").get_attribute("href") == address
+
+
+def test_the_clock_is_the_hubs_and_vietnamese_with_utc_behind_it(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    # The machine's own clock is wrong by years: the hub's counts.
+    page.clock.install(time="2020-01-01T00:00:00Z")
+    page.goto(f"{site.address}/")
+    face = page.locator("#clock")
+    shown = face.inner_text()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \d\d/\d\d/20(2[6-9]|[3-9]\d)", shown)
+    hour, utc = int(shown[:2]), int((face.get_attribute("title") or "")[11:13])
+    assert (hour - utc) % 24 == 7
+    page.clock.run_for(61_000)
+    expect(face).not_to_have_text(shown)
+    assert page.locator("#live").count() == 1 and face.get_attribute("role") is None  # nobody hears it tick
+
+
+def test_the_first_stop_of_the_keyboard_skips_to_the_content(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    page.goto(f"{site.address}/")
+    page.keyboard.press("Tab")
+    skip = page.locator(".skip")
+    assert skip.evaluate("each => each === document.activeElement && each.getBoundingClientRect().left >= 0")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_paper_has_no_navigation_and_no_buttons(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    page.goto(site.page_of("7k3mq"))
+    page.emulate_media(media="print")
+    for gone in (".places", ".languages", ".tools", ".crumb"):
+        assert page.locator(gone).is_hidden()
+    assert page.locator(".leave").is_hidden() and page.locator("#reference").is_visible()
