@@ -3,15 +3,29 @@
 from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 
-from service.console import appeals, approving, assets, callbacks, docs, doors, letters, officer_key, pages, session
+from service.console import (
+    appeals,
+    approving,
+    assets,
+    callbacks,
+    docs,
+    doors,
+    letters,
+    live,
+    officer_key,
+    pages,
+    session,
+)
+from service.console.watching import Watch
 
 __all__ = ["mount"]
 
 
 def mount(app: FastAPI) -> None:
     """Add the pages, the sign-in, the offline API docs and the static files to the application."""
-    for door in (session, pages, letters, approving, officer_key, appeals, callbacks, docs):
+    for door in (session, pages, live, letters, approving, officer_key, appeals, callbacks, docs):
         app.include_router(door.router)
+    app.state.watch = Watch()
     app.mount("/static", assets.StaticAssets(directory=assets.FOLDER), name="static")
     _answer_people(app)
 

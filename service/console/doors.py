@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from service import db, errors, i18n
 from service.actions.note_presence import note_presence
 from service.console import forms, rendering
+from service.engine.hub import Hub
 from service.queries import sessions
 from service.queries.sessions import Seat
 from service.security import console_session
@@ -68,8 +69,7 @@ async def seat(request: Request, hub: HubDep) -> Seat:
     token = presented(request)
     if not token:
         raise SessionMissing
-    async with hub.database.read(db.HUB) as conn:
-        found = await sessions.find(conn, token)
+    found = await seated(hub, token)
     if found is None:
         raise SessionMissing
     request.state.seat = found
@@ -77,6 +77,12 @@ async def seat(request: Request, hub: HubDep) -> Seat:
     if found.now - found.seen_at >= _NOTE_EVERY and request.headers.get(PRESENCE) != "away":
         await note_presence(hub, token, found.now)
     return found
+
+
+async def seated(hub: Hub, token: str) -> Seat | None:
+    """Return who sits behind a cookie's text; None once that session is over."""
+    async with hub.database.read(db.HUB) as conn:
+        return await sessions.find(conn, token)
 
 
 async def form(request: Request, raw: RawBody) -> dict[str, str]:

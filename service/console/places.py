@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from service.queries.sessions import Seat
 from service.security.scopes import Scope
+from workflows.terms import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,16 @@ class Place:
 
 
 _PLACES = (
+    Place("/board", "board.title", "board", frozenset({Scope.REQUESTS_READ})),
     Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
     Place("/officer/key", "officer_key.title", "seal", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
     Place("/docs", "docs.title", "book"),
 )
+
+
+def landing(role: Role) -> str:
+    """Return where a person of this role comes in: who watches over the hub at what is about to be missed."""
+    return "/board" if role is Role.COORDINATOR else "/"
 
 
 def of(seat: Seat | None) -> tuple[Place, ...]:

@@ -1,6 +1,6 @@
 """Turns a template into an answer: texts of the reader's language, escaped values, addresses of static files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,18 @@ def language(request: Request) -> str:
 
 
 def page(
-    request: Request, template: str, *, status: int = 200, here: str | None = None, **context: Any
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    here: str | None = None,
+    keeps: Collection[str] = (),
+    **context: Any,
 ) -> HTMLResponse:
     """Render a page in the reader's language, and remember a language that was chosen by a link.
 
-    ``here`` is the address that the language links keep; default: the page's own.
+    ``here`` is the address that the language links keep; default: the page's own, with its place in a list and the
+    parameters that it ``keeps``.
     """
     lang = language(request)
     path = request.url.path
@@ -78,17 +85,12 @@ def page(
         here, path = "/", ""
     seat = getattr(request.state, "seat", None)
     body = _ENVIRONMENT.get_template(template).render(
-        lang=lang,
-        t=_translator(lang),
-        term=lambda group, code: _term(lang, group, str(code)),
-        # The stamp of an urgent paper is the Vietnamese one in every language.
-        vietnamese=lambda group, code: _term("vi", group, str(code)),
-        left=lambda due_at, now, stage=None: forms.left(due_at, now, lang, stage),
-        language_links={each: _address(request, here, each) for each in i18n.LANGUAGES},
+        language_links={each: _address(request, here, each, keeps) for each in i18n.LANGUAGES},
         path=path,
         places=places.of(seat),
         # A refusal has no instant in it: what is not there and what is another's are one page, byte by byte.
         clock_at=seat.now if seat and status < _REFUSED else None,
+        **_words(lang),
         **{"seat": seat, "csrf_token": getattr(request.state, "csrf_token", None), **context},
     )
     response = HTMLResponse(body, status, {"Content-Language": lang})
@@ -102,6 +104,22 @@ def page(
             secure=forms.needs_secure_cookie(request.app.state.hub.settings.address),
         )
     return response
+
+
+def part(template: str, lang: str, **context: Any) -> str:
+    """Render a part of a page, for one that is open already."""
+    return _ENVIRONMENT.get_template(template).render(**_words(lang), **context)
+
+
+def _words(lang: str) -> dict[str, Any]:
+    return {
+        "lang": lang,
+        "t": _translator(lang),
+        "term": lambda group, code: _term(lang, group, str(code)),
+        # The stamp of an urgent paper is the Vietnamese one in every language.
+        "vietnamese": lambda group, code: _term("vi", group, str(code)),
+        "left": lambda due_at, now, stage=None: forms.left(due_at, now, lang, stage),
+    }
 
 
 def _names_ids_alone(request: Request) -> bool:
@@ -121,6 +139,7 @@ def _term(lang: str, group: str, code: str) -> str:
     return i18n.sentence_case(i18n.texts(lang).get(f"terms.{group}.{code}", code))
 
 
-def _address(request: Request, here: str | None, lang: str) -> str:
-    kept = [] if here else [(name, value) for name, value in request.query_params.multi_items() if name in _PAGING]
+def _address(request: Request, here: str | None, lang: str, keeps: Collection[str]) -> str:
+    known = _PAGING.union(keeps)
+    kept = [] if here else [(name, value) for name, value in request.query_params.multi_items() if name in known]
     return f"{here or request.url.path}?{urlencode([*kept, ('lang', lang)])}"

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse
 from service import db, errors
 from service.actions.sign_in import sign_in
 from service.actions.sign_out import sign_out
-from service.console import doors, rendering
+from service.console import doors, places, rendering
 from service.queries import sessions
 from service.security.console_session import SESSION_LIFETIME
 from service.web import refusals
@@ -29,13 +29,13 @@ async def ask(request: Request, hub: HubDep, token: str) -> Response:
 
 @router.post("/sign-in/{token}")
 async def spend(request: Request, hub: HubDep, token: str) -> Response:
-    """Spend the link, set the cookie and go to the requests."""
+    """Spend the link, set the cookie and go to the first place of the role."""
     doors.same_site(request)
     try:
         signed_in = await sign_in(hub, token, functools.partial(refusals.sign_in, request))
     except errors.Unauthenticated:
         return doors.refuse(request, 401, "link_over", here=request.url.path)
-    response = RedirectResponse("/", 303)
+    response = RedirectResponse(places.landing(signed_in.role), 303)
     response.set_cookie(
         doors.cookie_name(request),
         signed_in.session,

@@ -18,6 +18,7 @@ class Deadline(SQLModel, table=True):
         sa.UniqueConstraint("subject_kind", "subject_id", "stage", "rung", "generation"),
         columns.partial_index("ix_deadlines_due", "due_at", "id", where="state = 'pending'"),
         columns.partial_index("ix_deadlines_pending", "subject_id", where="state = 'pending'"),
+        columns.partial_index("ix_deadlines_missed", "subject_id", where="state = 'missed'"),
     )
 
     id: int | None = columns.identity()

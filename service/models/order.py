@@ -17,6 +17,11 @@ class Order(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_orders_inbox", "participant_id", "placed_at", "id"),
         sa.Index("ix_orders_holds", "participant_id", "subject_index"),
+        # What the live board reads: the orders that somebody still owes an answer, and those with a result of late.
+        columns.partial_index("ix_orders_open", "id", where="state IN ('placed', 'delivered', 'acknowledged')"),
+        columns.partial_index(
+            "ix_orders_settled", "changed_at", where="state NOT IN ('placed', 'delivered', 'acknowledged')"
+        ),
         sa.CheckConstraint("action <> 'freeze' OR ends_at IS NOT NULL", name="freeze_ends"),
     )
 

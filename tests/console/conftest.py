@@ -87,7 +87,8 @@ def entering(
         watched = Watched(made.new_page(), site.address)
         watched.page.goto(site.link(role, tenant, person))
         watched.page.get_by_role("button", name=re.compile("Đăng nhập|Sign in")).click()
-        watched.page.wait_for_url(re.compile(f"{re.escape(site.address)}/$"))
+        watched.page.wait_for_url(re.compile(f"{re.escape(site.address)}/(board)?$"))
+        watched.page.goto(f"{site.address}/")
         return watched
 
     yield enter

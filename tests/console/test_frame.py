@@ -13,8 +13,8 @@ from workflows.terms import Role
 @pytest.mark.parametrize(
     ("role", "tenant", "places"),
     [
-        (Role.COORDINATOR, None, ["Yêu cầu", "Tài liệu API"]),
-        (Role.APPROVER, AGENCY, ["Yêu cầu", "Khóa của tôi", "Tài liệu API"]),
+        (Role.COORDINATOR, None, ["Bảng trực", "Yêu cầu", "Tài liệu API"]),
+        (Role.APPROVER, AGENCY, ["Bảng trực", "Yêu cầu", "Khóa của tôi", "Tài liệu API"]),
         (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Tài liệu API"]),
     ],
 )

@@ -13,8 +13,8 @@ def test_a_link_works_once_and_only_by_its_button(site: Site, context: BrowserCo
         assert page.request.get(link).status == 200
     page.goto(link)
     page.get_by_role("button", name="Đăng nhập").click()
-    page.wait_for_url(f"{site.address}/")
-    assert page.locator("h1").inner_text() == "Yêu cầu"
+    page.wait_for_url(f"{site.address}/board")
+    assert page.locator("h1").inner_text() == "Bảng trực"
 
     (cookie,) = context.cookies()
     assert (cookie["name"], cookie["path"]) == ("hoatoc_session", "/")

@@ -83,8 +83,8 @@ def operations() -> list[Route]:
     return found
 
 
-# No pages of people: numbers of this node, and a stream of orders, whose isolation test_streams sees to.
-_NO_PAGES = ("/metrics", "/v1/orders/stream")
+# No pages of people: numbers of this node, and streams, whose isolation test_streams and test_board_pages see to.
+_NO_PAGES = ("/metrics", "/v1/orders/stream", "/board/events")
 
 
 def pages(app: Any) -> list[Route]:

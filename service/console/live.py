@@ -1,0 +1,236 @@
+"""The live board: the page, which needs no scripts, and the stream that brings it what changes."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from service import db, i18n
+from service.console import doors, lanes, rendering
+from service.console.watching import Watch
+from service.engine.hub import Hub
+from service.errors import TooManyRequests
+from service.queries import board as names_of
+from service.queries import live_board, visibility
+from service.queries.board_lines import Board, Filter, Group, Line
+from service.queries.sessions import Seat
+from service.security.scopes import Scope
+from service.web import problems
+from service.web.doors import HubDep
+from workflows.terms import Action, Sector, Urgency
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+PATH = "/board"
+LINES, LINES_ALONE, LINES_ON_A_WALL = 25, 200, 12
+# How often a stream that has nothing to tell says that it is alive: the page renews itself once it does not.
+ALIVE = 5.0
+LOOKS: Mapping[Group, tuple[str, str]] = {
+    Group.BREACHED: ("clock-missed", "bad"),
+    Group.QUARTER: ("hourglass", "warn"),
+    Group.RUNNING: ("clock", "info"),
+    Group.DONE: ("flag", "good"),
+}
+_KINDS: Mapping[str, Any] = {"sector": Sector, "action": Action, "urgency": Urgency}
+_NAMES = ("agency", "participant", "sector", "action", "urgency", "text", "group", "after", "wall")
+_LONGEST_TEXT = 40
+_LONGEST_ID = 64
+
+
+@router.get(PATH)
+async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
+    """Show the board as it is now."""
+    principal = seat.principal
+    principal.require(Scope.REQUESTS_READ)
+    asked = _Asked.of(request)
+    async with hub.database.read(principal.reach) as conn:
+        found = await live_board.load(conn, principal, asked.wanted, now=seat.now, limit=asked.limit)
+        agencies, participants = await live_board.present(conn, principal)
+        names = await names_of.names(conn, agencies | participants | _mentioned(found))
+    return rendering.page(
+        request,
+        "board.html",
+        keeps=_NAMES,
+        now=seat.now,
+        choices=_choices(seat, agencies, participants, names, rendering.language(request)),
+        chosen={name: getattr(asked.wanted, name) or "" for name in (*_KINDS, "agency", "participant")},
+        is_narrowed=asked.wanted != Filter(),
+        is_wall=asked.is_wall,
+        again=asked.address(),
+        events=asked.address(f"{PATH}/events"),
+        wall=asked.address(wall=None if asked.is_wall else "1"),
+        whole=asked.address(group=None, after=None),
+        **_shown(found, asked, seat, names),
+    )
+
+
+@router.get(f"{PATH}/events")
+async def tell(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
+    """Tell what of the board changes, for as long as the session lasts."""
+    seat.principal.require(Scope.REQUESTS_READ)
+    return _Events(request, hub, seat)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the address asks for. What it does not know it leaves out: nobody gets an error for an old link."""
+
+    wanted: Filter
+    is_wall: bool
+
+    @classmethod
+    def of(cls, request: Request) -> "_Asked":
+        given = request.query_params
+        known = {name: _member(kind, given.get(name)) for name, kind in _KINDS.items()}
+        wanted = Filter(
+            agency=given.get("agency", "")[:_LONGEST_ID] or None,
+            participant=given.get("participant", "")[:_LONGEST_ID] or None,
+            text=given.get("text", "").strip()[:_LONGEST_TEXT],
+            group=_member(Group, given.get("group")),
+            after=given.get("after") or None,
+            **known,
+        )
+        return cls(wanted if wanted.group else replace(wanted, after=None), given.get("wall") == "1")
+
+    @property
+    def limit(self) -> int:
+        """How many lines a group gets."""
+        if self.is_wall:
+            return LINES_ON_A_WALL
+        return LINES_ALONE if self.wanted.group else LINES
+
+    def address(self, path: str = PATH, **other: str | None) -> str:
+        """Return the address of this board at ``path``, with other values of some parameters; None leaves one out."""
+        values = {name: getattr(self.wanted, name) for name in _NAMES if name != "wall"}
+        values |= {"wall": "1" if self.is_wall else None, **other}
+        query = urlencode({name: str(value) for name, value in values.items() if value})
+        return f"{path}?{query}" if query else path
+
+
+class _Events(StreamingResponse):
+    """One reader's stream; no connection to the database waits with it."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, request: Request, hub: Hub, seat: Seat) -> None:
+        self._watch: Watch = request.app.state.watch
+        self._hub: Hub = request.app.state.hub
+        self._person = f"{seat.principal.tenant} {seat.principal.client_id}"
+        content = _events(request, self._hub, self._watch, seat, rendering.language(request))
+        super().__init__(content, headers={"X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Send it, if there is a place for it."""
+        try:
+            with self._watch.place(self._hub, self._person):
+                await super().__call__(scope, receive, send)
+        except TooManyRequests as error:
+            await problems.answer(error)(scope, receive, send)
+
+
+async def _events(request: Request, hub: Hub, watch: Watch, seat: Seat, lang: str) -> AsyncIterator[str]:
+    asked, principal, token = _Asked.of(request), seat.principal, doors.presented(request)
+    yield "retry: 2000\n\n"
+    before: Board | None = None
+
+    async def read() -> tuple[Board, Mapping[str, names_of.Name], datetime]:
+        async with hub.database.read(principal.reach) as conn:
+            now = await db.now(conn)
+            found = await live_board.load(conn, principal, asked.wanted, now=now, limit=asked.limit)
+            return found, await names_of.names(conn, _mentioned(found)), now
+
+    while not hub.writer.doorbell.is_closed:
+        # The session ends for this reader as it does for every page: with its person, its member or its time.
+        if await doors.seated(hub, token) is None:
+            yield "event: over\ndata:\n\n"
+            return
+        key = (principal.tenant, principal.sector, asked.wanted, asked.limit)
+        found, names, now = await watch.shared(key, read)
+        news = _news(before, found)
+        if news:
+            html = rendering.part("board_news.html", lang, now=now, **{**_shown(found, asked, seat, names), **news})
+            data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
+            yield f"{data}\n"
+            before = found
+        yield "event: alive\ndata:\n\n"
+        await watch.moved(ALIVE)
+
+
+def _news(before: Board | None, found: Board) -> dict[str, Any]:
+    """Return what differs: whole groups whose lines came, went or changed places, else the lines alone."""
+    known = {each.id: each for lines in before.lines.values() for each in lines} if before else {}
+    renewed, changed = [], []
+    for group, lines in found.lines.items():
+        ordered = [each.id for each in lines]
+        if (
+            before is None
+            or ordered != [each.id for each in before.lines[group]]
+            or (bool(before.next.get(group)) != bool(found.next.get(group)))
+        ):
+            renewed.append(group)
+        else:
+            changed += [each for each in lines if each != known[each.id]]
+    if before is not None:
+        # The heading counts; what is behind "show more" does too.
+        renewed += [group for group in Group if before.totals[group] != found.totals[group] and group not in renewed]
+    if not renewed and not changed:
+        return {}
+    fresh = {
+        each.id for lines in found.lines.values() for each in lines if before is not None and each != known.get(each.id)
+    }
+    changed = [each for each in changed if each.group not in renewed]
+    return {"renewed": renewed, "changed": changed, "counted": bool(renewed), "fresh": fresh}
+
+
+def _shown(found: Board, asked: _Asked, seat: Seat, names: Mapping[str, names_of.Name]) -> dict[str, Any]:
+    groups = list(Group) if not asked.is_wall else [Group.BREACHED, Group.QUARTER, Group.RUNNING]
+    return {
+        "board": found,
+        "wanted": asked.wanted,
+        "names": names,
+        "groups": groups,
+        "fresh": frozenset(),
+        "looks": lanes.LOOKS,
+        "group_looks": LOOKS,
+        "sees_agencies": visibility.sees_all(seat.principal),
+        "only": {group: asked.address(group=group, after=None, wall=None) for group in Group},
+        "more": {
+            group: asked.address(group=group, after=cursor if asked.wanted.group else None)
+            for group, cursor in found.next.items()
+        },
+    }
+
+
+def _choices(
+    seat: Seat, agencies: set[str], participants: set[str], names: Mapping[str, names_of.Name], lang: str
+) -> dict[str, Sequence[tuple[str, str]]]:
+    def named(ids: set[str]) -> list[tuple[str, str]]:
+        found = [(each, names[each].short if each in names else each) for each in ids]
+        return sorted(found, key=lambda pair: pair[1].casefold())
+
+    def terms(group: str, codes: Sequence[str]) -> list[tuple[str, str]]:
+        return [(code, i18n.sentence_case(i18n.text(f"terms.{group}.{code}", lang))) for code in codes]
+
+    sectors = sorted({names[each].sector for each in participants if each in names})
+    found: dict[str, Sequence[tuple[str, str]]] = {
+        "participant": named(participants),
+        "sector": terms("sector", sectors),
+        "action": terms("action", list(Action)),
+        "urgency": terms("urgency", list(Urgency)),
+    }
+    return {"agency": named(agencies), **found} if visibility.sees_all(seat.principal) else found
+
+
+def _mentioned(found: Board) -> set[str]:
+    lines: list[Line] = [each for group in found.lines.values() for each in group]
+    return {each.participant_id for each in lines} | {each.tenant for each in lines}
+
+
+def _member(kind: Any, given: str | None) -> Any:
+    return kind(given) if given in set(kind) else None

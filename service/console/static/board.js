@@ -1,0 +1,74 @@
+// Keeps the live board alive: says how it is renewed, pauses it, and asks for the page anew where the stream is silent.
+"use strict";
+
+(() => {
+  const silence = 15_000;
+  const presence = 60_000;
+  const line = document.getElementById("renewal");
+  const state = document.getElementById("renewal-state");
+  const button = document.getElementById("pause");
+  let paused = Boolean(button) && sessionStorage.getItem("paused") === "yes";
+  let over = false;
+  let moved = false;
+  let heard = Date.now();
+  let here = Date.now();
+
+  const show = (text) => {
+    if (state.textContent !== text) state.textContent = text;
+  };
+
+  const tell = (kind) => show(line.dataset[over ? "over" : paused ? "paused" : kind]);
+
+  // The whole of it, as the page without scripts would have it.
+  const renew = async () => {
+    const headers = { "Hoatoc-Presence": moved ? "here" : "away" };
+    moved = false;
+    heard = here = Date.now();
+    try {
+      const answer = await fetch(location.href, { headers, cache: "no-store" });
+      if (answer.status === 401) return location.reload();
+      if (!answer.ok) throw new Error(String(answer.status));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (paused) return undefined;
+      for (const part of page.querySelectorAll("#totals, #live tbody")) {
+        await htmx.swap({ target: `#${part.id}`, swap: "outerMorph", text: part.outerHTML });
+      }
+    } catch {
+      // Nothing came: the next try is as far away as this one was.
+    }
+    return undefined;
+  };
+
+  document.addEventListener("htmx:sse:before:message", (event) => {
+    heard = Date.now();
+    if (event.detail.message.event === "over") over = true;
+    if (paused && !event.detail.message.event) event.preventDefault();
+    tell("running");
+  });
+
+  setInterval(() => {
+    const now = Date.now();
+    if (over || document.hidden) return;
+    if (now - heard > silence) {
+      tell("lost");
+      if (!paused) renew();
+    } else if (moved && now - here > presence) {
+      renew();
+    }
+  }, 1000);
+
+  for (const kind of ["pointermove", "keydown", "scroll", "touchstart"]) {
+    addEventListener(kind, () => { moved = true; }, { passive: true });
+  }
+  if (button) {
+    button.hidden = false;
+    button.setAttribute("aria-pressed", String(paused));
+    button.addEventListener("click", () => {
+      paused = !paused;
+      sessionStorage.setItem("paused", paused ? "yes" : "no");
+      button.setAttribute("aria-pressed", String(paused));
+      tell("running");
+      if (!paused) renew();
+    });
+  }
+})();

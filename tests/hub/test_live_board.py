@@ -1,0 +1,172 @@
+"""The live board reads the same from both databases: groups, counts, filters, pages, and who may see what."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import world as worlds
+from builders import Builder
+from world import World
+
+from service import db
+from service.engine.hub import OPERATOR, Hub
+from service.models import ActionRequest, Deadline, Order
+from service.queries import live_board
+from service.queries.board_lines import Board, Filter, Group
+from service.security import principals
+from service.security.principals import Principal
+from workflows.terms import Action, OrderState, Role, Sector, Stage, Urgency
+
+Forward = Callable[..., Awaitable[None]]
+
+COORDINATOR = principals.of_person("lan", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
+
+
+def reader(agency: str) -> Principal:
+    return principals.of_person("an", tenant=agency, sector=Sector.AGENCY, roles=[Role.READER])
+
+
+async def load(
+    hub: Hub,
+    wanted: Filter | None = None,
+    *,
+    who: Principal = COORDINATOR,
+    limit: int = 25,
+    at: timedelta | None = None,
+) -> Board:
+    async with hub.database.read(who.reach) as conn:
+        now = await db.now(conn) + (at or timedelta())
+        return await live_board.load(conn, who, wanted or Filter(), now=now, limit=limit)
+
+
+def ids(board: Board) -> dict[Group, list[UUID]]:
+    return {group: [line.id for line in lines] for group, lines in board.lines.items() if lines}
+
+
+@pytest.fixture
+async def network(hub: Hub) -> World:
+    world = World(hub)
+    await world.settle_in()
+    return world
+
+
+async def test_an_order_moves_from_group_to_group_as_its_time_runs_out_and_as_it_is_answered(
+    hub: Hub, network: World, fast_forward: Forward
+) -> None:
+    filed = await network.active(worlds.freeze())
+    (order,) = await network.orders(filed.id)
+    board = await load(hub)
+    assert ids(board) == {Group.RUNNING: [order["id"]]}
+    (line,) = board.lines[Group.RUNNING]
+    receipt = min(await network.rows(Deadline, subject_id=order["id"], rung=0), key=lambda each: each["due_at"])
+    assert (line.stage, line.due_at, line.started_at) == (receipt["stage"], receipt["due_at"], receipt["started_at"])
+    assert (line.reference, line.amount, line.rung, line.channel) == (filed.reference, 150_000_000, 0, "webhook")
+    assert (line.participant_id, line.heard_at, line.attempts) == ("vietcombank", None, 0)
+
+    whole = receipt["due_at"] - receipt["started_at"]
+    passed = [await load(hub, at=whole * part) for part in (0.7, 0.8)]
+    assert [list(ids(each)) for each in passed] == [[Group.RUNNING], [Group.QUARTER]]
+
+    await fast_forward(minutes=20)
+    await network.fire()
+    late = await load(hub)
+    assert ids(late) == {Group.BREACHED: [order["id"]]}
+    (line,) = late.lines[Group.BREACHED]
+    assert line.due_at == receipt["due_at"] and line.stage is Stage(receipt["stage"]) and line.rung >= 1
+
+    await network.answer(order, outcome="executed", amount_held={"value": "92500000", "currency": "VND"})
+    done = await load(hub)
+    assert ids(done) == {Group.DONE: [order["id"]]}
+    (line,) = done.lines[Group.DONE]
+    assert line.is_partly and line.amount_done == 92_500_000 and line.due_at is None and line.heard_at is not None
+    assert ids(await load(hub, at=timedelta(hours=25))) == {}
+
+
+async def test_what_was_missed_in_a_state_that_the_order_has_left_is_no_breach(hub: Hub, build: Builder) -> None:
+    order = (await build.placed()).order_id
+    (deadline,) = await build.rows(Deadline)
+    await build.change(Deadline, deadline.id, state="missed")
+    assert list(ids(await load(hub))) == [Group.BREACHED]
+    await build.change(Order, order, state=OrderState.DELIVERED)
+    board = await load(hub)
+    assert list(ids(board)) == [Group.RUNNING]
+    assert board.lines[Group.RUNNING][0].due_at is None
+
+
+async def test_each_group_is_counted_whole_and_shown_page_by_page_without_a_gap(hub: Hub, build: Builder) -> None:
+    placed = [(await build.placed(f"bank-{number}")).order_id for number in range(5)]
+    deadlines = await build.rows(Deadline)
+    for number, deadline in enumerate(deadlines):
+        # Two of them at one instant: the cursor must not lose one.
+        moved = timedelta(minutes=(number + 1) // 2)
+        await build.change(
+            Deadline, deadline.id, due_at=deadlines[0].due_at + moved, started_at=deadlines[0].started_at + moved
+        )
+    first = await load(hub, limit=2)
+    assert first.totals == {Group.BREACHED: 0, Group.QUARTER: 0, Group.RUNNING: 5, Group.DONE: 0}
+    assert len(first.lines[Group.RUNNING]) == 2 and set(first.next) == {Group.RUNNING}
+    seen: list[UUID] = []
+    after: str | None = None
+    for _ in range(3):
+        page = await load(hub, Filter(group=Group.RUNNING, after=after), limit=2)
+        assert page.totals[Group.RUNNING] == 5
+        seen += [line.id for line in page.lines[Group.RUNNING]]
+        after = page.next.get(Group.RUNNING)
+    assert after is None and len(seen) == 5 and set(seen) == set(placed)
+    assert seen[:2] == [line.id for line in first.lines[Group.RUNNING]]
+
+
+async def test_done_orders_are_paged_the_latest_first(hub: Hub, build: Builder) -> None:
+    placed = [(await build.placed(f"bank-{number}")).order_id for number in range(3)]
+    for order in placed:
+        await build.change(Order, order, state=OrderState.REFUSED)
+    seen: list[UUID] = []
+    after: str | None = None
+    for _ in range(3):
+        page = await load(hub, Filter(group=Group.DONE, after=after), limit=1)
+        seen += [line.id for line in page.lines[Group.DONE]]
+        after = page.next.get(Group.DONE)
+    assert after is None and seen == placed[::-1]
+
+
+async def test_the_board_is_narrowed_by_whom_by_what_and_by_text(hub: Hub, network: World) -> None:
+    filed = await network.active(worlds.freeze())
+    for wanted, found in (
+        (Filter(participant="vietcombank"), 1),
+        (Filter(participant="techcombank"), 0),
+        (Filter(agency=worlds.AGENCY), 1),
+        (Filter(agency="vietcombank"), 0),
+        (Filter(sector=Sector.BANK), 1),
+        (Filter(sector=Sector.TELECOM), 0),
+        (Filter(action=Action.FREEZE), 1),
+        (Filter(action=Action.TAKEDOWN), 0),
+        (Filter(urgency=Urgency.HOA_TOC), 1),
+        (Filter(urgency=Urgency.KHAN), 0),
+        (Filter(text=filed.reference[-6:].lower()), 1),
+        (Filter(text="01/2026"), 1),
+        (Filter(text="%"), 0),
+    ):
+        assert (await load(hub, wanted)).totals[Group.RUNNING] == found, wanted
+
+
+async def test_an_agency_sees_its_own_orders_and_nobody_elses(hub: Hub, build: Builder) -> None:
+    order = await build.placed()
+    tenant = (await build.row(ActionRequest, id=order.request_id)).tenant
+    for who, found in ((reader(tenant), 1), (reader("agency-b"), 0), (COORDINATOR, 1)):
+        assert (await load(hub, who=who)).totals[Group.RUNNING] == found
+        async with hub.database.read(who.reach) as conn:
+            agencies, participants = await live_board.present(conn, who)
+        assert (agencies, participants) == (({tenant}, {order.participant_id}) if found else (set(), set()))
+
+
+async def test_any_fact_moves_the_marker_and_nothing_else_does(hub: Hub, network: World) -> None:
+    async def marker() -> tuple[int, int]:
+        async with hub.database.read(db.HUB) as conn:
+            return await live_board.marker(conn)
+
+    before = await marker()
+    await load(hub)
+    assert await marker() == before
+    await network.submit(worlds.freeze())
+    assert await marker() != before
