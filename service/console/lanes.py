@@ -8,7 +8,7 @@ from datetime import datetime
 from service import i18n
 from service.console import forms
 from service.queries import board
-from service.queries.board import Background, Raised
+from service.queries.board import Background, Coming, Raised
 from service.schemas.common import ERASED
 from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail, TargetAnswer
 from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage
@@ -64,6 +64,7 @@ class OrderView:
     percent: int | None
     clocks: tuple[Clock, ...]
     rungs: tuple[Raised, ...]
+    coming: Coming | None
     goes_on_to: str | None
     came_from: str | None
 
@@ -196,6 +197,7 @@ def _view(
         percent=100 * held // asked if held is not None and asked else None,
         clocks=clocks,
         rungs=tuple(behind.raised.get(order.id, ())),
+        coming=behind.coming.get(order.id),
         goes_on_to=goes_on_to,
         came_from=came_from,
     )

@@ -79,7 +79,7 @@ _PLAIN = ("dot", "quiet")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One step of the story as it is shown; ``repeats`` are the single facts that it stands for."""
+    """One step as it is shown: ``since`` its order was placed; ``repeats`` are the single facts that it stands for."""
 
     sequence: int
     at: datetime
@@ -89,6 +89,7 @@ class Entry:
     tone: str
     rung: int | None
     gap: str | None
+    since: str | None
     last: FactAnswer
     repeats: tuple[FactAnswer, ...]
 
@@ -111,11 +112,18 @@ def entries(told: TimelineAnswer, orders: Sequence[OrderAnswer], behind: Backgro
                 tone=tone,
                 rung=rung if isinstance(rung, int) else None,
                 gap=forms.gap(first.at - made[-1].at, lang) if made else None,
+                since=_since_placed(first, known, lang) if len(facts) == 1 else None,
                 last=facts[-1],
                 repeats=tuple(facts) if len(facts) > 1 else (),
             )
         )
     return made
+
+
+def _since_placed(fact: FactAnswer, orders: Mapping[str, OrderAnswer], lang: str) -> str | None:
+    """Return how long after its order was placed something happened to it: what people ask of a delivery."""
+    order = orders.get(str(fact.data.get("order_id")))
+    return forms.gap(fact.at - order.placed_at, lang) if order else None
 
 
 def _gathered(facts: Sequence[FactAnswer]) -> Iterator[list[FactAnswer]]:

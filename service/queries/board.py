@@ -31,6 +31,7 @@ OWED: Mapping[Stage, tuple[OrderState, ...]] = {
 }
 # What a reader waits for; the hub's own reminders are not shown as somebody's deadline.
 _SHOWN = (*OWED, Stage.APPROVAL, Stage.REVIEW, Stage.END)
+_RAISED = ("rung", "stage", "raised_at", "reached_somebody", "policy_name", "policy_version")
 # Values that name no person; everything else is shown whole to its own agency only (PROMISES R19).
 PUBLIC_TARGETS = frozenset({TargetKind.SMS_SENDER, TargetKind.DOMAIN, TargetKind.URL, TargetKind.CONTENT})
 
@@ -67,6 +68,16 @@ class Raised:
     stage: Stage
     raised_at: datetime
     reached_somebody: bool
+    policy_name: str
+    policy_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The rung that fires next unless the participant answers before."""
+
+    rung: int
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class Background:
     officers: Mapping[str, tuple[str, str]]
     names: Mapping[str, Name]
     raised: Mapping[UUID | None, Sequence[Raised]]
+    coming: Mapping[UUID, Coming]
 
 
 async def pressure(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, Pressure]:
@@ -163,13 +175,30 @@ async def background(
     raised: dict[UUID | None, list[Raised]] = {}
     rungs = sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id)
     for row in (await conn.execute(rungs.order_by(_ESCALATIONS.c.raised_at, _ESCALATIONS.c.rung))).all():
-        raised.setdefault(row.order_id, []).append(Raised(row.rung, row.stage, row.raised_at, row.reached_somebody))
+        raised.setdefault(row.order_id, []).append(Raised(**{name: row._mapping[name] for name in _RAISED}))
     return Background(
         tenant=tenant,
         whole=visibility.owns(principal, tenant),
         officers={row.id: (row.rank, row.number) for row in (await conn.execute(known)).all()},
         names=await names(conn, {*participants, tenant}),
         raised=raised,
+        coming={
+            row.subject_id: Coming(row.rung, row.due_at) for row in (await conn.execute(_coming(request_id))).all()
+        },
+    )
+
+
+def _coming(request_id: UUID) -> sa.Select[Any]:
+    """Return the next rung of each order of a request: of several the earliest comes last."""
+    return (
+        sa.select(_DEADLINES.c.subject_id, _DEADLINES.c.rung, _DEADLINES.c.due_at)
+        .where(
+            _DEADLINES.c.request_id == request_id,
+            _DEADLINES.c.subject_kind == SubjectKind.ORDER,
+            _DEADLINES.c.state == DeadlineState.PENDING,
+            _DEADLINES.c.rung > 0,
+        )
+        .order_by(_DEADLINES.c.due_at.desc(), _DEADLINES.c.id.desc())
     )
 
 

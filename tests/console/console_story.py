@@ -180,6 +180,8 @@ async def _silence(teller: Teller, request: UUID, order: UUID, placed: datetime)
             policy_name="vn-default",
             policy_version=1,
         )
+    next_at = teller.now - placed + 9 * minutes
+    await teller.clock(request, order, "acb", Stage.ACKNOWLEDGE, placed, next_at, DeadlineState.PENDING, 4)
 
 
 async def _awaiting(teller: Teller, reference: str) -> UUID:

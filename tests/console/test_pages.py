@@ -128,8 +128,21 @@ def test_the_rungs_of_the_ladder_stand_out_with_their_numbers(site: Site, signed
     page.goto(site.page_of("7k3mq") + "?lang=en")
     rungs = page.locator(".step.rung .rung-number")
     assert [number.lower() for number in rungs.all_inner_texts()] == ["rung 1", "rung 2", "rung 3"]
-    assert page.locator(".ladder li").count() == 3
+    assert page.locator(".ladder li:not(.coming)").count() == 3
+    assert re.fullmatch(r"4 next at \d\d:\d\d:\d\d", " ".join(page.locator(".ladder .coming").inner_text().split()))
+    assert "vn-default, version 1" in page.locator(".lane", has=page.locator(".ladder")).inner_text()
     assert "nobody reached" in page.locator(".ladder li").first.inner_text()
+
+
+def test_the_timeline_says_how_long_after_its_order_a_thing_happened(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    page.goto(site.page_of("7k3mq") + "?lang=en")
+    steps = page.locator(".timeline .step", has_text="Vietcombank")
+    assert "37 s after the order was placed" in steps.filter(has_text="acknowledged").first.inner_text()
+    assert "after the order was placed" not in page.locator(".timeline .step").first.inner_text()
+    # The paper is told by its whole digest, folded.
+    page.locator("#document summary").click()
+    assert page.locator("#document > .digest").inner_text() == "9f2c41d07be35a68" * 4
 
 
 def test_an_instant_is_vietnamese_time_with_utc_behind_it(site: Site, signed_in: Open) -> None:

@@ -76,6 +76,35 @@ async def test_a_freeze_names_what_lifted_it_and_a_lift_what_it_lifts(hub: Hub) 
         assert await board.originals(conn, stranger, [freeze.id, lift.id]) == {}
 
 
+async def test_the_next_rung_of_an_order_is_told_until_its_participant_answers(
+    hub: Hub, fast_forward: Callable[..., Awaitable[None]]
+) -> None:
+    world = World(hub)
+    await world.settle_in()
+    filed = await world.active(worlds.freeze())
+    (order,) = await world.orders(filed.id)
+
+    async def behind() -> board.Background:
+        async with hub.database.read() as conn:
+            found = await board.background(conn, COORDINATOR, filed.id, officers=[], participants=[])
+        assert found is not None
+        return found
+
+    # Nothing is late: no rung is on its way.
+    assert (await behind()).coming == {}
+    await fast_forward(minutes=12)
+    await world.fire()
+    late = await behind()
+    waiting = [each for each in await world.rows(Deadline, subject_id=order["id"], state="pending") if each["rung"]]
+    coming = late.coming[order["id"]]
+    assert (coming.rung, coming.due_at) == (waiting[0]["rung"], waiting[0]["due_at"])
+    assert all(
+        (each.policy_name, each.policy_version) == ("vn-default", 1) for each in late.raised.get(order["id"], ())
+    )
+    await world.answer(order, outcome="executed", amount_held={"value": "150000000", "currency": "VND"})
+    assert (await behind()).coming == {}
+
+
 async def test_what_presses_in_a_foreign_request_is_not_told(hub: Hub, build: Builder) -> None:
     await build.placed()
     stranger = principals.of_person("an", tenant="agency-b", sector=Sector.AGENCY, roles=[Role.READER])
