@@ -234,6 +234,7 @@ async def _takedown(teller: Teller, reference: str) -> UUID:
                 body_sealed=b"\x01",
                 body_sha256="0" * 64,
                 client_id="viettel-isp-he-thong",
+                contradicts=False,
                 received_at=filed,
             )
     for fact, delay in ((Fact.ORDER_PLACED, 0), (Fact.ORDER_DELIVERED, 3), (Fact.ORDER_EXECUTED, 1500)):

@@ -33,7 +33,7 @@ from service.supply import lock
 PAGES = {
     "/v1/orders/stream",
     *("/", "/sign-in/{token}", "/sign-out", "/officer/key", "/appeals/{reference}", "/static", "/metrics"),
-    *("/board", "/board/events"),
+    *("/board", "/board/events", "/orders/{order_id}/letter.pdf"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/{request_id}/callbacks", "/docs", "/openapi.json", "/openapi/{contract}.v1.json"),
 }
