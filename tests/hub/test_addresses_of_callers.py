@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 import pytest
 import world as worlds
-from apis import DAY, Api, System
+from apis import DAY, Api, System, stopped
 from front_servers import small_app
 from world import World
 
@@ -68,7 +68,7 @@ def test_a_subscriber_who_moves_inside_his_network_stays_one() -> None:
 async def small() -> AsyncIterator[httpx.AsyncClient]:
     """The small application; each address may call three times."""
     app = small_app()
-    app.state.limits["address"] = Limits(3, 3)
+    app.state.limits["address"] = Limits(3, 3, now=stopped)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub.test") as http:
         yield http
 
@@ -119,7 +119,7 @@ async def test_bodies_that_never_end_take_no_place_in_the_crowd(monkeypatch: pyt
 
 
 async def test_who_tries_references_from_all_addresses_of_his_network_is_one_stranger(api: Api) -> None:
-    api.app.state.limits["stranger"] = Limits(3, 3)
+    api.app.state.limits["stranger"] = Limits(3, 3, now=stopped)
     answers = []
     for last in range(5):
         way = httpx.ASGITransport(api.app, client=(f"2001:db8:1:2::{last:x}", 1))
@@ -132,7 +132,7 @@ BAD = {"Authorization": "DPoP e30.e30.e30", "DPoP": "e30.e30.e30"}
 
 
 async def test_a_flood_of_bad_tokens_is_a_few_facts_and_one_count(api: Api) -> None:
-    api.app.state.limits["refusals"] = Limits(3, 3)
+    api.app.state.limits["refusals"] = Limits(3, 3, now=stopped)
     before = len(await api.facts("token.refused"))
     answers = [await api.http.get("/v1/requests", headers=BAD) for _ in range(20)]
     answers += [await api.ask("e30.e30.e30") for _ in range(5)]
@@ -149,14 +149,14 @@ async def test_a_flood_of_bad_tokens_is_a_few_facts_and_one_count(api: Api) -> N
 
 
 async def test_a_good_token_from_the_same_address_is_none_the_worse(api: Api) -> None:
-    api.app.state.limits["refusals"] = Limits(1, 1)
+    api.app.state.limits["refusals"] = Limits(1, 1, now=stopped)
     for _ in range(3):
         await api.http.get("/v1/requests", headers=BAD)
     assert (await api.get("/v1/requests", api.police)).status_code == 200
 
 
 async def test_many_addresses_together_do_not_fill_the_audit_either(api: Api) -> None:
-    api.app.state.limits["refusals of all"] = Limits(2, 2, clients=1)
+    api.app.state.limits["refusals of all"] = Limits(2, 2, clients=1, now=stopped)
     before = len(await api.facts("token.refused"))
     answers = [(await api.http.get("/v1/requests", headers=BAD)).status_code for _ in range(6)]
     assert answers == [401] * 6, "an honest client among them must learn that its token is over"
@@ -166,7 +166,7 @@ async def test_many_addresses_together_do_not_fill_the_audit_either(api: Api) ->
 
 
 async def test_bad_sign_in_links_are_counted_in_the_same_budget(api: Api) -> None:
-    api.app.state.limits["refusals"] = Limits(2, 2)
+    api.app.state.limits["refusals"] = Limits(2, 2, now=stopped)
     answers = [await api.http.post("/sign-in/made-up") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
     assert answers[3].headers["content-type"].startswith("text/html") and int(answers[3].headers["retry-after"]) >= 1
@@ -179,7 +179,7 @@ async def test_what_was_counted_is_a_fact_when_the_node_stops(hub: Hub) -> None:
     keys = tuple(SigningKey.generate(not_before=now - DAY, not_after=now + 90 * DAY) for _ in range(2))
     signing = replace(hub, signing=keys)
     app = application.create_app(signing)
-    app.state.limits["refusals"] = Limits(1, 1)
+    app.state.limits["refusals"] = Limits(1, 1, now=stopped)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=signing.settings.address) as http:
         api = Api(World(signing), http, app)
         async with app.router.lifespan_context(app):
@@ -190,7 +190,7 @@ async def test_what_was_counted_is_a_fact_when_the_node_stops(hub: Hub) -> None:
 
 async def test_all_systems_of_an_agency_share_one_budget(api: Api) -> None:
     second = await api.enroll(System("pc02-second"), worlds.AGENCY, Role.READER)
-    api.app.state.limits["agency"] = Limits(3, 3)
+    api.app.state.limits["agency"] = Limits(3, 3, now=stopped)
     callers = (api.police, second, api.police, second, api.police)
     assert [(await api.get("/v1/requests", who)).status_code for who in callers] == [200, 200, 200, 429, 429]
     assert (await api.get("/v1/orders", api.bank)).status_code == 200
