@@ -98,7 +98,8 @@ class _Connection(asyncio.Protocol):
 
     def is_free_again(self) -> bool:
         """Tell whether the call is over on both sides and another one may follow; it is prepared for then."""
-        if self.is_over or self._http.trailing_data[0]:
+        # One that reads no further would not hear what comes unasked, and take it for the next answer.
+        if self.is_over or self._is_paused or self._http.trailing_data[0]:
             return False
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
@@ -144,6 +145,7 @@ class _Connections:
         # The one that was used last is at the end; those at the beginning get old and are closed.
         self._kept: list[_Connection] = []
         self._under_way: set[_Connection] = set()
+        self._opening = 0
 
     async def take(self, peer: _Peer, within: float | None) -> _Connection:
         """Return a connection to ``peer``, a kept one or a new one; whoever takes it gives it back.
@@ -191,8 +193,9 @@ class _Connections:
 
     async def _opened(self, peer: _Peer, within: float | None) -> _Connection:
         # Never more than ``most``, those that are kept for another address among them.
-        while self._kept and len(self._kept) + len(self._under_way) >= self._most:
+        while self._kept and len(self._kept) + len(self._under_way) + self._opening >= self._most:
             self._kept.pop(0).hang_up()
+        self._opening += 1
         try:
             async with asyncio.timeout(within):
                 _, connection = await asyncio.get_running_loop().create_connection(
@@ -201,6 +204,8 @@ class _Connections:
         except ConnectionResetError as error:
             # A reset that no system call reported: the peer hung up amidst the greeting, as one does over a version.
             raise error if error.errno else ssl.SSLEOFError("the greeting was broken off") from None
+        finally:
+            self._opening -= 1
         return connection
 
 

@@ -105,7 +105,8 @@ class Log:
         names = sorted(set(chains))
         owners = {name: name.partition(":")[2] for name in names if not name.startswith("request:")}
         owners |= tenants or {}
-        heads = await _lock(conn, names, wait=wait)
+        is_last = list(owners) == names[-1:]  # as a filing's is: that one may wait until it is known to be missing
+        heads = await _lock(conn, names, wait=wait) if is_last or not owners else {}
         if not owners.keys() <= heads.keys():
             await _begin(conn, owners)
             heads = await _lock(conn, names, wait=wait)
@@ -181,8 +182,8 @@ async def _lock(conn: AsyncConnection, names: Sequence[str], *, wait: bool) -> d
 
 
 async def _begin(conn: AsyncConnection, owners: Mapping[str, str]) -> None:
-    # A request's chain begins with its own rows; a tenant's or node's first fact may be written by two at once, so
-    # its head is laid down first, for the row lock to queue them.
+    # A request's chain begins with its own rows; a tenant's or node's first fact may be written by two at once, so its
+    # head is laid down before any is locked: the row lock queues them, and no two wait for each other.
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     rows = [
         {"chain": chain, "tenant": tenant, "sequence": 0, "hash": GENESIS} for chain, tenant in sorted(owners.items())

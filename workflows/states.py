@@ -61,6 +61,14 @@ def advance_request(state: RequestState, event: RequestEvent) -> RequestState:
         raise IllegalMove(state, event) from None
 
 
+def is_over(state: OrderState, says: Action) -> bool:
+    """Tell whether nobody is to carry out what was last sent of an order, which says ``says``.
+
+    It was taken back, passed on, refused or has ended; of a hold that ended by itself the lift is still to be done.
+    """
+    return state in _ALWAYS_FINAL or (state is OrderState.LAPSED and says is not Action.LIFT)
+
+
 def is_final(state: OrderState, action: Action, was_delivered: bool) -> bool:
     """Tell whether nothing more can come of an order.
 

@@ -53,6 +53,7 @@ class File:
 class Letter:
     """What a letter says, in one language, in the order in which the decree wants it.
 
+    ``void`` is empty, or says that the order is not to be carried out any more, and since when.
     ``code`` is the content of its QR code: plain text that a scanner hands to a program.
     """
 
@@ -65,6 +66,7 @@ class Letter:
     day: date
     dated: str
     urgency: str
+    void: str
     title: str
     about: str
     addressed: str
@@ -85,6 +87,8 @@ def lay_out(letter: Letter) -> bytes:
     """Return the letter as a PDF/A-3a; blocks for some ten milliseconds, the first time for some hundred."""
     written: dict[str, Any] = dataclasses.asdict(letter)
     day = written.pop("day")
+    # A file is carried as it is, and the code holds what the hub means; all else is for eyes.
+    written = _printable({**written, "code": "", "files": []}) | {"files": written["files"]}
     code = barcode.draw(letter.code)
     written |= {"date": {"year": day.year, "month": day.month, "day": day.day}}
     written |= {"code": code.svg, "code_width": code.width}
@@ -101,6 +105,25 @@ def lay_out(letter: Letter) -> bytes:
 
 def _inputs(written: Mapping[str, Any]) -> dict[str, str]:
     return {"letter": json.dumps(written, ensure_ascii=False)}
+
+
+def _printable(said: Any) -> Any:
+    """Write each sign that the typeface has no picture for as its code point: the paper shows that there was one.
+
+    PDF/A forbids the empty box that a reader would see otherwise (ISO 19005-3, 6.2.11.8).
+    """
+    if isinstance(said, str):
+        return "".join(each if ord(each) in _covered() else f"[U+{ord(each):04X}]" for each in said)
+    if isinstance(said, Mapping):
+        return {name: _printable(value) for name, value in said.items()}
+    return [_printable(each) for each in said] if isinstance(said, list | tuple) else said
+
+
+@functools.cache
+def _covered() -> frozenset[int]:
+    lines = (_FOLDER / "fonts" / "coverage.txt").read_text("utf-8").splitlines()[1:]
+    ends = ([int(end, 16) for end in line.split("-")] for line in lines)
+    return frozenset(code for first, last in ends for code in range(first, last + 1))
 
 
 @functools.cache

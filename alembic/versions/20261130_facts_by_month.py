@@ -89,7 +89,8 @@ DECLARE
     part text := 'audit_entries_' || to_char(month, 'YYYY_MM');
     found bigint;
 BEGIN
-    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', part);
+    -- Nobody writes while it is counted; who reads all months holds the parent first, and so does DETACH.
+    EXECUTE format('LOCK TABLE %I IN SHARE MODE', part);
     EXECUTE format('SELECT count(*) FROM %I', part) INTO found;
     IF found <> archived THEN RAISE EXCEPTION 'month_not_archived' USING ERRCODE = 'check_violation'; END IF;
     EXECUTE format('ALTER TABLE audit_entries DETACH PARTITION %I', part);

@@ -10,10 +10,18 @@ from typing import Any
 from adapters.letter.page import File, Letter, Line, Signer
 from service import canonical_json, i18n
 from service.i18n import formats, spelling
-from workflows.terms import Action
+from workflows.terms import Action, OrderState
 from workflows.working_hours import VIETNAM
 
 _ENDS_BY_ITSELF = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE})
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How an order ended, and when it was looked at."""
+
+    state: OrderState
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +36,13 @@ class Wording:
     address: str
     kid: str
 
-    def letter(self, body: Mapping[str, Any], signature: str, placed_at: datetime) -> Letter:
-        """Return the letter of an order from its body as it was sent and the hub's detached JWS over it."""
+    def letter(self, body: Mapping[str, Any], signature: str, sent_at: datetime, over: Over | None = None) -> Letter:
+        """Return the letter of an order from its body as it was sent at ``sent_at`` and the hub's detached JWS over it.
+
+        ``over`` is how it ended, where nobody is to carry it out any more.
+        """
         content = canonical_json.dumps(dict(body))
-        day = placed_at.astimezone(VIETNAM).date()
+        day = sent_at.astimezone(VIETNAM).date()
         action, agency = body["action"], body["agency"]["name"]
         number = f"{body['reference']}/{body['sequence']}"
         return Letter(
@@ -42,8 +53,9 @@ class Wording:
             nation=self._say("nation"),
             motto=self._say("motto"),
             day=day,
-            dated=self._say("dated", day=f"{day:%d}", month=f"{day:%m}", year=day.year),
+            dated=self._say("dated", day=_padded(day.day, 9), month=_padded(day.month, 2), year=day.year),
             urgency=self._term("urgency", body["urgency"]),
+            void=self._say("void", state=over.state, at=over.at) if over else "",
             title=self._say("title"),
             about=self._say(f"about.{action}", kind=self._term("target_kind", body["target"]["kind"])),
             addressed=self._say("addressed", participant=self.participant),
@@ -161,6 +173,11 @@ def _for_a_scanner(body: Mapping[str, Any], content: bytes) -> str:
     return json.dumps(
         {name: value for name, value in told.items() if value is not None}, ensure_ascii=False, separators=(",", ":")
     )
+
+
+def _padded(number: int, upto: int) -> str:
+    """Write a day or month as the decree does (Annex I, II.4): days below 10, and of the months 1 and 2, with a 0."""
+    return f"{number:02}" if number <= upto else str(number)
 
 
 def _day(text: str) -> str:

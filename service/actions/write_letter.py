@@ -11,24 +11,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.letter import page
 from service import db, errors
 from service.actions import note_reading
-from service.actions.letter_wording import Wording
+from service.actions.letter_wording import Over, Wording
 from service.engine.hub import Hub
-from service.models import Order, Participant, table_of
+from service.models import Participant, table_of
 from service.queries import inbox
 from service.schemas.orders import ParticipantOrder
 from service.security import keyring, signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope
-from workflows.terms import Door, Sector, View
+from workflows import states
+from workflows.terms import Action, Door, Sector, View
 
-_ORDERS = table_of(Order)
 _PARTICIPANTS = table_of(Participant)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     order: ParticipantOrder
-    placed_at: datetime
+    sent_at: datetime
     now: datetime
     names: dict[str, str]
 
@@ -60,13 +60,12 @@ async def _find(conn: AsyncConnection, hub: Hub, principal: Principal, order_id:
     order = await inbox.order(conn, hub.vault, principal, order_id)
     if order is None:
         return None
-    query = (
-        sa.select(_ORDERS.c.placed_at, _PARTICIPANTS.c.name_vi, _PARTICIPANTS.c.name_en)
-        .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _ORDERS.c.participant_id)
-        .where(_ORDERS.c.id == order_id)
+    message = inbox.latest(order_id).subquery()
+    query = sa.select(message.c.created_at, _PARTICIPANTS.c.name_vi, _PARTICIPANTS.c.name_en).join(
+        _PARTICIPANTS, _PARTICIPANTS.c.id == message.c.participant_id
     )
     row = (await conn.execute(query)).one()
-    return _Found(order, row.placed_at, await db.now(conn), {"vi": row.name_vi, "en": row.name_en})
+    return _Found(order, row.created_at, await db.now(conn), {"vi": row.name_vi, "en": row.name_en})
 
 
 def _make(hub: Hub, found: _Found, lang: str) -> bytes:
@@ -76,6 +75,9 @@ def _make(hub: Hub, found: _Found, lang: str) -> bytes:
     # The order keeps the signature that it was placed with; the paper is sealed by the key of today.
     key = keyring.in_force(hub.order_keys, found.now)
     wording = Wording(lang, found.names[lang], hub.settings.address, signatures.key_of(signature) or "")
-    made = page.lay_out(wording.letter(body, signature, found.placed_at))
+    # A messenger may carry it for an hour: what was ended meanwhile must not be ordered by paper.
+    is_over = states.is_over(found.order.state, Action(body["action"]))
+    over = Over(found.order.state, found.now) if is_over else None
+    made = page.lay_out(wording.letter(body, signature, found.sent_at, over))
     by = seal.self_made(key.private, key.kid, hub.settings.address, key.not_before, key.not_after)
     return seal.seal(made, by, reason=wording.reason(body), place=hub.settings.address)

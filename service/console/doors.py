@@ -74,7 +74,8 @@ async def seat(request: Request, hub: HubDep) -> Seat:
         raise SessionMissing
     request.state.seat = found
     request.state.csrf_token = console_session.csrf_token(SessionToken(token))
-    if found.now - found.seen_at >= _NOTE_EVERY and request.headers.get(PRESENCE) != "away":
+    is_alone = request.headers.get(PRESENCE) == "away" or "wall" in request.query_params
+    if found.now - found.seen_at >= _NOTE_EVERY and not is_alone:
         await note_presence(hub, token, found.now)
     return found
 

@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-
-from service import clock, db, log
+from service import clock, db, log, outages
 from service.engine.hub import OPERATOR, Hub
 from service.errors import TooManyRequests
 from service.queries import live_board
@@ -90,7 +88,9 @@ class Watch:
                 try:
                     async with hub.database.read(db.HUB) as conn:
                         marker = await live_board.marker(conn)
-                except (OSError, DBAPIError):
+                except Exception as error:
+                    if not outages.is_outage(error):
+                        raise
                     # The boards renew themselves meanwhile, and say so.
                     _log.warning("board.blind")
                     marker = self._marker

@@ -1,7 +1,7 @@
 """Fires what is due: each deadline once, with its fact, its notices and the next rung in one transaction."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,7 +56,7 @@ async def fire_once(hub: Hub) -> FireResult:
     fired = 0
     for chain in chains:
         try:
-            fired += (await hub.writer.run(functools.partial(_fire, hub=hub, only=chain), reach=db.HUB)).fired
+            fired += (await hub.writer.run(functools.partial(_fire, hub=hub, only=[chain]), reach=db.HUB)).fired
         except Exception as error:
             if outages.is_outage(error):
                 raise
@@ -65,7 +65,7 @@ async def fire_once(hub: Hub) -> FireResult:
     return FireResult(fired, False, None)
 
 
-async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult:
+async def _fire(conn: AsyncConnection, hub: Hub, only: Collection[str] | None) -> FireResult:
     now = await db.now(conn)
     fired: list[Row] = []
     is_full = True
@@ -74,6 +74,10 @@ async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult
         is_full = len(candidates) == BATCH
         facts = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
         held = [row.id for row in candidates if facts.holds(row.chain)]
+        if held and past:
+            # What was looked past may have been let go meanwhile: of a chain nothing fires before what is due earlier.
+            chains = {row.chain for row in candidates if facts.holds(row.chain)}
+            held = [row.id for row in await _candidates(conn, now, chains)]
         if held:
             facts.at = await db.now(conn)
             fired = await _flip(conn, hub, facts.at, held)
@@ -85,7 +89,9 @@ async def _fire(conn: AsyncConnection, hub: Hub, only: str | None) -> FireResult
     return FireResult(len(fired), is_full, await _next_in(conn, now))
 
 
-async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = None, past: int = 0) -> Sequence[Any]:
+async def _candidates(
+    conn: AsyncConnection, now: datetime, only: Collection[str] | None = None, past: int = 0
+) -> Sequence[Any]:
     # By the instant that the facts will carry: not a moment early.
     query = (
         sa.select(_DEADLINES.c.id, _DEADLINES.c.chain)
@@ -95,7 +101,7 @@ async def _candidates(conn: AsyncConnection, now: datetime, only: str | None = N
         .offset(past)
     )
     if only is not None:
-        query = query.where(_DEADLINES.c.chain == only)
+        query = query.where(_DEADLINES.c.chain.in_(only))
     return (await conn.execute(query)).all()
 
 

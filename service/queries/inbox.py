@@ -60,18 +60,7 @@ async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order
     ).one_or_none()
     if found is None:
         return None
-    latest = (
-        sa.select(_DISPATCHES)
-        .where(
-            _DISPATCHES.c.order_id == order_id,
-            _DISPATCHES.c.kind == DispatchKind.ORDER,
-            # Neither a question about an order nor the end of its silence says what is ordered.
-            _DISPATCHES.c.message_type.not_in((read_back.MESSAGE_TYPE, silence.MESSAGE_TYPE)),
-        )
-        .order_by(_DISPATCHES.c.created_at.desc(), _DISPATCHES.c.id.desc())
-        .limit(1)
-    )
-    message = (await conn.execute(latest)).one()
+    message = (await conn.execute(latest(order_id))).one()
     answers = (
         await conn.execute(
             sa.select(_ACKNOWLEDGEMENTS)
@@ -89,6 +78,21 @@ async def order(conn: AsyncConnection, vault: Vault, principal: Principal, order
         signature=opened.get("signature"),
         acknowledgements=[_answer(row) for row in answers],
         erased=erased,
+    )
+
+
+def latest(order_id: UUID) -> sa.Select[Any]:
+    """Return the dispatch that says what is ordered now: after a hold's end, that of the lift."""
+    return (
+        sa.select(_DISPATCHES)
+        .where(
+            _DISPATCHES.c.order_id == order_id,
+            _DISPATCHES.c.kind == DispatchKind.ORDER,
+            # Neither a question about an order nor the end of its silence says what is ordered.
+            _DISPATCHES.c.message_type.not_in((read_back.MESSAGE_TYPE, silence.MESSAGE_TYPE)),
+        )
+        .order_by(_DISPATCHES.c.created_at.desc(), _DISPATCHES.c.id.desc())
+        .limit(1)
     )
 
 

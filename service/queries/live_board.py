@@ -62,6 +62,8 @@ async def load(conn: AsyncConnection, principal: Principal, wanted: Filter, *, n
     for row in found:
         group = Group(row.grp)
         totals[group] = row.total
+        if not row.is_listed:
+            continue
         if len(lines[group]) == limit:
             last = lines[group][-1]
             following[group] = cursors.write(_sorted_by(last), last.id)
@@ -181,7 +183,7 @@ def _done(principal: Principal, wanted: Filter, now: datetime) -> sa.Subquery:
 def _begun(placed: sa.Subquery, wanted: Filter, limit: int) -> sa.Select[Any]:
     """Return the first orders of each group, one more than ``limit``; of a group alone those behind the cursor.
 
-    The first order of each other group comes along: it says how many there are.
+    The first order of every group comes along, of this one too: it says how many there are.
     """
     counts = sa.and_(
         _DEADLINES.c.subject_kind == SubjectKind.ORDER,
@@ -203,6 +205,7 @@ def _begun(placed: sa.Subquery, wanted: Filter, limit: int) -> sa.Select[Any]:
         *(each.correlate(placed).scalar_subquery().label(name) for name, each in clock.items()),
     )
     if wanted.group is None:
+        query = query.add_columns(sa.true().label("is_listed"))
         return query.where(placed.c.place <= limit + 1).order_by(placed.c.grp, placed.c.place)
     is_own = placed.c.grp == wanted.group.value
     own = is_own
@@ -210,8 +213,10 @@ def _begun(placed: sa.Subquery, wanted: Filter, limit: int) -> sa.Select[Any]:
         at, last = cursors.read(wanted.after)
         beyond = placed.c.at < at if wanted.group is Group.DONE else placed.c.at > at
         own = sa.and_(is_own, sa.or_(beyond, sa.and_(placed.c.at == at, placed.c.id > last)))
-    others = sa.and_(sa.not_(is_own), placed.c.place == 1)
-    return query.where(sa.or_(own, others)).order_by(is_own, placed.c.place).limit(limit + len(Group))
+    first = placed.c.place == 1
+    # Before the cursor, the first of the own group says how many there are and is not shown again.
+    query = query.add_columns(sa.or_(own, sa.not_(is_own)).label("is_listed"))
+    return query.where(sa.or_(own, first)).order_by(first.desc(), placed.c.place).limit(limit + len(Group))
 
 
 def _shown(ids: Sequence[UUID]) -> sa.Select[Any]:

@@ -123,7 +123,12 @@ async def run(ground: Ground, minutes: int, rate: float, length: float = MINUTE)
 
 
 def worse(minutes: Sequence[Minute]) -> list[str]:
-    """Say what is worse in the last third than in the first, of which the first minute, a start, does not count."""
+    """Say what is worse in the last third than in the first, of which the first minute, a start, does not count.
+
+    Of fewer than three minutes there is nothing to say.
+    """
+    if len(minutes) < 3:
+        return []
     third = max(1, (len(minutes) - 1) // 3)
     first, last = minutes[1 : 1 + third], minutes[-third:]
     found = []

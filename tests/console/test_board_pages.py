@@ -147,14 +147,15 @@ def test_a_board_whose_stream_is_cut_renews_itself_every_fifteen_seconds_and_say
     expect(page.locator("#renewal-state")).to_contain_text("làm mới mỗi 15 giây")
 
 
-def test_a_stream_ends_with_its_session_and_the_board_says_so(desk: Desk, at_desk: Open) -> None:
+def test_a_board_goes_with_its_session(desk: Desk, at_desk: Open) -> None:
     page = at_desk(**DESK).page
     page.goto(f"{desk.address}/board")
     expect(page.locator("#renewal-state")).to_have_text("Cập nhật ngay khi có thay đổi")
     beside = page.context.new_page()
     beside.goto(f"{desk.address}/")
     beside.get_by_role("button", name="Đăng xuất").click()
-    expect(page.locator("#renewal-state")).to_have_text("Chưa có phiên làm việc, hoặc phiên đã kết thúc.", timeout=8000)
+    expect(page.locator("body")).to_contain_text("phiên đã kết thúc", timeout=8000)
+    expect(page.locator(".line")).to_have_count(0)
 
 
 def test_to_watch_the_board_is_no_reading_and_to_open_a_request_is_one(desk: Desk, at_desk: Open) -> None:

@@ -238,6 +238,11 @@ def test_a_screen_that_is_left_alone_does_not_keep_its_session_alive(site: Site,
         site.age_session(digest, minutes=2)
         assert page.request.get(f"{site.address}/").status == (401 if ends else 200)
         site.age_session(digest, minutes=-1000)
+    # A wall display renews itself without scripts as well, and nobody need be there.
+    site.age_session(digest, minutes=29)
+    page.request.get(f"{site.address}/board?wall=1")
+    site.age_session(digest, minutes=2)
+    assert page.request.get(f"{site.address}/").status == 401
 
 
 def test_the_promised_contracts_are_shown_offline(site: Site, context: BrowserContext) -> None:

@@ -19,6 +19,7 @@ from steps import vnd
 from world import World
 
 from service import db
+from service.audit import Log
 from service.engine import firing
 from service.engine.hub import Hub
 from service.models import AuditEntry, Contact, Deadline, Dispatch, Escalation, Policy, TimeLimit
@@ -326,6 +327,56 @@ async def test_a_node_fires_beside_another_one_and_leaves_its_batch_alone(
     assert await world.hub.database.write(other_node, db.HUB) == 2
     missed = await world.rows(Deadline, state=DeadlineState.MISSED)
     assert [row["request_id"] for row in missed] == [order["request_id"] for order in orders]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_node_that_looks_past_a_batch_never_fires_a_later_deadline_of_a_chain_first(
+    world: World, fast_forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await placed(world), await placed(world, case_number="02/2026/CA")
+    monkeypatch.setattr(firing, "BATCH", 1)
+    await fast_forward(minutes=11)
+    await _let_wait(world, first["id"], but=1)
+    committed = asyncio.Event()
+    is_locked = asyncio.Event()
+
+    async def answer(conn: AsyncConnection) -> None:
+        await Log.open(conn, await db.now(conn), [f"request:{first['request_id']}"])
+        deadlines = table(Deadline)
+        met = sa.update(deadlines).where(
+            deadlines.c.subject_id == first["id"], deadlines.c.due_at <= await db.now(conn)
+        )
+        await conn.execute(met.values(state=DeadlineState.MET, settled_at=await db.now(conn), settled_by="node-b"))
+        is_locked.set()
+        await committed.wait()
+
+    other = asyncio.create_task(world.hub.database.write(answer, db.HUB))
+    await is_locked.wait()
+    real = firing._candidates
+
+    async def candidates(conn: AsyncConnection, now: Any, only: Any = None, past: int = 0) -> Any:
+        if past and not committed.is_set():
+            # What stood first is answered and gone: what is looked past now is something else.
+            committed.set()
+            await other
+        return await real(conn, now, only, past)
+
+    monkeypatch.setattr(firing, "_candidates", candidates)
+    assert (await firing.fire_once(world.hub)).fired == 1
+    due = [row for row in await world.rows(Deadline, subject_id=second["id"]) if row["rung"] == 0]
+    assert [row["state"] for row in due[:2]] == [DeadlineState.MISSED, DeadlineState.PENDING]
+
+
+async def _let_wait(world: World, order_id: Any, *, but: int) -> None:
+    """Let the deadlines of an order come tomorrow, but for its first ones."""
+    rows, deadlines = (await world.rows(Deadline, subject_id=order_id))[but:], table(Deadline)
+
+    async def unit(conn: AsyncConnection) -> None:
+        for row in rows:
+            later = row["due_at"] + timedelta(days=1)
+            await conn.execute(sa.update(deadlines).where(deadlines.c.id == row["id"]).values(due_at=later))
+
+    await world.hub.writer.run(unit)
 
 
 async def test_one_deadline_that_breaks_holds_up_nobody_but_itself(

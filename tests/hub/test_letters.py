@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pypdfium2
 import pytest
@@ -15,12 +16,14 @@ from apis import Api, System, grown
 from test_api_doors import other_agency, seen
 
 from adapters.letter import page
-from service import i18n
+from service import clock, i18n
+from service.actions import write_letter
 from service.actions.letter_wording import Wording
 from service.models import AuditEntry
 from service.security import signatures
 from service.security.signatures import Kind
-from workflows.terms import Role
+from workflows.terms import Door, Role
+from workflows.working_hours import VIETNAM
 
 pytest_plugins = ["api_fixtures"]
 
@@ -74,6 +77,31 @@ async def test_a_foreign_letter_is_as_unknown_as_one_that_does_not_exist(api: Ap
         foreign, unknown = [await letter(api, each, stranger) for each in (order, str(uuid4()))]
         assert seen(foreign) == seen(unknown) and foreign.status_code == 404
     assert grown(before, await api.counts()) == {}
+
+
+async def test_a_letter_of_what_was_lifted_says_that_it_is_not_to_be_carried_out(api: Api) -> None:
+    request = await api.active(worlds.freeze())
+    order = request["order_list"][0]["id"]
+    assert "KHÔNG CÒN HIỆU LỰC" not in read((await letter(api, order, api.bank)).content)[0]
+    await api.world.active(worlds.lift(UUID(request["id"])))
+    text, *_ = read((await letter(api, order, api.bank)).content)
+    assert "LỆNH KHÔNG CÒN HIỆU LỰC, KHÔNG THỰC HIỆN: đã rút" in text
+
+
+async def test_after_a_hold_ended_by_itself_the_letter_is_the_lift_of_that_day(
+    api: Api, fast_forward: Callable[..., Awaitable[None]]
+) -> None:
+    request = await api.active(worlds.freeze())
+    order = request["order_list"][0]["id"]
+    [row] = await api.world.orders(UUID(request["id"]))
+    await api.world.answer(row, outcome="executed", amount_held={"value": "150000000", "currency": "VND"})
+    await fast_forward(days=4)
+    await api.world.fire()
+    bank = api.world.participant("vietcombank")
+    text, *_ = read(await write_letter.write(api.hub, bank, Door.API, UUID(order), "vi"))
+    day = clock.utc_now().astimezone(VIETNAM)
+    assert "KHÔNG CÒN HIỆU LỰC" not in text, "the lift is still to be done"
+    assert "Chấm dứt biện pháp" in text and f"Ngày {day:%d} tháng" in text
 
 
 async def test_an_auditor_reads_that_there_was_an_order_and_never_its_letter(api: Api) -> None:

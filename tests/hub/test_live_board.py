@@ -1,18 +1,22 @@
 """The live board reads the same from both databases: groups, counts, filters, pages, and who may see what."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 import world as worlds
 from builders import Builder
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from world import World
 
 from service import db
+from service.console.watching import Watch
 from service.engine.hub import OPERATOR, Hub
 from service.models import ActionRequest, Deadline, Order
-from service.queries import live_board
+from service.queries import cursors, live_board
 from service.queries.board_lines import Board, Filter, Group
 from service.security import principals
 from service.security.principals import Principal
@@ -117,6 +121,16 @@ async def test_each_group_is_counted_whole_and_shown_page_by_page_without_a_gap(
     assert seen[:2] == [line.id for line in first.lines[Group.RUNNING]]
 
 
+async def test_behind_the_last_line_the_board_still_says_how_many_there_are(hub: Hub, build: Builder) -> None:
+    for number in range(2):
+        await build.placed(f"bank-{number}")
+    last = (await load(hub, limit=2)).lines[Group.RUNNING][-1]
+    assert last.due_at is not None
+    behind = cursors.write(last.due_at, last.id)
+    page = await load(hub, Filter(group=Group.RUNNING, after=behind), limit=2)
+    assert page.lines[Group.RUNNING] == [] and page.totals[Group.RUNNING] == 2
+
+
 async def test_done_orders_are_paged_the_latest_first(hub: Hub, build: Builder) -> None:
     placed = [(await build.placed(f"bank-{number}")).order_id for number in range(3)]
     for order in placed:
@@ -158,6 +172,25 @@ async def test_an_agency_sees_its_own_orders_and_nobody_elses(hub: Hub, build: B
         async with hub.database.read(who.reach) as conn:
             agencies, participants = await live_board.present(conn, who)
         assert (agencies, participants) == (({tenant}, {order.participant_id}) if found else (set(), set()))
+
+
+async def test_a_look_that_finds_no_free_connection_is_followed_by_another(
+    hub: Hub, network: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await network.submit(worlds.freeze())
+    real, looks = live_board.marker, []
+
+    async def marker(conn: Any) -> tuple[int, int]:
+        looks.append(1)
+        if len(looks) == 1:
+            raise PoolTimeout
+        return await real(conn)
+
+    monkeypatch.setattr(live_board, "marker", marker)
+    watch = Watch()
+    with watch.place(hub, "lan"):
+        await asyncio.wait_for(watch._moved.wait(), 10)
+    assert len(looks) == 2
 
 
 async def test_any_fact_moves_the_marker_and_nothing_else_does(hub: Hub, network: World) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pypdfium2
@@ -13,6 +14,7 @@ import zxingcpp
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fontTools.ttLib import TTFont
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
@@ -38,6 +40,7 @@ def letter(**changes: Any) -> Letter:
         day=date(2026, 11, 30),
         dated="Ngày 30 tháng 11 năm 2026",
         urgency="hỏa tốc",
+        void="",
         title="Yêu cầu",
         about="Phong tỏa tài khoản ngân hàng",
         addressed="Kính gửi: Ngân hàng TMCP Ngoại thương Việt Nam",
@@ -152,6 +155,21 @@ def test_what_is_put_in_is_text_and_never_markup() -> None:
     hostile = '#panic("x") *bold* $a$ ] #[ \\ @ref // <label> "quoted" [link](x)'
     made = page.lay_out(letter(demand=hostile, lines=(Line("l", hostile, notes=(hostile,)),)))
     assert text_of(made).replace("\r\n", " ").count('#panic("x") *bold* $a$ ] #[') >= 2
+
+
+def test_a_sign_without_a_picture_is_named_by_its_code_and_stays_in_the_order() -> None:
+    order = json.dumps({"holder": "王🏦"}, ensure_ascii=False)
+    file = File("order.json", order, "application/json", "Nguyên văn lệnh", "source")
+    made = page.lay_out(letter(lines=(Line("Chủ tài khoản", "王🏦 Ngô Bảo\x01"),), files=(file,), code=order))
+    assert "[U+738B][U+1F3E6] Ngô Bảo[U+0001]" in text_of(made).replace("\r\n", "")
+    assert codes_of(made) == [order]
+    assert bytes(pypdfium2.PdfDocument(made).get_attachment(0).get_data()) == order.encode()
+
+
+def test_what_is_said_to_have_a_picture_has_one_in_all_four_styles() -> None:
+    styles = [set(TTFont(path).getBestCmap()) for path in (Path(page.__file__).parent / "fonts").glob("*.ttf")]
+    assert len(styles) == 4 and page._covered() <= set.intersection(*styles)
+    assert set(map(ord, "ỘƯĐ₫ắỵ–…")) <= page._covered()
 
 
 def test_a_long_order_goes_on_over_numbered_pages_and_breaks_what_has_no_blanks() -> None:

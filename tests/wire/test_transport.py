@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import wire_servers
 from wire_servers import NAME, Authority, endpoint, says, serving, to_loopback
 
+from adapters import connections
 from adapters import transport as transports
 from adapters.base import DeliveryFailed, Endpoint, Receipt
 from adapters.transport import LARGEST_ANSWER, Transport
@@ -452,3 +454,35 @@ async def test_no_endpoint_has_more_than_eight_connections_and_they_are_used_aga
             await asyncio.gather(*(post(transport, bank(heard, authority)) for _ in range(20)))
     assert len(heard.bodies) == 40
     assert heard.connections <= transports.CONNECTIONS_PER_ENDPOINT
+
+
+class Wire(asyncio.Transport):
+    """What a connection writes to; it notes whether it is to be read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = True
+
+    def write(self, data: Any) -> None:
+        """Take it and say nothing."""
+
+    def pause_reading(self) -> None:
+        """Read no further."""
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.is_read = True
+
+
+async def test_a_connection_that_is_not_read_from_any_more_carries_no_other_call() -> None:
+    wire, connection = Wire(), connections._Connection(connections._Peer("127.0.0.1", 443, "bank.example"))
+    connection.connection_made(wire)
+    asked = asyncio.create_task(connection.ask(b"/", [(b"Host", b"bank.example"), (b"Content-Length", b"0")], b""))
+    await asyncio.sleep(0)
+    # Whole, and more than is taken at once: nothing of it is waited for, so nothing lets it be read on.
+    chunks = b"1\r\na\r\n" * 20_000
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert (await asked)[0] == 200
+    assert sum([len(part) async for part in connection.body()]) == 20_000
+    assert not wire.is_read and not connection.is_free_again()

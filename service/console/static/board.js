@@ -8,7 +8,6 @@
   const state = document.getElementById("renewal-state");
   const button = document.getElementById("pause");
   let paused = Boolean(button) && sessionStorage.getItem("paused") === "yes";
-  let over = false;
   let moved = false;
   let heard = Date.now();
   let here = Date.now();
@@ -17,7 +16,7 @@
     if (state.textContent !== text) state.textContent = text;
   };
 
-  const tell = (kind) => show(line.dataset[over ? "over" : paused ? "paused" : kind]);
+  const tell = (kind) => show(line.dataset[paused ? "paused" : kind]);
 
   // The whole of it, as the page without scripts would have it.
   const renew = async () => {
@@ -41,14 +40,16 @@
 
   document.addEventListener("htmx:sse:before:message", (event) => {
     heard = Date.now();
-    if (event.detail.message.event === "over") over = true;
+    // What was read under the session goes with it: the page, asked for anew, is the sign-in.
+    if (event.detail.message.event === "over") return location.reload();
     if (paused && !event.detail.message.event) event.preventDefault();
     tell("running");
+    return undefined;
   });
 
   setInterval(() => {
     const now = Date.now();
-    if (over || document.hidden) return;
+    if (document.hidden) return;
     if (now - heard > silence) {
       tell("lost");
       if (!paused) renew();
