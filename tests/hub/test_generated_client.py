@@ -42,9 +42,13 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that holds the client, as a package of its own."""
     commands = locked_tools.python(ROOT / "requirements" / "client.txt")
     folder = tmp_path_factory.mktemp("generated")
+    # Unless it is told, a PDF is no answer to it.
+    told_how = folder / "how.yaml"
+    told_how.write_text("content_type_overrides:\n  application/pdf: application/octet-stream\n")
     told = subprocess.run(
         [
             *(commands / "openapi-python-client", "generate", "--path", ROOT / "openapi" / "hub.v1.json"),
+            *("--config", told_how),
             *("--meta", "none", "--output-path", folder / CLIENT),
         ],
         # It forms its code with the ruff that it finds.

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from journey_processes import until
-from postgres import LOGIN, USER, Server
+from postgres import LOGIN, OWNER, USER, Server
 
 
 class Pair:
@@ -26,6 +26,15 @@ class Pair:
         await ask(self.primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
         await ask(self.primary, "SELECT pg_reload_conf()")
         await self._follow()
+
+    async def create(self, name: str) -> None:
+        """Create a database, and return when both servers know it: whoever looks for the primary may ask both."""
+        await ask(self.primary, f"CREATE DATABASE {name} OWNER {OWNER}")
+
+        async def arrived() -> bool:
+            return await ask(self.standby, f"SELECT count(*) FROM pg_database WHERE datname = '{name}'") == 1
+
+        await until(arrived, 30, "a database on the standby")
 
     def url(self, name: str) -> str:
         """Return the URL of a database for the hub: both servers, and whichever of them takes writes."""

@@ -39,7 +39,7 @@ async def test_what_was_acknowledged_is_on_the_standby_that_takes_over(
     async with asyncio.timeout(600):
         try:
             await pair.make()
-            await ask(pair.primary, "CREATE DATABASE hub OWNER hoatoc_test_owner")
+            await pair.create("hub")
             settings = journey_network.settings_of(tmp_path, pair.url("hub"), policy="under-fire", node="a")
             settings = settings.model_copy(update={"issuer": settings.address})
             nodes = [

@@ -15,9 +15,9 @@ import world as worlds
 from builders import widened
 from world import World
 
-from service import app, db, migrations
+from service import app, db, files, migrations
 from service.actions import changes
-from service.backup import making, manifest, restoring
+from service.backup import making, restoring
 from service.backup.manifest import BackupUnfit
 from service.db import Database
 from service.engine.hub import Hub
@@ -171,7 +171,7 @@ async def test_a_server_that_was_not_laid_down_from_the_backup_is_not_taken_for_
     raw = sealed.read_bytes()
     sealed.write_bytes(raw[: len(raw) // 2])
     said = backup / "manifest.json"
-    said.write_text(said.read_text().replace(hashlib.sha256(raw).hexdigest(), manifest.sha256(sealed)))
+    said.write_text(said.read_text().replace(hashlib.sha256(raw).hexdigest(), files.sha256(sealed)))
     with pytest.raises(BackupUnfit, match="not the copy"):
         restoring.lay_down(backup, tmp_path / "laid", sealed_to.opener(), archive=None, until=None)
     assert not (tmp_path / "laid").exists()
