@@ -16,11 +16,9 @@ from workflows.terms import Door, View
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
+_FILE = {"schema": {"type": "string", "format": "binary"}}
 _PDF: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "the sealed letter",
-        "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
-    }
+    200: {"description": "the sealed letter", "content": {"application/pdf": _FILE}}
 }
 # How often a long poll looks again; the commit that lays something into the inbox wakes it earlier.
 _LOOK_AGAIN = 1.0
