@@ -8,14 +8,13 @@ from typing import Any
 
 from service import clock, db, log, outages
 from service.engine.hub import OPERATOR, Hub
-from service.errors import TooManyRequests
 from service.queries import live_board
+from service.web.streams import Streams
 
 _log = log.get(__name__)
 
 MOST = 200
 PER_PERSON = 6
-_COME_BACK = 5  # seconds
 # A commit of this process on SQLite rings earlier; on PostgreSQL this is how late a change is seen.
 LOOK_EVERY = 1.0
 # Time alone moves orders from one group to the next: what was read is read anew after so long.
@@ -34,7 +33,7 @@ class Watch:
     """The boards that are open at one node, and what they share."""
 
     def __init__(self) -> None:
-        self._people: dict[str, int] = {}
+        self._places = Streams(MOST, PER_PERSON)
         self._looking: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self._marker = (0, 0)
@@ -48,22 +47,18 @@ class Watch:
 
         Raises ``TooManyRequests`` where there is none: such a board renews itself every 15 seconds.
         """
-        if self._people.get(person, 0) >= PER_PERSON or sum(self._people.values()) >= MOST:
-            raise TooManyRequests("streams.too_many", retry_after=_COME_BACK)
-        self._people[person] = self._people.get(person, 0) + 1
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look_forever(hub), name="board")
-        try:
-            yield
-        finally:
-            self._people[person] -= 1
-            if not self._people[person]:
-                del self._people[person]
-            if not self._people:
-                for task in (self._looking, *self._reading):
-                    task.cancel()
-                self._looking = None
-                self._kept.clear()
+        with self._places.place(person):
+            if self._looking is None:
+                self._looking = asyncio.create_task(self._look_forever(hub), name="board")
+            try:
+                yield
+            finally:
+                # Its own place is still among them.
+                if len(self._places) == 1:
+                    for task in (self._looking, *self._reading):
+                        task.cancel()
+                    self._looking = None
+                    self._kept.clear()
 
     async def moved(self, seconds: float) -> None:
         """Return when something was recorded, and after ``seconds`` at the latest."""

@@ -10,13 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import rfc8785
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, clock, db, files
+from service import audit, canonical_json, clock, db, files
 from service.audit import Log, Verdict
 from service.db import Database
 from service.engine import retaining
@@ -207,7 +206,9 @@ async def _write(hub: Hub, folder: Path, month: str) -> str:
             "file_sha256": files.sha256(path),
             "key": key.public_jwk(),
         }
-        said["seal"] = signatures.sign(key.private, key.kid, Kind.ARCHIVE, rfc8785.dumps(said), at=now, about=month)
+        said["seal"] = signatures.sign(
+            key.private, key.kid, Kind.ARCHIVE, canonical_json.dumps(said), at=now, about=month
+        )
         text = json.dumps(said, indent=1) + "\n"
         made.append(archived.manifest_of(folder, month))
         files.new_file(made[-1], text.encode())

@@ -101,7 +101,7 @@ async def _candidates(
         .offset(past)
     )
     if only is not None:
-        query = query.where(_DEADLINES.c.chain.in_(only))
+        query = query.where(among.of(conn, _DEADLINES.c.chain, only))
     return (await conn.execute(query)).all()
 
 

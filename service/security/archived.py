@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service import audit, files
+from service import audit, canonical_json, files
 from service.security import keyring, signatures
 from service.security.signatures import Kind, SignatureRefused
 
@@ -65,7 +64,7 @@ async def write(path: Path, rows: AsyncIterator[Any]) -> int:
         # Neither a name nor an instant in it: the same facts make the same file.
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
             async for row in rows:
-                packed.write(rfc8785.dumps(_line(row)) + b"\n")
+                packed.write(canonical_json.dumps(_line(row)) + b"\n")
                 entries += 1
         file.flush()
         os.fsync(file.fileno())
@@ -121,7 +120,7 @@ def read(text: str) -> dict[str, Any]:
 
 def content(manifest: Mapping[str, Any]) -> bytes:
     """Return what the seal is over: every member but the seal itself, in its canonical form."""
-    return rfc8785.dumps({name: value for name, value in manifest.items() if name != "seal"})
+    return canonical_json.dumps({name: value for name, value in manifest.items() if name != "seal"})
 
 
 def verify_seal(manifest: Mapping[str, Any], keys: Mapping[str, ec.EllipticCurvePublicKey]) -> None:

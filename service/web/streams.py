@@ -28,23 +28,23 @@ _HEARTBEAT = 10.0
 
 
 class Streams:
-    """How many streams one node has open, in all and by participant."""
+    """How many streams one node has open, in all and by whose they are: a participant's, or a person's."""
 
-    def __init__(self, most: int = MOST, per_participant: int = PER_PARTICIPANT) -> None:
+    def __init__(self, most: int = MOST, of_one: int = PER_PARTICIPANT) -> None:
         self._most = most
-        self._per_participant = per_participant
+        self._of_one = of_one
         self._open: Counter[str] = Counter()
 
     @contextlib.contextmanager
-    def place(self, participant_id: str) -> Iterator[None]:
+    def place(self, whose: str) -> Iterator[None]:
         """Hold a place for one stream. Raises ``TooManyRequests`` where there is none."""
-        if self._open[participant_id] >= self._per_participant or self._open.total() >= self._most:
+        if self._open[whose] >= self._of_one or self._open.total() >= self._most:
             raise TooManyRequests("streams.too_many", retry_after=_COME_BACK)
-        self._open[participant_id] += 1
+        self._open[whose] += 1
         try:
             yield
         finally:
-            self._open[participant_id] -= 1
+            self._open[whose] -= 1
             self._open += Counter()  # forgets who has none
 
     def __len__(self) -> int:

@@ -230,17 +230,23 @@ async def findings_after(world: World, *statements: Any) -> set[str]:
     return {finding.chain for finding in verdict.findings}
 
 
+async def written_and_not_dropped(world: World, folder: Path) -> archiving.Month:
+    """A month whose archive was written while somebody read the facts, so that it stayed."""
+    async with world.hub.database.read(db.HUB) as conn:
+        await conn.execute(sa.select(sa.func.count()).select_from(ENTRIES))
+        with pytest.raises(ArchiveUnfit, match="try again"):
+            await archiving.archive(world.hub, folder, MINH)
+    [month] = await archiving.months(world.hub)
+    return month
+
+
 @POSTGRESQL
 async def test_a_month_that_somebody_reads_is_dropped_by_the_next_call(
     world: World, fast_forward: FastForward, tmp_path: Path
 ) -> None:
     await grown_old(world, fast_forward)
-    async with world.hub.database.read(db.HUB) as conn:
-        await conn.execute(sa.select(sa.func.count()).select_from(ENTRIES))
-        with pytest.raises(ArchiveUnfit, match="try again"):
-            await archiving.archive(world.hub, tmp_path, MINH)
-        [month] = await archiving.months(world.hub)
-        assert len(await rows_of(world, month.month)) == month.entries
+    month = await written_and_not_dropped(world, tmp_path)
+    assert len(await rows_of(world, month.month)) == month.entries
     [made] = await archiving.archive(world.hub, tmp_path, MINH)
     assert made.dropped and await rows_of(world, made.month) == []
     assert len(await world.rows(AuditEntry, code="facts.archived")) == 1
@@ -255,11 +261,7 @@ async def test_a_file_that_is_not_at_hand_keeps_its_month(
     with pytest.raises(ArchiveUnfit, match="HOATOC_MIGRATION_URL"):
         alone = world.hub.settings.model_copy(update={"migration_url": None})
         await archiving.archive(dataclasses.replace(world.hub, settings=alone), tmp_path / "no", MINH)
-    async with world.hub.database.read(db.HUB) as conn:
-        await conn.execute(sa.select(sa.func.count()).select_from(ENTRIES))
-        with pytest.raises(ArchiveUnfit, match="try again"):
-            await archiving.archive(world.hub, tmp_path, MINH)
-    [month] = await archiving.months(world.hub)
+    month = await written_and_not_dropped(world, tmp_path)
     archived.file_of(tmp_path, month.month).unlink()
     with pytest.raises(ArchiveUnfit, match="is not in"):
         await archiving.archive(world.hub, tmp_path, MINH)
@@ -271,11 +273,7 @@ async def test_a_month_that_has_more_than_its_archive_stays(
     world: World, fast_forward: FastForward, tmp_path: Path
 ) -> None:
     await grown_old(world, fast_forward)
-    async with world.hub.database.read(db.HUB) as conn:
-        await conn.execute(sa.select(sa.func.count()).select_from(ENTRIES))
-        with pytest.raises(ArchiveUnfit, match="try again"):
-            await archiving.archive(world.hub, tmp_path, MINH)
-    [month] = await archiving.months(world.hub)
+    month = await written_and_not_dropped(world, tmp_path)
     at = archiving.bounds(month.month)[0]
     [row, *_] = await rows_of(world, month.month)
     more = {**row, "id": 10**9, "chain": "tenant:late", "sequence": 1, "at": at, "deadline_id": None}

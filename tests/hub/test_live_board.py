@@ -1,6 +1,7 @@
 """The live board reads the same from both databases: groups, counts, filters, pages, and who may see what."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from world import World
 
 from service import db
+from service.console import watching
 from service.console.watching import Watch
 from service.engine.hub import OPERATOR, Hub
+from service.errors import TooManyRequests
 from service.models import ActionRequest, Deadline, Order
 from service.queries import cursors, live_board
 from service.queries.board_lines import Board, Filter, Group
@@ -191,6 +194,20 @@ async def test_a_look_that_finds_no_free_connection_is_followed_by_another(
     with watch.place(hub, "lan"):
         await asyncio.wait_for(watch._moved.wait(), 10)
     assert len(looks) == 2
+
+
+async def test_a_person_has_a_few_boards_and_the_last_one_ends_the_looking(hub: Hub, network: World) -> None:
+    watch = Watch()
+    with contextlib.ExitStack() as boards:
+        for _ in range(watching.PER_PERSON):
+            boards.enter_context(watch.place(hub, "lan"))
+        with pytest.raises(TooManyRequests), watch.place(hub, "lan"):
+            pass
+        with watch.place(hub, "minh"):
+            looking = watch._looking
+        assert looking is not None and watch._looking is looking
+    await asyncio.wait({looking}, timeout=5)
+    assert watch._looking is None and looking.cancelled()
 
 
 async def test_any_fact_moves_the_marker_and_nothing_else_does(hub: Hub, network: World) -> None:
