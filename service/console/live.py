@@ -1,5 +1,7 @@
 """The live board: the page, which needs no scripts, and the stream that brings it what changes."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -146,6 +148,7 @@ async def _events(request: Request, hub: Hub, watch: Watch, seat: Seat, lang: st
             return found, await names_of.names(conn, _mentioned(found)), now
 
     while not hub.writer.doorbell.is_closed:
+        moved = watch.next_move
         # The session ends for this reader as it does for every page: with its person, its member or its time.
         if await doors.seated(hub, token) is None:
             yield "event: over\ndata:\n\n"
@@ -159,7 +162,8 @@ async def _events(request: Request, hub: Hub, watch: Watch, seat: Seat, lang: st
             yield f"{data}\n"
             before = found
         yield "event: alive\ndata:\n\n"
-        await watch.moved(ALIVE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(moved.wait(), ALIVE)
 
 
 def _news(before: Board | None, found: Board) -> dict[str, Any]:

@@ -60,10 +60,10 @@ class Watch:
                     self._looking = None
                     self._kept.clear()
 
-    async def moved(self, seconds: float) -> None:
-        """Return when something was recorded, and after ``seconds`` at the latest."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), seconds)
+    @property
+    def next_move(self) -> asyncio.Event:
+        """What is set when something is recorded from here on. Taken before reading, it misses nothing meanwhile."""
+        return self._moved
 
     async def shared(self, key: Hashable, read: Callable[[], Awaitable[Any]]) -> Any:
         """Return what ``read`` returns, or what somebody who watches the same has just read."""

@@ -13,7 +13,7 @@ from builders import table
 from console_desk import Desk
 from console_site import Open, Site
 from console_teller import ACCOUNTS, AGENCY, FOREIGN, HOLDERS
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db, i18n
@@ -24,6 +24,12 @@ from workflows.terms import Fact, Role
 AXE = Axe()
 ADDRESSES = ("/board", "/board?wall=1", "/board?group=done", "/board?urgency=khan&text=W6N")
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
+
+
+def follow(page: Page, link: Locator) -> None:
+    """Click, and wait until the page that it leads to has loaded: ``click`` returns once its answer has begun."""
+    with page.expect_navigation():
+        link.click()
 
 
 def groups(page: Page) -> dict[str, int]:
@@ -62,13 +68,13 @@ def test_the_board_says_who_is_late_without_scripts_and_names_no_person(site: Si
     assert not any(secret in page.content() for secret in (*ACCOUNTS, *HOLDERS, *(each[-4:] for each in ACCOUNTS)))
     assert page.locator("#pause").is_hidden()
 
-    page.get_by_role("link", name=re.compile("Hiện thêm")).click()
+    follow(page, page.get_by_role("link", name=re.compile("Hiện thêm")))
     assert page.locator(".line").count() == 104
     page.goto(f"{site.address}/board")
     page.get_by_label("Độ khẩn").select_option("khan")
-    page.get_by_role("button", name="Lọc").click()
+    follow(page, page.get_by_role("button", name="Lọc"))
     assert groups(page)["Quá hạn"] == 0 and groups(page)["Sắp hết hạn"] == 1
-    page.get_by_role("link", name="English").click()
+    follow(page, page.get_by_role("link", name="English"))
     assert "urgency=khan" in page.url and groups(page)["Overdue"] == 0
     page.goto(f"{site.address}/board?sector=nonsense&group=x&after=x&participant={'x' * 300}")
     assert page.locator("h1").inner_text() == "Live board"

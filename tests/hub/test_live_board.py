@@ -11,16 +11,18 @@ import pytest
 import world as worlds
 from builders import Builder
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.requests import Request
 from world import World
 
-from service import db
-from service.console import watching
+from service import clock, db
+from service.console import doors, live, watching
 from service.console.watching import Watch
 from service.engine.hub import OPERATOR, Hub
 from service.errors import TooManyRequests
 from service.models import ActionRequest, Deadline, Order
 from service.queries import cursors, live_board
 from service.queries.board_lines import Board, Filter, Group
+from service.queries.sessions import Seat
 from service.security import principals
 from service.security.principals import Principal
 from workflows.terms import Action, OrderState, Role, Sector, Stage, Urgency
@@ -194,6 +196,32 @@ async def test_a_look_that_finds_no_free_connection_is_followed_by_another(
     with watch.place(hub, "lan"):
         await asyncio.wait_for(watch._moved.wait(), 10)
     assert len(looks) == 2
+
+
+async def test_what_is_recorded_while_a_reader_is_being_told_is_told_at_once(
+    hub: Hub, network: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def seated(*_: Any) -> str:
+        return "a seat"
+
+    monkeypatch.setattr(doors, "seated", seated)
+    monkeypatch.setattr(doors, "presented", lambda _: "a cookie")
+    monkeypatch.setattr(live, "ALIVE", 3600.0)
+    request = Request({"type": "http", "query_string": b"", "headers": [], "path": live.PATH})
+    watch, now = Watch(), clock.utc_now()
+    with watch.place(hub, "lan"):
+        events = live._events(request, hub, watch, Seat(COORDINATOR, Role.COORDINATOR, OPERATOR, now, now), "vi")
+        told = [await anext(events)]
+        while "alive" not in told[-1]:
+            told.append(await anext(events))
+        # The reader has not come back for more yet, as one behind a slow line has not.
+        moved = watch.next_move
+        filed = await network.active(worlds.freeze())
+        async with asyncio.timeout(30):
+            await moved.wait()
+            while filed.reference not in (await anext(events)):
+                pass
+        await events.aclose()
 
 
 async def test_a_person_has_a_few_boards_and_the_last_one_ends_the_looking(hub: Hub, network: World) -> None:
