@@ -7,14 +7,18 @@ from service.console import (
     appeals,
     approving,
     assets,
+    attempts,
     callbacks,
+    delivery,
     docs,
     doors,
+    escalations,
     letters,
     live,
     officer_key,
     pages,
     session,
+    tasks,
 )
 from service.console.watching import Watch
 
@@ -23,7 +27,10 @@ __all__ = ["mount"]
 
 def mount(app: FastAPI) -> None:
     """Add the pages, the sign-in, the offline API docs and the static files to the application."""
-    for door in (session, pages, live, letters, approving, officer_key, appeals, callbacks, docs):
+    for door in (
+        *(session, pages, live, tasks, escalations, delivery, attempts, letters),
+        *(approving, officer_key, appeals, callbacks, docs),
+    ):
         app.include_router(door.router)
     app.state.watch = Watch()
     app.mount("/static", assets.StaticAssets(directory=assets.FOLDER), name="static")

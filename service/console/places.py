@@ -20,6 +20,9 @@ class Place:
 _PLACES = (
     Place("/board", "board.title", "board", frozenset({Scope.REQUESTS_READ})),
     Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
+    Place("/tasks", "tasks.title", "task", frozenset({Scope.TASKS_READ})),
+    Place("/escalations", "escalations.title", "ladder", frozenset({Scope.ESCALATIONS_READ})),
+    Place("/delivery", "delivery.title", "send", frozenset({Scope.TASKS_READ})),
     Place("/officer/key", "officer_key.title", "seal", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
     Place("/docs", "docs.title", "book"),
 )

@@ -118,6 +118,7 @@ def _words(lang: str) -> dict[str, Any]:
         "term": lambda group, code: _term(lang, group, str(code)),
         # The stamp of an urgent paper is the Vietnamese one in every language.
         "vietnamese": lambda group, code: _term("vi", group, str(code)),
+        "gap": lambda between: forms.gap(between, lang),
         "left": lambda due_at, now, stage=None: forms.left(due_at, now, lang, stage),
     }
 

@@ -215,6 +215,14 @@ async def originals(conn: AsyncConnection, principal: Principal, ids: Sequence[U
     return {lift: known[original] for lift, original in about.items() if original in known}
 
 
+async def references(conn: AsyncConnection, principal: Principal, ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    """Return the references of these requests, leaving out what the caller may not see."""
+    query = sa.select(_REQUESTS.c.id, _REQUESTS.c.reference).where(
+        _REQUESTS.c.id.in_({each for each in ids if each is not None}), visibility.requests(principal)
+    )
+    return {row.id: row.reference for row in (await conn.execute(query)).all()}
+
+
 async def lifts(conn: AsyncConnection, principal: Principal, request_id: UUID) -> dict[UUID, str]:
     """Return the references of the requests that lift this one and took effect, oldest first, by their ids."""
     query = sa.select(_REQUESTS.c.id, _REQUESTS.c.reference).where(

@@ -13,9 +13,9 @@ from workflows.terms import Role
 @pytest.mark.parametrize(
     ("role", "tenant", "places"),
     [
-        (Role.COORDINATOR, None, ["Bảng trực", "Yêu cầu", "Tài liệu API"]),
-        (Role.APPROVER, AGENCY, ["Bảng trực", "Yêu cầu", "Khóa của tôi", "Tài liệu API"]),
-        (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Tài liệu API"]),
+        (Role.COORDINATOR, None, ["Bảng trực", "Yêu cầu", "Công việc", "Leo thang", "Gửi nhận", "Tài liệu API"]),
+        (Role.APPROVER, AGENCY, ["Bảng trực", "Yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"]),
+        (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Leo thang", "Tài liệu API"]),
     ],
 )
 def test_a_person_is_led_to_the_places_of_the_role(

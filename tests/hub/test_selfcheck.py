@@ -33,7 +33,9 @@ from service.supply import lock
 PAGES = {
     "/v1/orders/stream",
     *("/", "/sign-in/{token}", "/sign-out", "/officer/key", "/appeals/{reference}", "/static", "/metrics"),
-    *("/board", "/board/events", "/orders/{order_id}/letter.pdf"),
+    *("/board", "/board/events", "/orders/{order_id}", "/orders/{order_id}/letter.pdf"),
+    *("/tasks", "/tasks/{task_id}/resolutions", "/escalations"),
+    *("/delivery", "/delivery/previews", "/delivery/replays"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/{request_id}/callbacks", "/docs", "/openapi.json", "/openapi/{contract}.v1.json"),
 }

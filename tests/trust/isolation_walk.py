@@ -338,7 +338,12 @@ _KNOWN_SLOTS = frozenset(
 )
 # What is kept for all: there is no foreign one. Whoever has an appeal's reference may ask for its state.
 _EVERYBODYS = frozenset({"policy", "day", "appeal_reference"})
-_PAGE_SLOTS = {"request_id": "request_id", "order_id": "order_id", "reference": "appeal_reference"}
+_PAGE_SLOTS = {
+    "request_id": "request_id",
+    "order_id": "order_id",
+    "task_id": "task_id",
+    "reference": "appeal_reference",
+}
 # Whose value is a secret of the one link, or names a document: no id of anybody's.
 _NO_ID = {"token": "a-link-that-nobody-was-given", "contract": "hub"}
 _FILTER_SLOTS = {

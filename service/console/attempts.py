@@ -1,0 +1,44 @@
+"""The page of one order's attempts: what was sent when, over what, what came back, and whose signature stands there."""
+
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from service import errors
+from service.actions import note_reading, write_letter
+from service.console import doors, lanes, rendering
+from service.queries import attempts, board
+from service.security.scopes import Scope
+from service.web.doors import HubDep
+from workflows.terms import Door, View
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+
+@router.get("/orders/{order_id}")
+async def show(
+    request: Request, hub: HubDep, seat: doors.SeatDep, order_id: UUID, content: Literal["", "1"] = ""
+) -> Response:
+    """Show the attempts of an order; with ``content`` also what was sent and answered, and that is on record."""
+    principal = seat.principal
+    principal.require(write_letter.scope(principal))
+    async with hub.database.read(principal.reach) as conn:
+        story = await attempts.tell(conn, hub.vault, principal, order_id, opens=bool(content))
+        if story is None:
+            raise errors.NotFound
+        names = await board.names(conn, {story.participant_id, story.tenant})
+    if content:
+        about = {"order_id": str(order_id)}
+        await note_reading.opened(hub, principal, Door.CONSOLE, View.ORDER, [story.request_id], **about)
+    return rendering.page(
+        request,
+        "attempts.html",
+        keeps=("content",),
+        now=seat.now,
+        story=story,
+        names=names,
+        is_open=bool(content),
+        looks=lanes.LOOKS,
+        sees_request=Scope.REQUESTS_READ in principal.scopes,
+    )

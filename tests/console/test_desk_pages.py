@@ -1,0 +1,226 @@
+"""The duty desk's other pages: tasks, escalations, delivery with its replays, the attempts of an order."""
+
+import functools
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import world as worlds
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from builders import table
+from console_desk import Desk
+from console_site import Open, Watched
+from playwright.sync_api import Page, expect
+from rigs import Rig
+from sqlalchemy.ext.asyncio import AsyncConnection
+from world import AGENCY
+
+from adapters.base import DeliveryFailed
+from service import audit, db, i18n
+from service.engine.hub import OPERATOR
+from service.models import AuditEntry, Deadline, Dispatch, Task
+from workflows.terms import DispatchState, Fact, Role
+
+AXE = Axe()
+DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
+BOTH = pytest.mark.parametrize("lang", i18n.LANGUAGES)
+HELD = {"value": "120000000", "currency": "VND"}
+
+
+def given_up(desk: Desk) -> tuple[Any, dict[str, Any]]:
+    """A freeze whose order the bank's endpoint refused for good: the desk has a task."""
+    filed = desk.run(desk.world.active(worlds.freeze()))
+    (order,) = desk.run(desk.world.orders(filed.id))
+    desk.run(_sent(desk, order, DeliveryFailed("message.too_large", status=413, retryable=False)))
+    return filed, order
+
+
+async def _sent(desk: Desk, order: dict[str, Any], fault: BaseException | None) -> None:
+    """Send what waits, as a worker does; ``fault`` is how each attempt at the order's participant ends."""
+    rig = await Rig(desk.hub).start()
+    if fault is not None:
+        rig.speaker.fail(desk.world.endpoints[order["participant_id"]], fault)
+    while await rig.round():
+        pass
+    await rig.stop()
+
+
+def opened(desk: Desk, enter: Open, path: str, **options: Any) -> Watched:
+    watched = enter(**{**DESK, **options})
+    watched.page.goto(f"{desk.address}{path}")
+    return watched
+
+
+def state_of(desk: Desk, order: dict[str, Any]) -> DispatchState:
+    (row,) = desk.run(desk.world.rows(Dispatch, order_id=order["id"]))
+    return DispatchState(row["state"])
+
+
+def task_of(desk: Desk, order: dict[str, Any]) -> dict[str, Any]:
+    (row,) = desk.run(desk.world.rows(Task, order_id=order["id"]))
+    return row
+
+
+def late(desk: Desk) -> Any:
+    """A freeze whose bank has been silent beyond its first deadline: one rung fired."""
+    filed = desk.run(desk.world.active(worlds.freeze()))
+    (order,) = desk.run(desk.world.orders(filed.id))
+    desk.run(desk.hub.writer.run(functools.partial(_overdue, order["id"]), reach=db.HUB))
+    desk.run(desk.world.fire())
+    return filed
+
+
+async def _overdue(order_id: Any, conn: AsyncConnection) -> None:
+    deadlines = table(Deadline)
+    now = await db.now(conn)
+    mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == "receipt", deadlines.c.rung == 0)
+    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
+    await conn.execute(sa.update(deadlines).where(mine).values(moved))
+
+
+@BOTH
+def test_the_pages_are_accessible_complete_and_fit_a_narrow_screen(desk: Desk, at_desk: Open, lang: str) -> None:
+    late(desk)
+    _, order = given_up(desk)
+    addresses = (
+        *("/tasks", "/tasks?state=resolved", "/tasks?kind=dead_dispatch", "/escalations", "/escalations?unreachable=1"),
+        *("/delivery", f"/delivery?which=dead&order_id={order['id']}", f"/orders/{order['id']}?content=1"),
+    )
+    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}):
+        watched = opened(desk, at_desk, "/tasks", **options)
+        for address in addresses:
+            watched.page.goto(f"{desk.address}{address}{'&' if '?' in address else '?'}lang={lang}")
+            words = watched.page.locator("body").inner_text()
+            assert not re.search(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w", words), words
+            found = AXE.run(watched.page)
+            assert found.violations_count == 0, found.generate_report()
+            if "viewport" in options:
+                assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320, address
+        assert (watched.errors, watched.foreign) == ([], [])
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_a_task_is_done_by_a_plain_form_and_its_note_is_read_on_record(
+    desk: Desk, at_desk: Open, scripts: bool
+) -> None:
+    filed, order = given_up(desk)
+    task = task_of(desk, order)
+    page = opened(desk, at_desk, "/tasks", java_script_enabled=scripts).page
+    card = page.locator(f"#task-{task['id']}")
+    expect(card).to_contain_text(filed.reference)
+    expect(card).to_contain_text("Nội dung quá lớn")
+    card.locator("summary").click()
+    card.locator("textarea").fill("Đã gọi trực ban\ngửi bằng công văn")
+    with page.expect_navigation():
+        card.get_by_role("button", name="Ghi nhận đã xong").click()
+    expect(page.locator(f"#task-{task['id']}")).to_have_count(0)
+    assert task_of(desk, order)["resolved_by"] == DESK["person"]
+
+    before = len(reads(desk, filed.id))
+    page.goto(f"{desk.address}/tasks?state=resolved")
+    expect(page.locator(f"#task-{task['id']} .note")).to_have_text("Đã gọi trực ban\ngửi bằng công văn")
+    assert len(reads(desk, filed.id)) == before + 1
+
+
+def reads(desk: Desk, request_id: Any) -> list[dict[str, Any]]:
+    chain = audit.reads_chain(request_id)
+    return desk.run(desk.world.rows(AuditEntry, chain=chain, code=Fact.PERSON_OPENED))
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_a_failed_delivery_is_found_counted_and_sent_once_more(desk: Desk, at_desk: Open, scripts: bool) -> None:
+    _, order = given_up(desk)
+    page = opened(desk, at_desk, "/tasks", java_script_enabled=scripts).page
+    with page.expect_navigation():
+        page.locator(f"#task-{task_of(desk, order)['id']}").get_by_role("link", name="Gửi lại nội dung này").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Đếm trước").click()
+    expect(page.locator("main")).to_contain_text("Sẽ gửi lại 1 nội dung")
+    assert state_of(desk, order) is DispatchState.DEAD
+    with page.expect_navigation():
+        page.get_by_role("button", name="Gửi lại 1 nội dung").click()
+    expect(page.get_by_role("status").filter(has_text="Đã đưa 1 nội dung")).to_be_visible()
+    assert state_of(desk, order) is DispatchState.PENDING
+    assert task_of(desk, order)["resolved_at"] is not None
+    desk.run(_sent(desk, order, None))
+    page.goto(f"{desk.address}/orders/{order['id']}")
+    results = page.locator(".dispatch tbody tr")
+    expect(results).to_have_count(2)
+    expect(results.first).to_contain_text("HTTP 413")
+    expect(results.last).to_contain_text("đã nhận")
+
+
+def test_a_window_is_counted_and_what_selects_nothing_says_so(desk: Desk, at_desk: Open) -> None:
+    given_up(desk)
+    page = opened(desk, at_desk, "/delivery").page
+    page.get_by_label("Tạo từ lúc").fill("2026-01-01T08:00")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Đếm trước").click()
+    expect(page.locator("main")).to_contain_text("tạo từ 08:00:00 01/01/2026")
+    expect(page.get_by_role("button", name=re.compile(r"Gửi lại \d+ nội dung"))).to_be_visible()
+    page.goto(f"{desk.address}/delivery")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Đếm trước").click()
+    expect(page.get_by_role("alert")).to_contain_text("Chưa có gì được gửi")
+    answer = post(page, f"{desk.address}/delivery/replays", which="dead", since="tomorrow")
+    assert answer == 422
+
+
+def test_a_silent_bank_is_on_the_page_of_escalations_and_narrowed_to_whom_nobody_heard(
+    desk: Desk, at_desk: Open
+) -> None:
+    filed = late(desk)
+    page = opened(desk, at_desk, "/escalations").page
+    line = page.locator("tr.line").filter(has_text=filed.reference)
+    expect(line).to_contain_text("Vietcombank")
+    expect(line).to_contain_text("Bậc 1")
+    expect(line).to_contain_text("vn-default")
+    page.goto(f"{desk.address}/escalations?unreachable=1")
+    expect(page.locator("tr.line").filter(has_text=filed.reference)).to_have_count(0)
+
+
+def test_what_was_sent_and_answered_is_shown_whole_only_on_record(desk: Desk, at_desk: Open) -> None:
+    filed = desk.run(desk.world.active(worlds.freeze()))
+    (order,) = desk.run(desk.world.orders(filed.id))
+    desk.run(_sent(desk, order, None))
+    desk.run(desk.world.answer(order, outcome="executed", amount_held=HELD))
+    account = worlds.freeze()["target"]["value"]
+    page = opened(desk, at_desk, f"/requests/{filed.id}").page
+    with page.expect_navigation():
+        page.get_by_role("link", name="Các lần gửi").click()
+    before = len(reads(desk, filed.id))
+    assert account not in page.content()
+    expect(page.locator(".badge").filter(has_text="chữ ký đã kiểm tra")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("120.000.000 ₫")
+    with page.expect_navigation():
+        page.get_by_role("link", name="Mở nội dung").click()
+    assert account in page.content()
+    assert len(reads(desk, filed.id)) == before + 1
+    # The bank's own people see it too, the other bank's get the page of what does not exist.
+    banks = opened(desk, at_desk, f"/orders/{order['id']}", role=Role.PARTICIPANT_OPERATOR, tenant="vietcombank").page
+    expect(banks.locator("h1")).to_contain_text("Các lần gửi")
+    other = opened(desk, at_desk, "/escalations", role=Role.PARTICIPANT_OPERATOR, tenant="techcombank").page
+    assert other.goto(f"{desk.address}/orders/{order['id']}").status == 404  # type: ignore[union-attr]
+
+
+def test_who_may_not_work_at_the_desk_is_refused_and_changes_nothing(desk: Desk, at_desk: Open) -> None:
+    _, order = given_up(desk)
+    task = task_of(desk, order)
+    reader = opened(desk, at_desk, "/escalations", role=Role.READER, tenant=AGENCY, person="tra-cuu").page
+    for path in ("/tasks", "/delivery"):
+        assert reader.goto(f"{desk.address}{path}").status == 403  # type: ignore[union-attr]
+    reader.goto(f"{desk.address}/")
+    for path in (f"/tasks/{task['id']}/resolutions", "/delivery/previews", "/delivery/replays"):
+        assert post(reader, f"{desk.address}{path}", which="dead", participant_id="vietcombank") == 403
+    page = opened(desk, at_desk, "/tasks").page
+    for path in (f"/tasks/{task['id']}/resolutions", "/delivery/replays"):
+        form = {"which": "dead", "participant_id": "vietcombank", "csrf_token": "x"}
+        assert page.request.post(f"{desk.address}{path}", form=form).status == 403
+    assert task_of(desk, order)["resolved_at"] is None and state_of(desk, order) is DispatchState.DEAD
+
+
+def post(page: Page, address: str, **form: str) -> int:
+    token = page.locator("input[name=csrf_token]").first.get_attribute("value") or ""
+    return page.request.post(address, form={**form, "csrf_token": token}, max_redirects=0).status
