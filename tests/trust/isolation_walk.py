@@ -533,6 +533,9 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
         "signature": _sign(stage, who, Kind.APPROVAL, {}, values["request_id"]),
     },
     "/requests/{request_id}/callbacks": lambda _stage, _who, _values: {"outcome": "denied"},
+    "/tasks/{task_id}/resolutions": lambda _stage, _who, _values: {"note": "làm xong"},
+    "/delivery/previews": lambda _stage, _who, _values: {"which": "dead", "participant_id": "vietcombank"},
+    "/delivery/replays": lambda _stage, _who, _values: {"which": "dead", "since": "2026-01-01T00:00"},
     "/sign-in/{token}": lambda _stage, _who, _values: {},
     "/sign-out": lambda _stage, _who, _values: {},
 }
