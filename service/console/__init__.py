@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 
 from service.console import (
+    about,
     appeals,
     approving,
     assets,
@@ -17,6 +18,7 @@ from service.console import (
     live,
     officer_key,
     pages,
+    participants,
     session,
     tasks,
 )
@@ -28,8 +30,8 @@ __all__ = ["mount"]
 def mount(app: FastAPI) -> None:
     """Add the pages, the sign-in, the offline API docs and the static files to the application."""
     for door in (
-        *(session, pages, live, tasks, escalations, delivery, attempts, letters),
-        *(approving, officer_key, appeals, callbacks, docs),
+        *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants),
+        *(approving, officer_key, appeals, callbacks, docs, about),
     ):
         app.include_router(door.router)
     app.state.watch = Watch()

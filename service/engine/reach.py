@@ -60,8 +60,6 @@ async def on_duty(
 
     Without a mail relay (``mail=False``) a contact who only has an e-mail address is not reachable, and is left out.
     """
-    local = at.astimezone(_VIETNAM)
-    minute = local.hour * 60 + local.minute
     query = (
         sa.select(
             _ENDPOINTS.c.id,
@@ -76,12 +74,15 @@ async def on_duty(
     )
     found: dict[str, list[EndpointRow]] = {}
     for row in (await conn.execute(query)).all():
-        if _within(row.from_minute, row.to_minute, minute) and (mail or row.channel is not Channel.EMAIL):
+        if is_within(row.from_minute, row.to_minute, at) and (mail or row.channel is not Channel.EMAIL):
             found.setdefault(row.tenant, []).append(row)
     return found
 
 
-def _within(start: int | None, end: int | None, minute: int) -> bool:
+def is_within(start: int | None, end: int | None, at: datetime) -> bool:
+    """Tell whether ``at`` is within daily hours in Vietnam, in minutes of the day; without hours it always is."""
+    local = at.astimezone(_VIETNAM)
+    minute = local.hour * 60 + local.minute
     if start is None or end is None:
         return True
     if start <= end:

@@ -96,18 +96,29 @@ def _python(pin: Pin, wheels: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def licence_of(pin: Pin) -> str | None:
+    """Return the licence that an installed package tells of itself, in its own words; None where it tells none."""
+    told = [each["license"]["name"] if "license" in each else each["expression"] for each in _licences(pin)]
+    return ", ".join(told) or None
+
+
 def _licence(pin: Pin) -> dict[str, Any]:
+    found = _licences(pin)
+    return {"licenses": found} if found else {}
+
+
+def _licences(pin: Pin) -> list[dict[str, Any]]:
     found = installed.of(pin.name)
     if found is None:
-        return {}
+        return []
     if "License-Expression" in found.metadata:
-        return {"licenses": [{"expression": found.metadata["License-Expression"]}]}
+        return [{"expression": found.metadata["License-Expression"]}]
     trove = [
         value.rpartition(" :: ")[2]
         for value in found.metadata.get_all("Classifier") or ()
         if value.startswith("License :: ")
     ]
-    return {"licenses": [{"license": {"name": name}} for name in sorted(trove)]} if trove else {}
+    return [{"license": {"name": name}} for name in sorted(trove)]
 
 
 def _vendored(entry: Mapping[str, Any]) -> dict[str, Any]:

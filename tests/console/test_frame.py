@@ -13,7 +13,11 @@ from workflows.terms import Role
 @pytest.mark.parametrize(
     ("role", "tenant", "places"),
     [
-        (Role.COORDINATOR, None, ["Bảng trực", "Yêu cầu", "Công việc", "Leo thang", "Gửi nhận", "Tài liệu API"]),
+        (
+            Role.COORDINATOR,
+            None,
+            ["Bảng trực", "Yêu cầu", "Công việc", "Leo thang", "Gửi nhận", "Danh bạ", "Tài liệu API"],
+        ),
         (Role.APPROVER, AGENCY, ["Bảng trực", "Yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"]),
         (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Leo thang", "Tài liệu API"]),
     ],

@@ -22,13 +22,19 @@ from workflows.terms import Channel, Purpose, Role, Sector
 
 ADMIN = changes.local_administrator("root")
 SOMEDAY = datetime(2026, 1, 1, tzinfo=UTC)
+FAR = SOMEDAY.replace(year=2099)
 
 
-def certificate(key: ec.EllipticCurvePrivateKey | None = None, name: str = "authority") -> str:
+def certificate(
+    key: ec.EllipticCurvePrivateKey | None = None,
+    name: str = "authority",
+    since: datetime = SOMEDAY,
+    until: datetime = FAR,
+) -> str:
     """Return a certificate that is signed with its own key, as PEM text."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    made = x509.CertificateBuilder(subject, subject, key.public_key(), 1, SOMEDAY, SOMEDAY.replace(year=2099))
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), 1, since, until)
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 

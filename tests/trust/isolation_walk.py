@@ -342,6 +342,7 @@ _PAGE_SLOTS = {
     "request_id": "request_id",
     "order_id": "order_id",
     "task_id": "task_id",
+    "participant_id": "participant_id",
     "reference": "appeal_reference",
 }
 # Whose value is a secret of the one link, or names a document: no id of anybody's.

@@ -1,0 +1,111 @@
+"""The pages of the directory: who is connected, whom to call now, over what each is reached, and what expires when."""
+
+from datetime import datetime, time
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from service import errors, i18n
+from service.actions import note_reading
+from service.console import doors, rendering
+from service.engine import reach
+from service.queries import board, certificates, dispatch_health, participants
+from service.schemas.endpoints import ContactAnswer
+from service.schemas.registry import ParticipantDetail
+from service.security.scopes import Scope
+from service.web.doors import After, HubDep
+from workflows.terms import Door, Sector
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+PATH = "/participants"
+_PAGE = 50
+_STATUSES = ("active", "listed", "suspended")
+
+
+@router.get(PATH)
+async def show(
+    request: Request,
+    hub: HubDep,
+    seat: doors.SeatDep,
+    sector: Sector | Literal[""] = "",
+    status: Literal["", "active", "listed", "suspended"] = "",
+    q: Annotated[str, Query(max_length=80)] = "",
+    after: After = None,
+) -> Response:
+    """List the members that the reader may see; a name is found with or without its accents."""
+    principal = seat.principal
+    principal.require(Scope.REGISTRY_READ)
+    wanted = participants.Filter(sector or None, status or None, q.strip() or None)
+    async with hub.database.read(principal.reach) as conn:
+        found = await participants.page(conn, principal, wanted, after=after, limit=_PAGE)
+        above = await board.names(conn, {each.supervisor_id or each.parent_id or "" for each in found.items})
+    lang = rendering.language(request)
+    return rendering.page(
+        request,
+        "participants.html",
+        keeps=("sector", "status", "q"),
+        now=seat.now,
+        members=found.items,
+        above=above,
+        next=found.next,
+        is_first=after is None,
+        wanted={"sector": sector, "status": status, "q": q},
+        sectors=[(each, i18n.sentence_case(i18n.text(f"terms.sector.{each}", lang))) for each in Sector],
+        statuses=_STATUSES,
+    )
+
+
+@router.get(f"{PATH}/{{participant_id}}")
+async def one(
+    request: Request,
+    hub: HubDep,
+    seat: doors.SeatDep,
+    participant_id: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")],
+) -> Response:
+    """Show one member: whole to itself and to the hub's roles, as one line of the list to its supervisor."""
+    principal = seat.principal
+    principal.require(Scope.REGISTRY_READ)
+    async with hub.database.read(principal.reach) as conn:
+        whole = await participants.one(conn, hub.vault, principal, participant_id)
+        member = whole or await participants.summary(conn, principal, participant_id)
+        if member is None:
+            raise errors.NotFound
+        above = await board.names(conn, {member.supervisor_id or "", member.parent_id or ""})
+        health = await dispatch_health.load(conn, principal, seat.now)
+        expiring = await certificates.expiring(conn, principal, participant_id)
+    if whole is not None and any(contact.name is not None for contact in whole.contacts):
+        await note_reading.opened_roster(hub, principal, Door.CONSOLE, participant_id)
+    return rendering.page(
+        request,
+        "participant.html",
+        now=seat.now,
+        member=member,
+        whole=whole,
+        above=above,
+        lanes={lane.endpoint_id: lane for lane in health.lanes},
+        expiring=expiring,
+        on_duty=_on_duty(whole, seat.now),
+        owners=_owners(whole),
+    )
+
+
+def _on_duty(whole: ParticipantDetail | None, now: datetime) -> list[ContactAnswer]:
+    contacts = whole.contacts if whole else []
+    return [each for each in contacts if each.active and _is_on_duty(each, now)]
+
+
+def _is_on_duty(contact: ContactAnswer, now: datetime) -> bool:
+    if contact.hours is None:
+        return True
+    return reach.is_within(_minute(contact.hours.starts), _minute(contact.hours.ends), now)
+
+
+def _minute(at: time) -> int:
+    return at.hour * 60 + at.minute
+
+
+def _owners(whole: ParticipantDetail | None) -> list[tuple[str, str]]:
+    """Return of whom there are keys: systems, officers and the member itself, each once and in this order."""
+    keys = whole.keys if whole else []
+    return sorted({(each.owner_kind, each.owner_id) for each in keys})
