@@ -51,6 +51,7 @@ class Fact(StrEnum):
     DEADLINE_MISSED = "deadline.missed"
     ESCALATION_RAISED = "escalation.raised"
     ESCALATION_UNREACHABLE = "escalation.unreachable"
+    ESCALATION_HASTENED = "escalation.hastened"
     ENDPOINT_DOWN = "endpoint.down"
     ENDPOINT_UP = "endpoint.up"
     HOLE_FOUND = "hub.hole_found"

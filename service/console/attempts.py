@@ -1,12 +1,13 @@
-"""The page of one order's attempts: what was sent when, over what, what came back, and whose signature stands there."""
+"""The page of one order: what was sent when, over what, what came back, whose signature; and not waiting for a rung."""
 
 from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
 
 from service import errors
-from service.actions import note_reading, write_letter
+from service.actions import escalate_order, note_reading, write_letter
 from service.console import doors, lanes, rendering
 from service.queries import attempts, board
 from service.security.scopes import Scope
@@ -42,3 +43,14 @@ async def show(
         looks=lanes.LOOKS,
         sees_request=Scope.REQUESTS_READ in principal.scopes,
     )
+
+
+@router.post("/orders/{order_id}/escalations")
+async def escalate(hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, order_id: UUID) -> Response:
+    """Let the next rung of an order fire now and go back to the request that the form was on."""
+    await escalate_order.escalate(hub, seat.principal, order_id)
+    try:
+        back = f"/requests/{UUID(form.get('request_id', ''))}"
+    except ValueError:
+        back = f"/orders/{order_id}"
+    return RedirectResponse(back, 303)

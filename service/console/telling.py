@@ -61,6 +61,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.DEADLINE_MISSED: ("clock-missed", "bad"),
     Fact.ESCALATION_RAISED: ("ladder", "rung"),
     Fact.ESCALATION_UNREACHABLE: ("ladder", "rung"),
+    Fact.ESCALATION_HASTENED: ("ladder", "warn"),
     Fact.ENDPOINT_DOWN: ("plug", "bad"),
     Fact.ENDPOINT_UP: ("plug", "good"),
     Fact.TASK_OPENED: ("task", "warn"),

@@ -63,19 +63,19 @@ def task_of(desk: Desk, order: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def late(desk: Desk) -> Any:
-    """A freeze whose bank has been silent beyond its first deadline: one rung fired."""
+def late(desk: Desk, stage: str = "receipt") -> Any:
+    """A freeze whose bank has been silent beyond the deadline of a stage: one rung fired."""
     filed = desk.run(desk.world.active(worlds.freeze()))
     (order,) = desk.run(desk.world.orders(filed.id))
-    desk.run(desk.hub.writer.run(functools.partial(_overdue, order["id"]), reach=db.HUB))
+    desk.run(desk.hub.writer.run(functools.partial(_overdue, order["id"], stage), reach=db.HUB))
     desk.run(desk.world.fire())
     return filed
 
 
-async def _overdue(order_id: Any, conn: AsyncConnection) -> None:
+async def _overdue(order_id: Any, stage: str, conn: AsyncConnection) -> None:
     deadlines = table(Deadline)
     now = await db.now(conn)
-    mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == "receipt", deadlines.c.rung == 0)
+    mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == stage, deadlines.c.rung == 0)
     moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
     await conn.execute(sa.update(deadlines).where(mine).values(moved))
 
@@ -179,6 +179,20 @@ def test_a_silent_bank_is_on_the_page_of_escalations_and_narrowed_to_whom_nobody
     expect(line).to_contain_text("vn-default")
     page.goto(f"{desk.address}/escalations?unreachable=1")
     expect(page.locator("tr.line").filter(has_text=filed.reference)).to_have_count(0)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_a_coordinator_does_not_wait_for_the_next_rung(desk: Desk, at_desk: Open, scripts: bool) -> None:
+    filed = late(desk, "execute")
+    page = opened(desk, at_desk, f"/requests/{filed.id}", java_script_enabled=scripts).page
+    with page.expect_navigation():
+        page.get_by_role("button", name="Leo thang ngay Bậc 1").click()
+    expect(page.locator(".timeline")).to_contain_text("Điều phối viên cho leo thang ngay bậc 1")
+    desk.run(desk.world.fire())
+    page.goto(f"{desk.address}/requests/{filed.id}")
+    expect(page.locator(".ladder li:not(.coming)")).to_have_count(1)
+    reader = opened(desk, at_desk, f"/requests/{filed.id}", role=Role.READER, tenant=AGENCY, person="tra-cuu").page
+    assert reader.get_by_role("button", name=re.compile("Leo thang ngay")).count() == 0
 
 
 def test_what_was_sent_and_answered_is_shown_whole_only_on_record(desk: Desk, at_desk: Open) -> None:

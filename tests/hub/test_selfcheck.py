@@ -33,7 +33,8 @@ from service.supply import lock
 PAGES = {
     "/v1/orders/stream",
     *("/", "/sign-in/{token}", "/sign-out", "/officer/key", "/appeals/{reference}", "/static", "/metrics"),
-    *("/board", "/board/events", "/orders/{order_id}", "/orders/{order_id}/letter.pdf"),
+    *("/board", "/board/events", "/orders/{order_id}"),
+    *("/orders/{order_id}/letter.pdf", "/orders/{order_id}/escalations"),
     *("/tasks", "/tasks/{task_id}/resolutions", "/escalations", "/about"),
     *("/participants", "/participants/{participant_id}"),
     *("/delivery", "/delivery/previews", "/delivery/replays"),

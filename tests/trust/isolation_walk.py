@@ -537,6 +537,7 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
     "/tasks/{task_id}/resolutions": lambda _stage, _who, _values: {"note": "làm xong"},
     "/delivery/previews": lambda _stage, _who, _values: {"which": "dead", "participant_id": "vietcombank"},
     "/delivery/replays": lambda _stage, _who, _values: {"which": "dead", "since": "2026-01-01T00:00"},
+    "/orders/{order_id}/escalations": lambda _stage, _who, _values: {},
     "/sign-in/{token}": lambda _stage, _who, _values: {},
     "/sign-out": lambda _stage, _who, _values: {},
 }
