@@ -58,6 +58,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "idempotency_keys": Rule.TENANT,
         "legal_holds": Rule.TENANT,
         "nodes": Rule.SHARED,
+        "notes": Rule.TENANT,
         "officers": Rule.TENANT,
         "orders": Rule.ADDRESSED,
         "participants": Rule.MEMBER,

@@ -49,6 +49,7 @@ class Fact(StrEnum):
     DISPATCH_REPLAYED = "dispatch.replayed"
     DEADLINE_MET = "deadline.met"
     DEADLINE_MISSED = "deadline.missed"
+    NOTE_WRITTEN = "note.written"
     ESCALATION_RAISED = "escalation.raised"
     ESCALATION_UNREACHABLE = "escalation.unreachable"
     ESCALATION_HASTENED = "escalation.hastened"

@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from service import errors
-from service.actions import note_reading, write_letter
+from service.actions import note_reading, write_letter, write_note
 from service.console import doors, lanes, rendering, telling
-from service.queries import board, callbacks, reads, requests, timeline
+from service.queries import board, callbacks, notes, reads, requests, timeline
 from service.queries.sessions import Seat
 from service.schemas.reads import ReadPage
 from service.schemas.requests import RequestDetail, TimelineAnswer
@@ -76,6 +76,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         pressing = await board.pressure(conn, principal, [request_id])
         lifts = await board.lifts(conn, principal, request_id)
         originals = await board.originals(conn, principal, [request_id])
+        written = await notes.of_request(conn, hub.vault, principal, request_id)
         wanted = await callbacks.wanted(conn, principal, request_id)
         renews = doors.PRESENCE in request.headers
         is_known = renews and await reads.is_open(conn, principal, request_id, View.PAGE, seat.now)
@@ -96,6 +97,8 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         lifts=lifts,
         original=originals.get(request_id),
         wanted=wanted,
+        notes=written,
+        may_note=write_note.may(principal),
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
         now=seat.now,

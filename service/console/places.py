@@ -21,6 +21,7 @@ _PLACES = (
     Place("/board", "board.title", "board", frozenset({Scope.REQUESTS_READ})),
     Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
     Place("/tasks", "tasks.title", "task", frozenset({Scope.TASKS_READ})),
+    Place("/handover", "handover.title", "fork", frozenset({Scope.TASKS_READ})),
     Place("/escalations", "escalations.title", "ladder", frozenset({Scope.ESCALATIONS_READ})),
     Place("/delivery", "delivery.title", "send", frozenset({Scope.TASKS_READ})),
     Place("/participants", "participants.title", "plug", frozenset({Scope.REGISTRY_READ})),

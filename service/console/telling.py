@@ -59,6 +59,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.DISPATCH_HANDED_OVER: ("fork", "warn"),
     Fact.DEADLINE_MET: ("clock-met", "quiet"),
     Fact.DEADLINE_MISSED: ("clock-missed", "bad"),
+    Fact.NOTE_WRITTEN: ("file", "quiet"),
     Fact.ESCALATION_RAISED: ("ladder", "rung"),
     Fact.ESCALATION_UNREACHABLE: ("ladder", "rung"),
     Fact.ESCALATION_HASTENED: ("ladder", "warn"),

@@ -26,6 +26,7 @@ from service.models import (
     Erasure,
     IdempotencyKey,
     LegalHold,
+    Note,
     Order,
     Target,
     Task,
@@ -44,6 +45,7 @@ _APPROVALS = table_of(Approval)
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _TARGETS = table_of(Target)
 _TASKS = table_of(Task)
+_NOTES = table_of(Note)
 _CALLBACKS = table_of(Callback)
 _ATTEMPTS = table_of(Attempt)
 _SPENT_KEYS = table_of(IdempotencyKey)
@@ -189,6 +191,7 @@ async def _overwrite(conn: AsyncConnection, request_id: UUID, stub: bytes) -> No
         (_APPEALS, _APPEALS.c.request_id == request_id),
         (_CALLBACKS, _CALLBACKS.c.request_id == request_id),
         (_TASKS, _TASKS.c.request_id == request_id),
+        (_NOTES, _NOTES.c.request_id == request_id),
     ):
         values: dict[str, Any] = {
             column.name: sa.case((column.is_not(None), sa.literal(stub, column.type)))

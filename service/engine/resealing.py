@@ -18,6 +18,7 @@ from service.models import (
     Contact,
     Dispatch,
     Endpoint,
+    Note,
     Officer,
     Order,
     Target,
@@ -63,7 +64,7 @@ def _tables() -> list[Sealed]:
     of_endpoint = sa.select(_CONTACTS.c.id).where(_CONTACTS.c.endpoint_id == endpoints.c.id, endpoints.c.url == "")
     return [
         Sealed(table_of(ActionRequest), KeyOwner.REQUEST, table_of(ActionRequest).c.id),
-        *(_request_of(table_of(model)) for model in (Target, Dispatch, Appeal, Callback, Task)),
+        *(_request_of(table_of(model)) for model in (Target, Dispatch, Appeal, Callback, Task, Note)),
         Sealed(answers, KeyOwner.REQUEST, of_order.scalar_subquery()),
         Sealed(_ATTEMPTS, KeyOwner.REQUEST, of_dispatch.scalar_subquery(), "dispatch_id"),
         Sealed(officers, KeyOwner.OFFICER, officers.c.id),

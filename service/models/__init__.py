@@ -32,6 +32,7 @@ from service.models.fact_run import FactRun
 from service.models.idempotency_key import IdempotencyKey
 from service.models.legal_hold import LegalHold
 from service.models.node import Node
+from service.models.note import Note
 from service.models.officer import Officer
 from service.models.order import Order
 from service.models.participant import Participant
@@ -88,6 +89,7 @@ __all__ = [
     "IdempotencyKey",
     "LegalHold",
     "Node",
+    "Note",
     "Officer",
     "Order",
     "Participant",

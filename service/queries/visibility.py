@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.models import ActionRequest, Appeal, Dispatch, Escalation, Order, Participant, Task, table_of
+from service.models import ActionRequest, Appeal, Dispatch, Escalation, Note, Order, Participant, Task, table_of
 from service.security.principals import Principal
 from workflows.terms import Role, Sector
 
@@ -14,6 +14,7 @@ _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
 _ESCALATIONS = table_of(Escalation)
 _PARTICIPANTS = table_of(Participant)
+_NOTES = table_of(Note)
 _TASKS = table_of(Task)
 
 Condition = sa.ColumnElement[bool]
@@ -90,6 +91,11 @@ def escalations(principal: Principal, supervised: sa.Select[Any]) -> Condition:
 def tasks(principal: Principal) -> Condition:
     """Tasks are the coordinators'."""
     return sa.true() if sees_all(principal) else sa.false()
+
+
+def notes(principal: Principal) -> Condition:
+    """A note is for the house whose people wrote it: the desk's is not the agency's, nor the other way round."""
+    return _NOTES.c.house == principal.tenant
 
 
 def appeals(principal: Principal) -> Condition:

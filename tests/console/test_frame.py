@@ -16,7 +16,7 @@ from workflows.terms import Role
         (
             Role.COORDINATOR,
             None,
-            ["Bảng trực", "Yêu cầu", "Công việc", "Leo thang", "Gửi nhận", "Danh bạ", "Tài liệu API"],
+            ["Bảng trực", "Yêu cầu", "Công việc", "Bàn giao ca", "Leo thang", "Gửi nhận", "Danh bạ", "Tài liệu API"],
         ),
         (Role.APPROVER, AGENCY, ["Bảng trực", "Yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"]),
         (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Leo thang", "Tài liệu API"]),

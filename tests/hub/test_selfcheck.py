@@ -36,7 +36,7 @@ PAGES = {
     *("/board", "/board/events", "/orders/{order_id}"),
     *("/orders/{order_id}/letter.pdf", "/orders/{order_id}/escalations"),
     *("/tasks", "/tasks/{task_id}/resolutions", "/escalations", "/about"),
-    *("/participants", "/participants/{participant_id}"),
+    *("/participants", "/participants/{participant_id}", "/requests/{request_id}/notes", "/handover"),
     *("/delivery", "/delivery/previews", "/delivery/replays"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/{request_id}/callbacks", "/docs", "/openapi.json", "/openapi/{contract}.v1.json"),

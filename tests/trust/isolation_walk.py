@@ -538,6 +538,7 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
     "/delivery/previews": lambda _stage, _who, _values: {"which": "dead", "participant_id": "vietcombank"},
     "/delivery/replays": lambda _stage, _who, _values: {"which": "dead", "since": "2026-01-01T00:00"},
     "/orders/{order_id}/escalations": lambda _stage, _who, _values: {},
+    "/requests/{request_id}/notes": lambda _stage, _who, _values: {"text": "ghi chú"},
     "/sign-in/{token}": lambda _stage, _who, _values: {},
     "/sign-out": lambda _stage, _who, _values: {},
 }
