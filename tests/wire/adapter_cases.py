@@ -1,10 +1,12 @@
 """What the suite of all adapters needs to know of each: one entry a channel of the registry, with its golden files.
 
+An inbox and a letter are no adapter's: what they show of each order is made here as the hub makes it.
 Run as a program it writes the golden files of the channels that have no program of their own.
 """
 
 import asyncio
 import base64
+import dataclasses
 import email.policy
 import json
 import re
@@ -14,19 +16,28 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import patch
+from uuid import UUID
 
 import etsi_exchange
 import iso_golden
 import iso_orders
+import message_kinds
 
 from adapters.base import Adapter, Endpoint, Message, Receipt
 from adapters.iso20022.adapter import Iso20022
 from adapters.notice import Mail
 from adapters.registry import Adapters
 from adapters.webhook import Webhook
-from workflows.terms import Channel, DispatchKind
+from service import i18n
+from service.actions.letter_wording import Wording
+from service.engine import outbox
+from service.queries import inbox
+from service.schemas.orders import InboxPage
+from service.vault import Vault
+from workflows.terms import Action, Channel
 
 GOLDEN = Path(__file__).parent / "golden"
 HUB = etsi_exchange.HUB
@@ -131,20 +142,8 @@ def _to(channel: Channel, url: str, **more: Any) -> Endpoint:
     return Endpoint(id="endpoint", channel=channel, url=url, secrets=(SECRET,), **more)
 
 
-def _notice(**body: Any) -> Message:
-    return Message(
-        id="msg_" + "a" * 32,
-        type="vn.hoatoc.notice.escalation",
-        kind=DispatchKind.NOTICE,
-        subject="ntf_" + "b" * 32,
-        occurred_at=datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC),
-        sequence=1,
-        body={"subject": "Lệnh HT-261123-7K3MQ9 quá hạn", "text": "Lệnh chưa được xác nhận.\nXin trả lời.\n", **body},
-    )
-
-
 _ISO_FREEZE = iso_orders.ORDERS["1-freeze.camt.103"]
-_ETSI = {"takedown": {}, "disclose": {}, "preserve": {}, "lift": {}, "extend": {}}
+_ETSI = ("takedown", "disclose", "preserve", "lift", "extend")
 
 CASES = {
     case.channel: case
@@ -152,13 +151,7 @@ CASES = {
         Case(
             Channel.WEBHOOK,
             _to(Channel.WEBHOOK, "https://bank.example/hook"),
-            {
-                "freeze.json": _ISO_FREEZE,
-                "lift.json": iso_orders.ORDERS["4-lift.camt.049"],
-                "read-back.json": iso_orders.ORDERS["6-read-back.camt.046"],
-                "disclose.json": iso_orders.ORDERS["8-disclose.auth.001"],
-                "notice.json": _notice(),
-            },
+            {f"{name}.json": message for name, message in message_kinds.MESSAGES.items()},
             None,
         ),
         Case(
@@ -179,7 +172,7 @@ CASES = {
         Case(
             Channel.EMAIL,
             _to(Channel.EMAIL, "mailto:duty@bank.example"),
-            {"notice.eml": _notice()},
+            {"notice.eml": message_kinds.notice()},
             _ISO_FREEZE,
             instants=_date_in,
             opened=Wire.opened,
@@ -188,6 +181,58 @@ CASES = {
 }
 # These have their own programs, which write the other side's messages too.
 ELSEWHERE = frozenset({Channel.ISO20022, Channel.ETSI})
+
+
+# The inbox has a folder of its own beside those of the adapters, and so have the letters.
+PULLED = {f"{name}.json": message for name, message in message_kinds.ORDERS.items()}
+LETTERS = {
+    f"{name}.{lang}.json": (message, lang)
+    for name, message in message_kinds.ORDERS.items()
+    if message.body["action"] in set(Action)
+    for lang in i18n.LANGUAGES
+}
+
+
+class _Unsealed(Vault):
+    """A vault that keeps nothing: what goes in lies open."""
+
+    def __init__(self) -> None:
+        """Have no key."""
+
+    def unseal(self, keys: Any, table: str, row: Any, tenant: str, sealed: Any) -> Any:
+        """Return what was put there."""
+        return sealed
+
+
+def pulled(message: Message) -> dict[str, Any]:
+    """Return the page of an inbox on which one order waits."""
+    outgoing = outbox.Outgoing(
+        tenant="hoatoc-hub",
+        participant_id=message.body["participant_id"],
+        kind=message.kind,
+        endpoint_id=UUID(int=1),
+        channel=Channel.PULL,
+        message_type=message.type,
+        subject=message.subject,
+        sequence=message.sequence,
+        body=message.body,
+        signature=message.signature,
+    )
+    written = outbox._message(UUID(hex=message.id.removeprefix("msg_")), outgoing, message.occurred_at)
+    row: Any = SimpleNamespace(id=message.id, tenant="hoatoc-hub", position=41, message_sealed=written)
+    return InboxPage(items=[inbox._item(_Unsealed(), {}, row)], next=41).model_dump(mode="json")
+
+
+def lettered(message: Message, lang: str) -> dict[str, Any]:
+    """Return what the letter of an order says, and the files that travel in it, before it is laid out."""
+    wording = Wording(lang, "Ngân hàng Mẫu", HUB, iso_orders.HUB_KID)
+    made = dataclasses.asdict(wording.letter(message.body, message.signature or "", message.occurred_at))
+    return cast(dict[str, Any], json.loads(json.dumps(made, default=str)))
+
+
+def laid_out(made: Mapping[str, Any]) -> bytes:
+    """Return JSON as it stands in a golden file that people read."""
+    return f"{json.dumps(made, ensure_ascii=False, indent=2)}\n".encode()
 
 
 async def sent(case: Case, message: Message, at: float = 1_800_000_000.0) -> bytes:
@@ -207,6 +252,12 @@ async def write() -> None:
         case.folder().mkdir(parents=True, exist_ok=True)
         for name, message in case.messages.items():
             (case.folder() / name).write_bytes(case.shown(await sent(case, message)))
+    others = {"pull": {name: pulled(message) for name, message in PULLED.items()}}
+    others["letter"] = {name: lettered(message, lang) for name, (message, lang) in LETTERS.items()}
+    for folder, files in others.items():
+        (GOLDEN / folder).mkdir(parents=True, exist_ok=True)
+        for name, made in files.items():
+            (GOLDEN / folder / name).write_bytes(laid_out(made))
 
 
 if __name__ == "__main__":

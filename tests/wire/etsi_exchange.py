@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from adapters.base import Message
 from adapters.etsi import build, identifiers, instants, messages, showing, terms
@@ -165,6 +166,10 @@ def golden() -> dict[str, dict[str, Any]]:
     found["lift-by-the-hub.request"] = build.request(
         message("lift", order_id=ORDER_ID, measure="suspend", reason="end_reached", sequence=3), HUB
     )
+    for action, state in (("takedown", "executed"), ("disclose", "acknowledged"), ("preserve", "lapsed")):
+        shown = showing.find(build.order_of(message(action), HUB), UUID(ORDER_ID), state)
+        asked = asking({"GET": {"Identifier": ORDER_ID}})
+        found[f"{action}.{state}.response"] = answered(asked, {"GETResponse": {"HI1Object": shown}})
     found["takedown.response"] = taken(found["takedown.request"])
     found["takedown.received"] = answer(terms.TAKEDOWN, "Pending")
     found["takedown.resolved"] = answer(terms.TAKEDOWN, "Resolved")

@@ -21,6 +21,7 @@ JWS = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImhvYXRvYy1vcmRlcitqd3MifQ.." + "A" * 86
 
 def body(action: str, **changes: Any) -> dict[str, Any]:
     """Return the body of an order."""
+    order_id = changes.get("order_id", HOLD)
     return {
         "order_id": HOLD,
         "request_id": "01a20adb-0000-7000-8000-000000000001",
@@ -33,6 +34,7 @@ def body(action: str, **changes: Any) -> dict[str, Any]:
         "legal_basis": "decree_52_11",
         "agency": {"id": "pc02-79", "name": "Phòng Cảnh sát hình sự, Công an TP. Hồ Chí Minh"},
         "officer": {"rank": "dai_uy", "number": "079-1201"},
+        "second_officer": {"rank": "thieu_ta", "number": "079-0417"},
         "document": {"number": "417/YC-PC02", "date": "2026-11-24", "sha256": "5e" * 32},
         "target": {
             "kind": "account",
@@ -43,14 +45,18 @@ def body(action: str, **changes: Any) -> dict[str, Any]:
         "amount": {"value": "150000000", "currency": "VND"},
         "whole_account": False,
         "measure": None,
+        "payment": None,
+        "asked": None,
+        "confidential": False,
         "starts_at": "2026-11-24T00:01:31.371943Z",
         "ends_at": "2026-11-27T00:01:31.371943Z",
         "contact": {"name": "Trực ban PC02", "phone": "+842838387777"},
         "lifts_order_id": None,
+        "lifts_action": None,
         "extends_order_id": None,
         "reason": None,
         "deadlines": [{"stage": "execute", "due_at": "2026-11-24T00:11:31Z"}],
-        "answer_url": f"/v1/orders/{HOLD}/acknowledgements",
+        "answer_url": f"/v1/orders/{order_id}/acknowledgements",
         **changes,
     }
 
@@ -87,13 +93,11 @@ ORDERS = {
     "3-extend.camt.048": message(
         "extend", 3, order_id=order_id(3), extends_order_id=HOLD, ends_at="2026-12-01T00:01:31.371943Z"
     ),
-    "4-lift.camt.049": message("lift", 4, order_id=order_id(4), lifts_order_id=HOLD),
-    "5-lift-at-the-end.camt.049": message("lift", 5, lifts_order_id=HOLD, reason="end_reached"),
-    "6-read-back.camt.046": message("read_back", 6),
+    "4-lift.camt.049": message("lift", 4, order_id=order_id(4), lifts_order_id=HOLD, lifts_action="freeze"),
+    "5-lift-at-the-end.camt.049": message("lift", 5, lifts_order_id=HOLD, lifts_action="freeze", reason="end_reached"),
+    "6-read-back.camt.046": message("read_back", 6, deadlines=[]),
     "7-recall.camt.056": message("recall", 7, order_id=order_id(7), payment=PAYMENT, legal_basis="cpc_88"),
-    "8-disclose.auth.001": message(
-        "disclose", 8, order_id=order_id(8), asked=ASKED, confidential=True, amount=None, payment=None
-    ),
+    "8-disclose.auth.001": message("disclose", 8, order_id=order_id(8), asked=ASKED, confidential=True, amount=None),
     "9-disclose-card.auth.001": message(
         "disclose",
         9,
