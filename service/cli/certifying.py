@@ -181,8 +181,8 @@ def _where(
 
 def _public(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(context.read(path))
-    except ValueError:
+        read = json.loads(context.read(path, certifications.LARGEST))
+    except (ValueError, RecursionError):
         raise output.fail(f"{path} holds no JSON") from None
     if not isinstance(read, dict) or "d" in read or not {"kty", "crv", "x", "y"} <= read.keys():
         raise output.fail(f"{path} holds no public key as JWK: hand over the public half alone")
@@ -190,7 +190,7 @@ def _public(path: Path) -> dict[str, Any]:
 
 
 def _verify(path: Path, language: str) -> None:
-    text = context.read(path)
+    text = context.read(path, certifications.LARGEST)
     try:
         read = certifications.read(text)
     except ReportRefused as refused:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -125,10 +126,19 @@ def told() -> Iterator[None]:
         raise output.fail(str(error)) from None
 
 
-def read(path: Path) -> str:
-    """Return the text of a file that a command was given."""
+def read(path: Path, largest: int | None = None) -> str:
+    """Return the text of a file that a command was given; more than ``largest`` bytes end the command."""
     with told():
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8") if largest is None else raw(path, largest).decode("utf-8")
+
+
+def raw(path: Path, largest: int) -> bytes:
+    """Return the bytes of a file that a command was given, - for its input; more than ``largest`` end the command."""
+    with told(), contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise output.fail(f"{path} is larger than {largest:,} bytes")
+    return content
 
 
 def parse(shape: Callable[[], T]) -> T:

@@ -32,7 +32,7 @@ from service.schemas.endpoints import (
     ProposalAnswer,
     ProposalList,
 )
-from service.security import client_keys
+from service.security import certifications, client_keys
 from workflows.terms import Channel, Purpose
 
 
@@ -172,7 +172,7 @@ def certified(
     as_json: AsJson = False,
 ) -> None:
     """Record that a participant's system passed its examination; approve asks for it in production."""
-    raw = context.read(report).encode()
+    raw = context.read(report, certifications.LARGEST).encode()
 
     async def take(hub: Hub) -> CertificationAnswer:
         return await record_certification.record(hub, await context.who(hub, by, key), id, raw)

@@ -177,7 +177,7 @@ def _public_key(path: Path) -> PublicJwk:
 def _public_jwk(text: str | bytes, source: str) -> PublicJwk:
     try:
         members = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise output.fail(f"{source} holds no JSON") from None
     if isinstance(members, dict) and "d" in members:
         raise output.fail(f"{source} is the private key: give the public one, as hoatoc keygen printed it")

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from service.cli.output import AsJson
 from service.cli.target_lists import Form, Reject, TargetList
 from service.schemas.demands import TakedownRequest
 from service.security import keyfile
+from service.web.bodies import LARGEST_BODY
 from workflows.terms import Measure, TargetKind, Urgency
 
 app = typer.Typer(help="Lists: many targets at once.", no_args_is_help=True)
@@ -60,7 +60,7 @@ def targets(
     Lines that are no target are told with their numbers and left out. A repetition is known for 72 hours, by the case
     and the list's bytes: mend a list in a new file. What passes a bound is held for a call-back, and filed.
     """
-    raw = _read(file)
+    raw = context.raw(file, target_lists.LARGEST)
     paper = {"sha256": _digest(document), "number": document_number, "date": document_date}
     body = _template(template, {"case_number": case, "measure": measure, "urgency": urgency}, paper)
     found = _listed(raw, form or target_lists.form_of(file.name), kind, body.get("measure"))
@@ -96,11 +96,6 @@ async def _file(filer: Callable[[HubClient], Filer], address: str, parts: Sequen
         await caller.aclose()
 
 
-def _read(path: Path) -> bytes:
-    with context.told():
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-
-
 def _digest(paper: Path | None) -> str | None:
     if paper is None:
         return None
@@ -112,8 +107,8 @@ def _template(path: Path | None, members: dict[str, str | None], paper: dict[str
     body: Any = {}
     if path is not None:
         try:
-            body = json.loads(context.read(path))
-        except ValueError:
+            body = json.loads(context.read(path, LARGEST_BODY))
+        except (ValueError, RecursionError):
             raise output.fail(f"{path} holds no JSON") from None
     if not isinstance(body, dict) or not isinstance(body.get("document", {}), dict):
         raise output.fail(f"{path} is no request")
@@ -127,7 +122,7 @@ def _template(path: Path | None, members: dict[str, str | None], paper: dict[str
 
 
 def _listed(raw: bytes, form: Form, kind: TargetKind | None, measure: Any) -> TargetList:
-    known = Measure(measure) if measure in set(Measure) else None
+    known = Measure(measure) if isinstance(measure, str) and measure in set(Measure) else None
     try:
         return target_lists.read(raw.decode("utf-8-sig"), form, kind, known)
     except UnicodeDecodeError as error:

@@ -17,6 +17,10 @@ from service.web import problems, strict_json, validation
 from workflows import takedown
 from workflows.terms import Measure, TargetKind
 
+# A list of a hundred thousand is a thousand requests, one after the other; whoever has more divides it.
+LARGEST = 8 * 1024 * 1024  # bytes
+MOST_LINES = 100_000
+
 
 class Form(StrEnum):
     """How a list is written."""
@@ -62,11 +66,13 @@ def read(text: str, form: Form, kind: TargetKind | None = None, measure: Measure
     """Return what the list holds; ``kind`` is that of lines that name none, or else it is recognised.
 
     With a ``measure``, a target that it is not for is rejected. Raises ``ValueError`` where the list as a whole cannot
-    be read: a CSV without a known head, or with a quote that is never closed.
+    be read: a CSV without a known head, or with a quote that is never closed, or more lines than ``MOST_LINES``.
     """
     found, seen = TargetList(), set()
     for line, written, given in _RECORDS[form](text):
         found.lines += 1
+        if found.lines > MOST_LINES:
+            raise ValueError(f"line {line}: a list has at most {MOST_LINES:,} lines; divide it")
         try:
             target = _checked(given if isinstance(given, Mapping) else strict_json.parse(given), kind, measure)
         except HubError as error:
@@ -118,16 +124,16 @@ _Record = tuple[int, str, Mapping[str, Any] | bytes]
 
 
 def _plain(text: str) -> Iterator[_Record]:
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         value = line.strip()
         if value and not value.startswith("#"):
             yield number, value, {"value": value}
 
 
 def _json_lines(text: str) -> Iterator[_Record]:
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         if line.strip():
-            yield number, line.strip(), line.encode()
+            yield number, line.strip(), line.removesuffix("\n").encode()
 
 
 def _csv(text: str) -> Iterator[_Record]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from service.security import keyring, signatures
 from service.security.keyring import KeyUnfit, SigningKey
 from service.security.signatures import Kind, SignatureRefused
 from workflows import conformance
+
+# A hundred cases with all that was seen of each are less; over the API a body is far smaller still.
+LARGEST = 1024 * 1024  # bytes
 
 
 class ReportRefused(ValueError):
@@ -54,7 +57,7 @@ def read(raw: bytes | str) -> Read:
     Whose key it is nobody has asked then. Raises ``ReportRefused``.
     """
     try:
-        said: Mapping[str, Any] = json.loads(raw)
+        said: Mapping[str, Any] = json.loads(raw, object_pairs_hook=_members)
         signed = SignedReport.model_validate_json(raw)
     except (ValidationError, ValueError, RecursionError):
         raise ReportRefused("form") from None
@@ -74,3 +77,11 @@ def read(raw: bytes | str) -> Read:
     ):
         raise ReportRefused("verdict")
     return Read(report, kid, hashlib.sha256(payload).hexdigest())
+
+
+def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object with a member twice: another reader takes the other one, and sees another report as signed."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice")
+    return found
