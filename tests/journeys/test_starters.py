@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -270,7 +271,26 @@ async def test_a_starter_verifies_deduplicates_keeps_order_and_answers(language:
 def test_a_starter_is_short() -> None:
     sources = [path for path in STARTERS.iterdir() if path.is_file()]
     assert {path.suffix for path in sources} == {".py", ".mjs", ".java"}
-    assert [path.name for path in sources if len(path.read_text().splitlines()) >= 100] == []
+    lines = {path.name: path.read_text("utf-8").splitlines() for path in sources}
+    assert [name for name, text in lines.items() if len(text) >= 100] == []
+    # A line that nobody reads without scrolling would be a way around it.
+    assert [name for name, text in lines.items() for line in text if len(line) > 120] == []
+
+
+def test_the_handbook_names_every_starter_and_counts_its_lines() -> None:
+    page = (STARTERS.parent / "en" / "quickstart-participant.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \| (\d+) \+ (\d+) \| [^|]+ \|$", page, re.MULTILINE)
+    counted = {path.name: len(path.read_text("utf-8").splitlines()) for path in STARTERS.iterdir() if path.is_file()}
+    named: list[str] = []
+    for receiver, beside, of_receiver, of_others in rows:
+        (first,), others = _files(receiver), _files(beside)
+        assert (counted[first], sum(counted[name] for name in others)) == (int(of_receiver), int(of_others)), first
+        named += [first, *others]
+    assert sorted(named) == sorted(counted)
+
+
+def _files(cell: str) -> list[str]:
+    return re.findall(r"\(\.\./starters/([^)]+)\)", cell)
 
 
 def test_the_order_of_the_members_is_promised_to_those_who_cut() -> None:

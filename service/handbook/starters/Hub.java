@@ -3,11 +3,10 @@ import java.io.IOException;
 import java.net.URI;
 import java.net.http.*;
 import java.nio.charset.StandardCharsets;
+import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.Arrays;
-import java.util.List;
-import java.util.UUID;
+import java.util.*;
 
 final class Hub {
     private static final String ASSERTION = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
@@ -18,13 +17,13 @@ final class Hub {
     private String token = "";
     private long readAt, tokenEnds;
 
-    // `address` is the hub's issuer; the keys are JWK files: of the system that calls, and for answers.
-    Hub(String address, String participant, String client, String clientKey, String answerKey) throws Exception {
-        this.address = address;
-        this.participant = participant;
-        this.client = client;
-        system = Jws.load(clientKey);
-        signer = Jws.load(answerKey);
+    // HUB is the hub's issuer; the keys are JWK files: of the system that calls, and for answers.
+    Hub(Map<String, String> env) throws IOException, GeneralSecurityException {
+        address = env.get("HUB");
+        participant = env.get("PARTICIPANT");
+        client = env.get("CLIENT");
+        system = Jws.load(env.get("CLIENT_KEY"));
+        signer = Jws.load(env.get("ANSWER_KEY"));
     }
 
     // Whether the hub signed exactly this order to us. `data` is as it came: the hub sends its RFC 8785 form.
@@ -50,7 +49,8 @@ final class Hub {
     }
 
     // Post an answer, in its canonical form. Returns whether the hub took it; throws to be tried again.
-    boolean answer(String order, String path, String body) throws Exception {
+    boolean answer(String data, String body) throws Exception {
+        String order = Jws.member(data, "order_id"), path = Jws.member(data, "answer_url");
         String fresh = "\"iat\":%d,\"jti\":\"%s\"".formatted(now(), UUID.randomUUID());
         String about = "\"typ\":\"hoatoc-answer+jws\",\"kid\":\"%s\",\"sub\":\"%s\",\"aud\":\"%s\",%s";
         String header = about.formatted(signer.kid(), order, address, fresh);

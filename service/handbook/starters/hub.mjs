@@ -74,12 +74,12 @@ export class Hub {
   }
 
   async signOn() {
-    const now = seconds();
-    const claims = { iss: this.client, sub: this.client, aud: this.address, iat: now, exp: now + 60 };
+    const [now, jti] = [seconds(), randomUUID()];
+    const claims = { iss: this.client, sub: this.client, aud: this.address, iat: now, exp: now + 60, jti };
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
       client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-      client_assertion: jws(this.system, { typ: 'JWT', kid: this.system.kid }, canonical({ ...claims, jti: randomUUID() })),
+      client_assertion: jws(this.system, { typ: 'JWT', kid: this.system.kid }, canonical(claims)),
     });
     const granted = await this.call('/oauth/token', { method: 'POST', body: form });
     [this.token, this.tokenEnds] = [granted.access_token, now + granted.expires_in - 20];
