@@ -245,6 +245,8 @@ async def test_a_starter_verifies_deduplicates_keeps_order_and_answers(language:
                     read_back,
                     f"acted lift {lift}",
                 ]
+                # What is known already is not answered again either: whoever is older than the lift came before it.
+                assert starter.told.count(f"answered freeze {order['id']}") == 1
             # Killed and started again, it has forgotten nothing.
             async with starter.running():
                 assert await wire.post(freeze) == 202
