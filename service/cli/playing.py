@@ -4,7 +4,7 @@ import asyncio
 import json
 import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -71,6 +71,14 @@ _IDS: Mapping[Kind, str] = {
     Kind.ISP: "fpt-isp",
     Kind.PLATFORM: "meta",
 }
+# Whom it names where nobody says to whom an order was ported: only one of its kind can hold the same.
+ELSEWHERE: Mapping[Kind, str] = {
+    Kind.BANK: "techcombank",
+    Kind.WALLET: "zalopay",
+    Kind.TELECOM: "vinaphone",
+    Kind.ISP: "vnpt-isp",
+    Kind.PLATFORM: "tiktok",
+}
 _MONEY = frozenset({Kind.BANK, Kind.WALLET})
 # What nobody has, so that a certification sees it refused.
 _NOWHERE = frozenset(missing for _, missing in conformance.TARGETS.values())
@@ -116,7 +124,9 @@ def sandbox(
         float, typer.Option(help="slow: seconds after the execute deadline, negative: before it; partial: until more")
     ] = 5.0,
     refusal_code: Annotated[RefusalCode, typer.Option(help="of one that refuses")] = RefusalCode.TARGET_NOT_FOUND,
-    ported_to: Annotated[str, typer.Option(help="of one that says: not mine")] = "vinaphone",
+    ported_to: Annotated[
+        str | None, typer.Option(help="of one that says: not mine; default: another of its kind")
+    ] = None,
     batch: Annotated[bool, typer.Option("--batch", help="webhook: an endpoint that declares batches")] = False,
     stream: Annotated[bool, typer.Option("--stream", help="pull: read the stream of events")] = False,
     mistake: Annotated[
@@ -149,7 +159,7 @@ def sandbox(
     if kept is None:
         output.remark("then start it again with --secret: the one that propose printed; it is kept in the folder")
         return
-    made = _treated(behaviour, delay, refusal_code, ported_to, frozenset(mistake or Mistake))
+    made = treated(behaviour, delay, refusal_code, ported_to or ELSEWHERE[kind], mistake or ())
     with context.told():
         try:
             playing = Sandbox(
@@ -201,9 +211,10 @@ def _joining(player: _Player, client_key: Path, answer_key: Path, *, batch: bool
     return [*lines, f"hoatoc endpoint propose {player.id} {where} --ca {authority}{spoken}{declared}"]
 
 
-def _treated(
-    manner: Manner, delay: float, refusal_code: RefusalCode, ported_to: str, mistakes: frozenset[Mistake]
+def treated(
+    manner: Manner, delay: float, refusal_code: RefusalCode, ported_to: str, mistakes: Collection[Mistake]
 ) -> Behaviour:
+    """Return how one treats its orders of whom the options say this; a careless one without mistakes makes all."""
     found: Mapping[Manner, Behaviour] = {
         Manner.PROMPT: behaviours.Prompt(),
         Manner.SLOW: behaviours.Late(delay),
@@ -213,7 +224,7 @@ def _treated(
         Manner.SILENT: behaviours.Silent(),
         Manner.FLAPPING: behaviours.Flapping(),
         Manner.HOSTILE: behaviours.Hostile(),
-        Manner.CARELESS: behaviours.Careless(mistakes),
+        Manner.CARELESS: behaviours.Careless(frozenset(mistakes)) if mistakes else behaviours.Careless(),
     }
     return found[manner]
 

@@ -1,6 +1,7 @@
 """What tests of certification share: a hub that certifies, a sandbox with a behaviour, and its verdicts by case."""
 
 import contextlib
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,18 +9,21 @@ from joserfc.jwk import ECKey
 
 from adapters import signing
 from adapters.sandbox.behaviour import Behaviour
+from adapters.sandbox.clerk import OnEvent
 from adapters.sandbox.participant import Sandbox
 from adapters.sandbox.tls import SandboxTls
 from service.certification import attempts, joining, lines
 from service.certification.bench import Bench
 from service.certification.exam import Exam, Pace, Result, examine
 from service.certification.joining import Applicant, Candidate, Where
+from service.cli import playing
+from service.cli.playing import Kind, Manner
 from workflows import conformance
 from workflows.conformance import Profile
 from workflows.terms import Channel, Sector
 
 # What must not happen is watched this long; what is not answered is given up after the second.
-PACE = Pace(first=3.0, answer=8.0, quiet=0.5)
+PACE = Pace(first=3.0, answer=10.0, quiet=0.5)
 UNKNOWN = frozenset(missing for _, missing in conformance.TARGETS.values())
 
 
@@ -33,18 +37,33 @@ def applicant(profile: Profile, sector: Sector, name: str, number: int = 0) -> t
     return Applicant(name, sector, profile, f"{name}-system", *public, None, usual, missing), client, answers
 
 
+def ignore(kind: str, data: dict[str, Any]) -> None:
+    """Nothing that a sandbox tells is evidence."""
+
+
+def treated(manner: Manner, sector: Sector, **options: Any) -> Behaviour:
+    """What the command plays of a sector, with these options and its own defaults for the others."""
+    defaults = {name: each.default for name, each in inspect.signature(playing.sandbox).parameters.items()}
+    names = ("delay", "refusal_code", "ported_to", "mistake")
+    delay, refusal_code, ported_to, mistakes = ((defaults | options)[name] for name in names)
+    return playing.treated(manner, delay, refusal_code, ported_to or playing.ELSEWHERE[Kind(sector)], mistakes or ())
+
+
 @contextlib.asynccontextmanager
 async def examined(
-    bench: Bench, profile: Profile, sector: Sector, behaviour: Behaviour, tls: SandboxTls, name: str, number: int = 0
+    bench: Bench,
+    profile: Profile,
+    sector: Sector,
+    behaviour: Behaviour,
+    tls: SandboxTls,
+    name: str,
+    number: int = 0,
+    keep: OnEvent = ignore,
 ) -> AsyncIterator[tuple[Exam, Sandbox]]:
-    """Let a sandbox with a behaviour take its place opposite the hub."""
+    """Let a sandbox with a behaviour take its place opposite the hub; ``keep`` is told what happens to it."""
     asking, client, answers = applicant(profile, sector, name, number)
     channel, address = conformance.channel_of(profile), bench.hub.settings.address
     secret = signing.new_secret()
-
-    def keep(kind: str, data: dict[str, Any]) -> None:
-        """Nothing that a sandbox tells is evidence."""
-
     sandbox = Sandbox(
         name,
         sector,
