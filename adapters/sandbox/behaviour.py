@@ -98,6 +98,7 @@ class Mistake(StrEnum):
     READS_FIRST_SIGNATURE = "reads_first_signature"
     KEEPS_KEYS = "keeps_keys"
     FORGETS_IDS = "forgets_ids"
+    FORGETS_CURSOR = "forgets_cursor"
     REFUSES_REPEATED = "refuses_repeated"
     REFUSES_MEMBERS = "refuses_members"
     REFUSES_TYPES = "refuses_types"
@@ -109,11 +110,15 @@ class Mistake(StrEnum):
     FINDS_ANYTHING = "finds_anything"
 
 
+# Whose inbox is never confirmed has taken nothing: what else he gets wrong would not be seen.
+ALONE = Mistake.FORGETS_CURSOR
+
+
 @dataclass(frozen=True, slots=True)
 class Careless:
     """Executes promptly, with these mistakes."""
 
-    mistakes: frozenset[Mistake] = frozenset(Mistake)
+    mistakes: frozenset[Mistake] = frozenset(Mistake) - {ALONE}
 
 
 def mistakes_of(behaviour: "Behaviour") -> frozenset[Mistake]:

@@ -88,7 +88,7 @@ class Sandbox:
         app = Starlette(routes=[Route("/hook", self._receive, methods=["POST"])])
         self._server = None if is_reading else EmbeddedServer(app, port, tls.files)
         events = Events(hub, keys, "", mistakes)
-        self._inbox = Inbox(self._client, hub, events, self._clerk, self._trick, streams=streams)
+        self._inbox = Inbox(self._client, hub, events, self._clerk, self._trick, mistakes, streams=streams)
         self._reading: asyncio.Task[None] | None = None
 
     @property
