@@ -16,6 +16,7 @@ from service.console import (
     escalations,
     letters,
     live,
+    mine,
     notes,
     officer_key,
     pages,
@@ -31,7 +32,7 @@ __all__ = ["mount"]
 def mount(app: FastAPI) -> None:
     """Add the pages, the sign-in, the offline API docs and the static files to the application."""
     for door in (
-        *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes),
+        *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes, mine),
         *(approving, officer_key, appeals, callbacks, docs, about),
     ):
         app.include_router(door.router)

@@ -38,6 +38,8 @@ class Filter:
     reference: str | None = None
     submitted_from: datetime | None = None
     submitted_to: datetime | None = None
+    # Those that this officer filed, approved or reviewed.
+    officer_id: str | None = None
 
 
 async def page(
@@ -143,6 +145,9 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         conditions.append(_REQUESTS.c.submitted_at >= wanted.submitted_from)
     if wanted.submitted_to:
         conditions.append(_REQUESTS.c.submitted_at < wanted.submitted_to)
+    if wanted.officer_id:
+        signed = sa.select(_APPROVALS.c.request_id).where(_APPROVALS.c.officer_id == wanted.officer_id)
+        conditions.append(sa.or_(_REQUESTS.c.officer_id == wanted.officer_id, _REQUESTS.c.id.in_(signed)))
     return conditions
 
 

@@ -18,7 +18,11 @@ from workflows.terms import Role
             None,
             ["Bảng trực", "Yêu cầu", "Công việc", "Bàn giao ca", "Leo thang", "Gửi nhận", "Danh bạ", "Tài liệu API"],
         ),
-        (Role.APPROVER, AGENCY, ["Bảng trực", "Yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"]),
+        (
+            Role.APPROVER,
+            AGENCY,
+            ["Bảng trực", "Yêu cầu của tôi", "Yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"],
+        ),
         (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Leo thang", "Tài liệu API"]),
     ],
 )

@@ -1,0 +1,81 @@
+"""The page of one's own requests: what became of each in plain words, one sentence a participant."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
+
+from service import i18n
+from service.console import doors, forms, lanes, rendering
+from service.queries import board, requests, results
+from service.queries.board import Name
+from service.queries.results import Result
+from service.security.principals import ScopeMissing
+from service.security.scopes import Scope
+from service.web.doors import After, HubDep
+from workflows.terms import Action, OrderState
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+PATH = "/mine"
+_PAGE = 20
+OFFICERS = frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})
+_HOLDS = frozenset({Action.FREEZE, Action.RECALL})
+
+
+@router.get(PATH)
+async def show(request: Request, hub: HubDep, seat: doors.SeatDep, after: After = None) -> Response:
+    """List what the person at the console filed, approved or reviewed as an officer."""
+    principal = seat.principal
+    if OFFICERS.isdisjoint(principal.scopes):
+        raise ScopeMissing(Scope.REQUESTS_WRITE)
+    wanted = requests.Filter(officer_id=principal.client_id)
+    async with hub.database.read(principal.reach) as conn:
+        found = await requests.page(conn, principal, wanted, after=after, limit=_PAGE)
+        ids = [line.id for line in found.items]
+        became = await results.of_requests(conn, principal, ids)
+        pressing = await board.pressure(conn, principal, ids)
+        originals = await board.originals(conn, principal, ids)
+        names = await board.names(conn, {each.participant_id for of in became.values() for each in of})
+    lang = rendering.language(request)
+    return rendering.page(
+        request,
+        "mine.html",
+        now=seat.now,
+        lines=found.items,
+        said={request_id: [sentence(each, names, seat.now, lang) for each in of] for request_id, of in became.items()},
+        pressing=pressing,
+        originals=originals,
+        looks=lanes.LOOKS,
+        signs=Scope.REQUESTS_APPROVE in principal.scopes,
+        next=found.next,
+        is_first=after is None,
+    )
+
+
+def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str) -> tuple[str, str, str]:
+    """Return a drawing, a tone, and what became of a request at one participant, as one would say it."""
+    name = names[result.participant_id].short if result.participant_id in names else result.participant_id
+    at = forms.clock_time(result.at)[:5]
+    if forms.day(result.at) != forms.day(now):
+        at = f"{at} {forms.day(result.at)}"
+    said: dict[str, object] = {"name": name, "time": at, "amount": result.done, "asked": result.asked}
+    count = result.states.total()
+    if count > 1:
+        done = result.states[OrderState.EXECUTED] + result.states[OrderState.LIFTED]
+        look = lanes.LOOKS[OrderState.EXECUTED if done == count else OrderState.ACKNOWLEDGED]
+        return (*look, i18n.text("console.mine.many", lang, **said, done=done, count=count))
+    (state,) = result.states
+    if state is OrderState.REFUSED and result.refusal is not None:
+        said["reason"] = i18n.text(f"terms.refusal_code.{result.refusal}", lang)
+    known = {key: value for key, value in said.items() if value is not None}
+    return (*lanes.LOOKS[state], forms.joined(i18n.text(f"console.mine.{_how(result, state)}", lang, **known)))
+
+
+def _how(result: Result, state: OrderState) -> str:
+    if state is not OrderState.EXECUTED:
+        return str(state)
+    if result.action not in _HOLDS or result.done is None:
+        return "executed"
+    of = "returned" if result.action is Action.RECALL else "held"
+    return f"partly_{of}" if result.asked is not None and result.done < result.asked else of

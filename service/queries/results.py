@@ -1,0 +1,68 @@
+"""What became of requests at each participant: how many orders in which state, how much is held, and since when."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.models import Acknowledgement, Order, table_of
+from service.queries import visibility
+from service.security.principals import Principal
+from workflows.terms import Action, OrderState, Outcome, RefusalCode
+
+_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
+_ORDERS = table_of(Order)
+
+
+@dataclass(slots=True)
+class Result:
+    """The orders of one request at one participant; ``at`` is when the latest of them changed."""
+
+    participant_id: str
+    action: Action
+    at: datetime
+    states: Counter[OrderState] = field(default_factory=Counter)
+    asked: int | None = None
+    done: int | None = None
+    refusal: RefusalCode | None = None
+
+
+async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, list[Result]]:
+    """Return the results of each request, the participants in the order in which they were asked."""
+    refused = (
+        sa.select(_ACKNOWLEDGEMENTS.c.refusal_code)
+        .where(_ACKNOWLEDGEMENTS.c.order_id == _ORDERS.c.id, _ACKNOWLEDGEMENTS.c.outcome == Outcome.REFUSED)
+        .order_by(_ACKNOWLEDGEMENTS.c.received_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = ("request_id", "participant_id", "action", "state", "amount", "amount_held", "amount_returned")
+    query = (
+        sa.select(
+            *(_ORDERS.c[name] for name in columns),
+            sa.func.coalesce(_ORDERS.c.answered_at, _ORDERS.c.changed_at).label("answered_at"),
+            _ORDERS.c.changed_at,
+            refused.label("refusal"),
+        )
+        .where(_ORDERS.c.request_id.in_(ids), visibility.orders(principal))
+        .order_by(_ORDERS.c.placed_at, _ORDERS.c.id)
+    )
+    found: dict[UUID, dict[str, Result]] = {}
+    for row in (await conn.execute(query)).all():
+        at = row.answered_at if row.state is OrderState.EXECUTED else row.changed_at
+        members = found.setdefault(row.request_id, {})
+        result = members.setdefault(row.participant_id, Result(row.participant_id, row.action, at))
+        result.states[row.state] += 1
+        result.at = max(result.at, at)
+        result.refusal = row.refusal or result.refusal
+        result.asked = _sum(result.asked, row.amount)
+        result.done = _sum(result.done, row.amount_returned if row.action is Action.RECALL else row.amount_held)
+    return {request_id: list(members.values()) for request_id, members in found.items()}
+
+
+def _sum(before: int | None, more: int | None) -> int | None:
+    return before if more is None else (before or 0) + more

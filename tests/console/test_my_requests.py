@@ -1,0 +1,120 @@
+"""One's own requests in plain words: a sentence a participant, for who filed or signed them, and for nobody else."""
+
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import world as worlds
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from console_desk import Desk
+from console_site import Open, Watched
+from playwright.sync_api import expect
+from world import AGENCY
+
+from service import i18n
+from service.console import mine
+from service.engine.hub import OPERATOR
+from service.queries.board import Name
+from service.queries.results import Result
+from workflows.terms import Action, OrderState, RefusalCode, Role
+
+AXE = Axe()
+AT = datetime(2026, 11, 23, 3, 41, 20, tzinfo=UTC)
+NAMES = {"vietcombank": Name("Vietcombank", "Ngân hàng TMCP Ngoại thương", "Vietcombank", "bank")}
+HELD = {"value": "120000000", "currency": "VND"}
+
+
+def became(*states: OrderState, action: Action = Action.FREEZE, **values: Any) -> Result:
+    return Result("vietcombank", action, AT, Counter(states), **values)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (
+            became(OrderState.EXECUTED, asked=120_000_000, done=120_000_000),
+            "Vietcombank đã giữ 120.000.000 ₫ lúc 10:41.",
+        ),
+        (
+            became(OrderState.EXECUTED, asked=150_000_000, done=120_000_000),
+            "Vietcombank chỉ giữ được 120.000.000 ₫ trong số 150.000.000 ₫, lúc 10:41.",
+        ),
+        (became(OrderState.EXECUTED, done=7), "Vietcombank đã giữ 7 ₫ lúc 10:41."),
+        (
+            became(OrderState.EXECUTED, action=Action.RECALL, asked=9, done=9),
+            "Vietcombank đã hoàn trả 9 ₫ lúc 10:41.",
+        ),
+        (became(OrderState.EXECUTED, action=Action.TAKEDOWN), "Vietcombank đã thực hiện lúc 10:41."),
+        (became(OrderState.PLACED), "Đang gửi tới Vietcombank."),
+        (
+            became(OrderState.REFUSED, refusal=RefusalCode.NO_BALANCE),
+            "Vietcombank không thực hiện được: tài khoản không còn số dư, trả lời lúc 10:41.",
+        ),
+        (
+            became(*[OrderState.EXECUTED] * 99, OrderState.REFUSED, action=Action.TAKEDOWN),
+            "Vietcombank: 99 trên 100 đối tượng đã thực hiện, gần nhất lúc 10:41.",
+        ),
+    ],
+)
+def test_a_result_is_said_as_one_would_say_it(result: Result, words: str) -> None:
+    said = mine.sentence(result, NAMES, AT, "vi")[2]
+    assert said.replace("\N{NO-BREAK SPACE}", " ") == words
+    # An amount and its sign stay on one line.
+    assert " ₫" not in said
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+@pytest.mark.parametrize("state", OrderState)
+@pytest.mark.parametrize("action", Action)
+def test_every_state_of_every_action_is_a_sentence(action: Action, state: OrderState, lang: str) -> None:
+    for values in ({}, {"asked": 5, "done": 5}, {"asked": 5, "done": 3}):
+        drawing, tone, words = mine.sentence(became(state, action=action, **values), {}, AT, lang)
+        assert drawing and tone and words.endswith(".") and "vietcombank" in words
+        assert not re.search(r"[{}\[\]]|None", words), words
+
+
+def test_the_day_stands_where_it_is_another_one() -> None:
+    later = AT.replace(day=24)
+    assert mine.sentence(became(OrderState.LIFTED), NAMES, later, "vi")[2] == "Vietcombank đã gỡ lúc 10:41 23/11/2026."
+
+
+def opened(desk: Desk, enter: Open, **options: Any) -> Watched:
+    watched = enter(**{"role": Role.MAKER, "tenant": AGENCY, "person": "maker", **options})
+    watched.page.goto(f"{desk.address}/mine")
+    return watched
+
+
+def test_an_officer_reads_what_became_of_the_own_requests(desk: Desk, at_desk: Open) -> None:
+    filed = desk.run(desk.world.active(worlds.freeze()))
+    (order,) = desk.run(desk.world.orders(filed.id))
+    desk.run(desk.world.answer(order, outcome="executed", amount_held=HELD))
+    waiting = desk.run(desk.world.submit(worlds.freeze()))
+    page = opened(desk, at_desk, java_script_enabled=False).page
+    line = page.locator(".request").filter(has_text=filed.reference)
+    expect(line).to_contain_text("Vietcombank chỉ giữ được 120.000.000")
+    expect(page.locator(".request").filter(has_text=waiting.reference)).to_contain_text("một cán bộ khác phê duyệt")
+    signer = opened(desk, at_desk, role=Role.APPROVER, person="approver").page
+    expect(signer.locator(".request").filter(has_text=filed.reference)).to_have_count(1)
+    expect(signer.locator(".request").filter(has_text=waiting.reference)).to_have_count(0)
+    other = opened(desk, at_desk, person="mot-nguoi-khac").page
+    expect(other.locator(".empty")).to_be_visible()
+    for role, tenant in ((Role.READER, AGENCY), (Role.COORDINATOR, OPERATOR)):
+        stranger = at_desk(role=role, tenant=tenant, person="tra-cuu").page
+        assert stranger.goto(f"{desk.address}/mine").status == 403  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+def test_the_page_is_accessible_complete_and_fits_a_narrow_screen(desk: Desk, at_desk: Open, lang: str) -> None:
+    desk.run(desk.world.active(worlds.freeze()))
+    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}):
+        watched = opened(desk, at_desk, **options)
+        watched.page.goto(f"{desk.address}/mine?lang={lang}")
+        words = watched.page.locator("body").inner_text()
+        assert not re.search(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w", words), words
+        found = AXE.run(watched.page)
+        assert found.violations_count == 0, found.generate_report()
+        if "viewport" in options:
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert (watched.errors, watched.foreign) == ([], [])
