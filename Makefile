@@ -11,7 +11,7 @@ BENCH := build/bench-env
 PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test trust faults simulate bench soak mutants check format openapi migration lock sbom wheelhouse advisories clean
+.PHONY: help run demo test trust faults simulate bench soak mutants screenshots check format openapi migration lock sbom wheelhouse advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ faults: $(TEST) ## nodes, databases and receivers under a nemesis, for long; the
 simulate: $(TEST) ## play the engine in virtual time, seed by seed: make simulate SEED=7 N=2000; N=1 plays one again exactly
 	@$(BIN)/python tests/postgres.py --no-fsync -- $(BIN)/python tests/simulation/simulate.py \
 	  --seed $(or $(SEED),$(shell date +%s)) --n $(or $(N),2000) --workers 2 $(ARGS)
+
+screenshots: $(TEST) ## take the pictures of README and handbook anew, and every page in each size and language to build/screenshots
+	@$(BIN)/python tests/system_packages.py
+	@$(BIN)/python tests/console/screenshots.py build/screenshots
 
 mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a test must turn red: make mutants ARGS=bounds
 	@$(BIN)/python tests/system_packages.py

@@ -20,8 +20,10 @@ _DEADLINES = table_of(Deadline)
 _ORDERS = table_of(Order)
 
 
-async def escalate(hub: Hub, principal: Principal, order_id: UUID) -> datetime:
-    """Let the next rung of an order fire at once and return that instant; the rungs behind it keep theirs.
+async def escalate(hub: Hub, principal: Principal, order_id: UUID, deadline_id: int) -> datetime:
+    """Let one waiting rung of an order fire at once and return that instant; the rungs behind it keep theirs.
+
+    ``deadline_id`` is the rung's, as whoever asks has seen it: pressed twice, or by two, no rung behind it is hastened.
 
     A rung waits once a deadline was missed: before that nobody is called over a participant's head (CLOCKS). Raises
     ``NotFound``, ``Conflict`` (``escalation.no_rung``) and ``Unauthenticated`` when suspended meanwhile.
@@ -32,7 +34,7 @@ async def escalate(hub: Hub, principal: Principal, order_id: UUID) -> datetime:
         order = await _visible(conn, principal, order_id)
         log = await writer.lock(conn, {audit.request_chain(order["request_id"])})
         await standing.check(conn, principal)
-        rung = (await conn.execute(_next(order_id, log.at))).first()
+        rung = (await conn.execute(_waiting(order_id, deadline_id, log.at))).first()
         if rung is None:
             raise errors.Conflict("escalation.no_rung")
         await conn.execute(sa.update(_DEADLINES).where(_DEADLINES.c.id == rung.id).values(due_at=log.at))
@@ -54,19 +56,15 @@ async def escalate(hub: Hub, principal: Principal, order_id: UUID) -> datetime:
     return await standing.run(hub, principal, unit)
 
 
-def _next(order_id: UUID, now: datetime) -> sa.Select[tuple[int, str, int, datetime]]:
-    """Return the rung that would fire next, unless its instant has come already."""
-    return (
-        sa.select(_DEADLINES.c.id, _DEADLINES.c.stage, _DEADLINES.c.rung, _DEADLINES.c.due_at)
-        .where(
-            _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-            _DEADLINES.c.subject_id == order_id,
-            _DEADLINES.c.state == DeadlineState.PENDING,
-            _DEADLINES.c.rung > 0,
-            _DEADLINES.c.due_at > now,
-        )
-        .order_by(_DEADLINES.c.due_at, _DEADLINES.c.id)
-        .limit(1)
+def _waiting(order_id: UUID, deadline_id: int, now: datetime) -> sa.Select[tuple[int, str, int, datetime]]:
+    """Return this rung of the order, unless it has fired, was cancelled, or its instant has come already."""
+    return sa.select(_DEADLINES.c.id, _DEADLINES.c.stage, _DEADLINES.c.rung, _DEADLINES.c.due_at).where(
+        _DEADLINES.c.id == deadline_id,
+        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
+        _DEADLINES.c.subject_id == order_id,
+        _DEADLINES.c.state == DeadlineState.PENDING,
+        _DEADLINES.c.rung > 0,
+        _DEADLINES.c.due_at > now,
     )
 
 

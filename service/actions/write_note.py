@@ -49,9 +49,9 @@ async def write(hub: Hub, principal: Principal, request_id: UUID, body: NewNote)
         note_id = clock.new_id()
         row = {
             "id": note_id,
-            "tenant": tenant,
+            "tenant": principal.tenant,
+            "agency": tenant,
             "request_id": request_id,
-            "house": principal.tenant,
             "author": principal.client_id,
             "body_sealed": hub.vault.seal(key, "notes", note_id, body.text),
             "written_at": log.at,

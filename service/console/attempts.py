@@ -16,6 +16,9 @@ from workflows.terms import Door, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
+# A number of the database has fewer digits than this.
+_LONGEST_NUMBER = 19
+
 
 @router.get("/orders/{order_id}")
 async def show(
@@ -31,7 +34,7 @@ async def show(
         names = await board.names(conn, {story.participant_id, story.tenant})
     if content:
         about = {"order_id": str(order_id)}
-        await note_reading.opened(hub, principal, Door.CONSOLE, View.ORDER, [story.request_id], **about)
+        await note_reading.opened(hub, principal, Door.CONSOLE, View.ORDER, story.shows_targets_of(), **about)
     return rendering.page(
         request,
         "attempts.html",
@@ -47,8 +50,11 @@ async def show(
 
 @router.post("/orders/{order_id}/escalations")
 async def escalate(hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, order_id: UUID) -> Response:
-    """Let the next rung of an order fire now and go back to the request that the form was on."""
-    await escalate_order.escalate(hub, seat.principal, order_id)
+    """Let the rung that the form shows fire now and go back to the request that it was on."""
+    number = form.get("deadline_id", "")
+    if not (number.isascii() and number.isdigit() and len(number) < _LONGEST_NUMBER):
+        raise errors.MalformedInput("form.malformed")
+    await escalate_order.escalate(hub, seat.principal, order_id, int(number))
     try:
         back = f"/requests/{UUID(form.get('request_id', ''))}"
     except ValueError:

@@ -36,6 +36,7 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
 @router.post(f"{PATH}/previews")
 async def preview(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep) -> Response:
     """Count what a replay of this selection would send, endpoint by endpoint, and ask whether it may go."""
+    seat.principal.require(Scope.TASKS_RESOLVE)
     selection = _selection(form, seat.now)
     if selection is None:
         return await _page(request, hub, seat, form, status=422, wrong=True)
@@ -57,6 +58,7 @@ async def preview(request: Request, hub: HubDep, seat: doors.SeatDep, form: door
 @router.post(f"{PATH}/replays")
 async def run(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep) -> Response:
     """Put the oldest of the selection that was counted back into the queue."""
+    seat.principal.require(Scope.TASKS_RESOLVE)
     selection = _selection(form, seat.now)
     if selection is None:
         return await _page(request, hub, seat, form, status=422, wrong=True)

@@ -30,8 +30,6 @@ async def show(
         found = await escalations.page(
             conn,
             principal,
-            request_id=None,
-            participant_id=None,
             unreachable=True if unreachable else None,
             after=after,
             limit=_PAGE,

@@ -68,8 +68,12 @@ def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str
     (state,) = result.states
     if state is OrderState.REFUSED and result.refusal is not None:
         said["reason"] = i18n.text(f"terms.refusal_code.{result.refusal}", lang)
+    if state is OrderState.EXECUTED and _how(result, state).startswith("partly"):
+        look = ("half", "warn")
+    else:
+        look = lanes.LOOKS[state]
     known = {key: value for key, value in said.items() if value is not None}
-    return (*lanes.LOOKS[state], forms.joined(i18n.text(f"console.mine.{_how(result, state)}", lang, **known)))
+    return (*look, forms.joined(i18n.text(f"console.mine.{_how(result, state)}", lang, **known)))
 
 
 def _how(result: Result, state: OrderState) -> str:

@@ -12,6 +12,7 @@ from service.actions import note_reading, write_note
 from service.console import doors, lanes, live, rendering
 from service.queries import board, dispatch_health, escalations, live_board, notes, tasks
 from service.queries.board_lines import Filter, Group
+from service.schemas.common import ERASED
 from service.schemas.notes import NewNote
 from service.security.scopes import Scope
 from service.web.doors import HubDep
@@ -47,15 +48,12 @@ async def hand_over(request: Request, hub: HubDep, seat: doors.SeatDep) -> Respo
     async with hub.database.read(principal.reach) as conn:
         found = await live_board.load(conn, principal, Filter(), now=seat.now, limit=_MOST)
         open_tasks = await tasks.page(conn, hub.vault, principal, tasks.Filter(), after=None, limit=_MOST)
-        fired = await escalations.page(
-            conn, principal, request_id=None, participant_id=None, unreachable=True, after=None, limit=_MOST
-        )
+        fired = await escalations.page(conn, principal, unreachable=True, since=since, after=None, limit=_MOST)
         health = await dispatch_health.load(conn, principal, seat.now)
         written = await notes.since(conn, hub.vault, principal, since)
-        unheard = [each for each in fired.items if each.raised_at >= since]
-        about = {each.request_id for each in open_tasks.items} | {each.request_id for each in unheard}
+        about = {each.request_id for each in open_tasks.items} | {each.request_id for each in fired.items}
         lines = [each for group in (Group.BREACHED, Group.QUARTER) for each in found.lines[group]]
-        members = {each.participant_id for each in lines} | {each.participant_id or "" for each in unheard}
+        members = {each.participant_id for each in lines} | {each.participant_id or "" for each in fired.items}
         references = await board.references(conn, principal, about)
         names = await board.names(conn, members)
     await note_reading.opened(hub, principal, Door.CONSOLE, View.NOTE, {each.request_id for each in written})
@@ -69,9 +67,13 @@ async def hand_over(request: Request, hub: HubDep, seat: doors.SeatDep) -> Respo
         lines=lines,
         tasks=open_tasks.items,
         more_tasks=open_tasks.next is not None,
-        unheard=unheard,
+        unheard=fired.items,
+        more_unheard=fired.next is not None,
+        more_lines=any(group in found.next for group in (Group.BREACHED, Group.QUARTER)),
+        more_notes=len(written) == notes.MOST,
         tripped=[lane for lane in health.lanes if lane.open_until],
         notes=written,
+        erased=ERASED,
         references=references,
         names=names,
         looks=lanes.LOOKS,

@@ -10,6 +10,7 @@ from service.actions import note_reading, write_letter, write_note
 from service.console import doors, lanes, rendering, telling
 from service.queries import board, callbacks, notes, reads, requests, timeline
 from service.queries.sessions import Seat
+from service.schemas.common import ERASED
 from service.schemas.reads import ReadPage
 from service.schemas.requests import RequestDetail, TimelineAnswer
 from service.security.scopes import Scope
@@ -98,7 +99,8 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         original=originals.get(request_id),
         wanted=wanted,
         notes=written,
-        may_note=write_note.may(principal),
+        erased=ERASED,
+        may_note=write_note.may(principal) and not detail.erased,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
         now=seat.now,

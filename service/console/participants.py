@@ -8,13 +8,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from service import errors, i18n
 from service.actions import note_reading
 from service.console import doors, rendering
-from service.engine import reach
+from service.engine import definitions, reach
 from service.queries import board, certificates, dispatch_health, participants
 from service.schemas.endpoints import ContactAnswer
 from service.schemas.registry import ParticipantDetail
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
-from workflows.terms import Door, Sector
+from workflows.terms import Channel, Door, Sector
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -72,7 +72,7 @@ async def one(
         if member is None:
             raise errors.NotFound
         above = await board.names(conn, {member.supervisor_id or "", member.parent_id or ""})
-        health = await dispatch_health.load(conn, principal, seat.now)
+        health = await dispatch_health.load(conn, principal, seat.now, participant_id)
         expiring = await certificates.expiring(conn, principal, participant_id)
     if whole is not None and any(contact.name is not None for contact in whole.contacts):
         await note_reading.opened_roster(hub, principal, Door.CONSOLE, participant_id)
@@ -85,14 +85,18 @@ async def one(
         above=above,
         lanes={lane.endpoint_id: lane for lane in health.lanes},
         expiring=expiring,
-        on_duty=_on_duty(whole, seat.now),
+        on_duty=_on_duty(whole, seat.now, mail=hub.settings.smtp_host is not None),
         owners=_owners(whole),
     )
 
 
-def _on_duty(whole: ParticipantDetail | None, now: datetime) -> list[ContactAnswer]:
-    contacts = whole.contacts if whole else []
-    return [each for each in contacts if each.active and _is_on_duty(each, now)]
+def _on_duty(whole: ParticipantDetail | None, now: datetime, *, mail: bool) -> list[ContactAnswer]:
+    """Return whom a rung would reach now: as ``reach.on_duty`` has it, over an endpoint that may be used."""
+    if whole is None:
+        return []
+    used = {each.id for each in whole.endpoints if definitions.is_used(each.channel, each.approved_sha256, each.active)}
+    reachable = [each for each in whole.contacts if each.active and each.endpoint_id in used]
+    return [each for each in reachable if (mail or each.channel is not Channel.EMAIL) and _is_on_duty(each, now)]
 
 
 def _is_on_duty(contact: ContactAnswer, now: datetime) -> bool:

@@ -19,7 +19,7 @@ class Place:
 
 _PLACES = (
     Place("/board", "board.title", "board", frozenset({Scope.REQUESTS_READ})),
-    Place("/mine", "mine.title", "seal", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
+    Place("/mine", "mine.title", "flag", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
     Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
     Place("/tasks", "tasks.title", "task", frozenset({Scope.TASKS_READ})),
     Place("/handover", "handover.title", "fork", frozenset({Scope.TASKS_READ})),

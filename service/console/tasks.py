@@ -11,6 +11,7 @@ from service import errors, i18n
 from service.actions import note_reading, resolve_task
 from service.console import doors, rendering
 from service.queries import board, tasks
+from service.schemas.common import ERASED
 from service.schemas.tasks import TaskResolution
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
@@ -35,7 +36,7 @@ async def show(
     """List the tasks of the duty desk; the notes of those that are done are opened by it, and that is on record."""
     principal = seat.principal
     principal.require(Scope.TASKS_READ)
-    wanted = tasks.Filter(_STATES[state], kind or None)
+    wanted = tasks.Filter(_STATES[state], kind or None, latest=_STATES[state])
     async with hub.database.read(principal.reach) as conn:
         found = await tasks.page(conn, hub.vault, principal, wanted, after=after, limit=_PAGE)
         references = await board.references(conn, principal, {each.request_id for each in found.items})
@@ -47,6 +48,7 @@ async def show(
         "tasks.html",
         keeps=("state", "kind"),
         now=seat.now,
+        erased=ERASED,
         tasks=found.items,
         next=found.next,
         is_first=after is None,

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.models import Endpoint, table_of
-from workflows.terms import CALLED
+from workflows.terms import CALLED, Channel
 
 _ENDPOINTS = table_of(Endpoint)
 # What a proposal may change; the rest of what is digested says whose endpoint it is, and for what.
@@ -47,6 +47,11 @@ def is_in_force(row: Mapping[str, Any]) -> bool:
     Nothing is sent to an inbox, and mail goes to the operator's own relay: neither leads the hub anywhere.
     """
     return row["channel"] not in CALLED or row["approved_sha256"] == digest(row)
+
+
+def is_used(channel: Channel, approved_sha256: str | None, active: bool) -> bool:
+    """Tell of one endpoint what ``may_be_used`` asks of many."""
+    return active and (channel not in CALLED or approved_sha256 is not None)
 
 
 def may_be_used() -> sa.ColumnElement[bool]:

@@ -18,7 +18,6 @@ from service.models import (
     Contact,
     Dispatch,
     Endpoint,
-    Note,
     Officer,
     Order,
     Target,
@@ -64,7 +63,7 @@ def _tables() -> list[Sealed]:
     of_endpoint = sa.select(_CONTACTS.c.id).where(_CONTACTS.c.endpoint_id == endpoints.c.id, endpoints.c.url == "")
     return [
         Sealed(table_of(ActionRequest), KeyOwner.REQUEST, table_of(ActionRequest).c.id),
-        *(_request_of(table_of(model)) for model in (Target, Dispatch, Appeal, Callback, Task, Note)),
+        *(_request_of(table_of(model)) for model in (Target, Dispatch, Appeal, Callback, Task)),
         Sealed(answers, KeyOwner.REQUEST, of_order.scalar_subquery()),
         Sealed(_ATTEMPTS, KeyOwner.REQUEST, of_dispatch.scalar_subquery(), "dispatch_id"),
         Sealed(officers, KeyOwner.OFFICER, officers.c.id),

@@ -18,6 +18,7 @@ class Dispatch(SQLModel, table=True):
         sa.Index("ix_dispatches_inbox", "endpoint_id", "position", unique=True),
         columns.partial_index("ix_dispatches_first_id", "first_id", where="first_id IS NOT NULL"),
         columns.partial_index("ix_dispatches_pending", "created_at", where="state = 'pending'"),
+        columns.partial_index("ix_dispatches_dead", "created_at", "id", where="state = 'dead'"),
         # What the retention table still has to look at.
         columns.partial_index(
             "ix_dispatches_whole", "settled_at", where="reduced_at IS NULL AND settled_at IS NOT NULL"

@@ -12,11 +12,11 @@ class Note(SQLModel, table=True):
     __tablename__ = "notes"
 
     id: UUID = Field(primary_key=True)
-    # Whose request it is: the note is sealed under that request's key, and goes with it.
-    tenant: str = Field(foreign_key="participants.id", max_length=64)
-    request_id: UUID = Field(foreign_key="requests.id", index=True)
     # The writer's member: its people read the note, and nobody else's.
-    house: str = Field(foreign_key="participants.id", max_length=64)
+    tenant: str = Field(foreign_key="participants.id", max_length=64)
+    # Whose request it is: the note is sealed under that request's key, and goes with it.
+    agency: str = Field(foreign_key="participants.id", max_length=64)
+    request_id: UUID = Field(foreign_key="requests.id", index=True)
     author: str = Field(max_length=80)
     body_sealed: bytes
     written_at: datetime = Field(index=True)

@@ -14,7 +14,10 @@ class Task(SQLModel, table=True):
     """What a person must do, with a deadline of its own."""
 
     __tablename__ = "tasks"
-    __table_args__ = (columns.partial_index("ix_tasks_open", "due_at", "id", where="resolved_at IS NULL"),)
+    __table_args__ = (
+        columns.partial_index("ix_tasks_open", "due_at", "id", where="resolved_at IS NULL"),
+        columns.partial_index("ix_tasks_resolved", "resolved_at", "id", where="resolved_at IS NOT NULL"),
+    )
 
     id: UUID = Field(primary_key=True)
     tenant: str = Field(foreign_key="participants.id", max_length=64)

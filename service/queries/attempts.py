@@ -10,6 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
 from service.models import Acknowledgement, ActionRequest, Attempt, Dispatch, Order, Target, table_of
 from service.queries import visibility
 from service.schemas.common import ERASED
@@ -79,6 +80,7 @@ class Story:
 
     id: UUID
     request_id: UUID
+    original_request_id: UUID | None
     reference: str
     tenant: str
     participant_id: str
@@ -87,6 +89,10 @@ class Story:
     target_kind: TargetKind
     sent: tuple[Sent, ...]
     answers: tuple[Answered, ...]
+
+    def shows_targets_of(self) -> list[UUID]:
+        """Return the requests whose targets its messages name: a lift and an extension name those of their original."""
+        return [self.request_id] if self.original_request_id is None else [self.request_id, self.original_request_id]
 
 
 async def tell(
@@ -97,21 +103,26 @@ async def tell(
     With ``opens`` what was sent is shown as it is: whoever asks for it records that it was read. What an endpoint
     answered is for its own member and for who watches over the hub.
     """
+    mine = sa.select(_ORDERS.c.id).where(_ORDERS.c.id == order_id, visibility.orders(principal))
+    if (await conn.execute(mine)).first() is None:
+        return None
+    # What stands around it is its agency's: a participant reads of it what its order says anyway.
+    await db.extend(conn, db.HUB)
     query = (
-        sa.select(_ORDERS, _REQUESTS.c.reference, _TARGETS.c.kind.label("target_kind"))
+        sa.select(
+            _ORDERS, _REQUESTS.c.reference, _REQUESTS.c.original_id.label("about"), _TARGETS.c.kind.label("target_kind")
+        )
         .join(_REQUESTS, _REQUESTS.c.id == _ORDERS.c.request_id)
         .join(_TARGETS, _TARGETS.c.id == _ORDERS.c.target_id)
-        .where(_ORDERS.c.id == order_id, visibility.orders(principal))
+        .where(_ORDERS.c.id == order_id)
     )
-    order = (await conn.execute(query)).one_or_none()
-    if order is None:
-        return None
+    order = (await conn.execute(query)).one()
     # What else hangs on the order, such as the status to its agency, is no participant's.
-    mine = _DISPATCHES.c.participant_id == order.participant_id
+    to_it = _DISPATCHES.c.participant_id == order.participant_id
     sent = (
         await conn.execute(
             sa.select(_DISPATCHES)
-            .where(_DISPATCHES.c.order_id == order_id, mine)
+            .where(_DISPATCHES.c.order_id == order_id, to_it)
             .order_by(_DISPATCHES.c.created_at, _DISPATCHES.c.id)
         )
     ).all()
@@ -136,6 +147,7 @@ async def tell(
     return Story(
         id=order_id,
         request_id=order.request_id,
+        original_request_id=order.about,
         reference=order.reference,
         tenant=order.tenant,
         participant_id=order.participant_id,

@@ -76,6 +76,7 @@ class Raised:
 class Coming:
     """The rung that fires next unless the participant answers before."""
 
+    deadline_id: int
     rung: int
     due_at: datetime
 
@@ -183,7 +184,8 @@ async def background(
         names=await names(conn, {*participants, tenant}),
         raised=raised,
         coming={
-            row.subject_id: Coming(row.rung, row.due_at) for row in (await conn.execute(_coming(request_id))).all()
+            row.subject_id: Coming(row.id, row.rung, row.due_at)
+            for row in (await conn.execute(_coming(request_id))).all()
         },
     )
 
@@ -191,7 +193,7 @@ async def background(
 def _coming(request_id: UUID) -> sa.Select[Any]:
     """Return the next rung of each order of a request: of several the earliest comes last."""
     return (
-        sa.select(_DEADLINES.c.subject_id, _DEADLINES.c.rung, _DEADLINES.c.due_at)
+        sa.select(_DEADLINES.c.id, _DEADLINES.c.subject_id, _DEADLINES.c.rung, _DEADLINES.c.due_at)
         .where(
             _DEADLINES.c.request_id == request_id,
             _DEADLINES.c.subject_kind == SubjectKind.ORDER,

@@ -1,4 +1,4 @@
-"""When the authorities end that endpoints are checked against: what nobody renews in time cuts a member off."""
+"""When the certificates of endpoints end, theirs and ours: what nobody renews in time cuts a member off."""
 
 import contextlib
 from datetime import datetime
@@ -17,13 +17,12 @@ _PARTICIPANTS = table_of(Participant)
 
 
 async def expiring(conn: AsyncConnection, principal: Principal, participant_id: str) -> dict[UUID, datetime]:
-    """Return the end of the first certificate to end of each endpoint's own authorities; others are absent."""
+    """Return when the first ends of each endpoint's own authorities and the hub's certificate for it, if it has any."""
     query = (
-        sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.ca_pem)
+        sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.ca_pem, _ENDPOINTS.c.client_certificate)
         .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _ENDPOINTS.c.tenant)
         .where(
             _ENDPOINTS.c.tenant == participant_id,
-            _ENDPOINTS.c.ca_pem.is_not(None),
             visibility.whole_participants(principal),
         )
     )
@@ -31,9 +30,9 @@ async def expiring(conn: AsyncConnection, principal: Principal, participant_id: 
     for row in (await conn.execute(query)).all():
         # What cannot be read is for the self-check to report: here it has no end to show.
         with contextlib.suppress(ValueError):
-            found[row.id] = min(each.not_valid_after_utc for each in _read(row.ca_pem))
+            found[row.id] = min(each.not_valid_after_utc for each in _read(row.ca_pem, row.client_certificate))
     return found
 
 
-def _read(pem: str) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(pem.encode())
+def _read(*pems: str | None) -> list[x509.Certificate]:
+    return [each for pem in pems if pem for each in x509.load_pem_x509_certificates(pem.encode())]

@@ -20,6 +20,8 @@ _PARTICIPANTS = table_of(Participant)
 _QUEUE = table_of(QueueItem)
 _STATES = table_of(EndpointState)
 _TASKS = table_of(Task)
+# Written out, for the partial index of what is pending.
+_PENDING = sa.literal(DispatchState.PENDING, _DISPATCHES.c.state.type, literal_execute=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ class Health:
         return min((lane.oldest for lane in self.lanes if lane.oldest), default=None)
 
 
-async def load(conn: AsyncConnection, principal: Principal, now: datetime) -> Health:
-    """Return how delivery fares now to the members that the caller may see."""
+async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: str | None = None) -> Health:
+    """Return how delivery fares now to the members that the caller may see, or to one of them."""
+    only = [] if of is None else [of]
     queue = (
         sa.select(
             _QUEUE.c.endpoint_id,
@@ -82,7 +85,7 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime) -> He
             sa.func.min(_DISPATCHES.c.created_at).label("oldest"),
             sa.func.count().filter(_DISPATCHES.c.position.is_not(None)).label("inbox"),
         )
-        .where(_DISPATCHES.c.state == DispatchState.PENDING)
+        .where(_DISPATCHES.c.state == _PENDING, *(_DISPATCHES.c.participant_id == each for each in only))
         .group_by(_DISPATCHES.c.endpoint_id)
         .subquery()
     )
@@ -104,7 +107,11 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime) -> He
         .outerjoin(queue, queue.c.endpoint_id == _ENDPOINTS.c.id)
         .outerjoin(pending, pending.c.endpoint_id == _ENDPOINTS.c.id)
         .outerjoin(_STATES, _STATES.c.endpoint_id == _ENDPOINTS.c.id)
-        .where(visibility.participants(principal), sa.or_(_ENDPOINTS.c.active, pending.c.oldest.is_not(None)))
+        .where(
+            visibility.participants(principal),
+            *(_ENDPOINTS.c.tenant == each for each in only),
+            sa.or_(_ENDPOINTS.c.active, pending.c.oldest.is_not(None)),
+        )
         .order_by(_PARTICIPANTS.c.id, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
     )
     lanes = [_lane(row._mapping) for row in (await conn.execute(query)).all()]

@@ -1,5 +1,6 @@
 """Escalations as a door shows them, newest first."""
 
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,11 +19,12 @@ async def page(
     conn: AsyncConnection,
     principal: Principal,
     *,
-    request_id: UUID | None,
-    participant_id: str | None,
-    unreachable: bool | None,
     after: str | None,
     limit: int,
+    request_id: UUID | None = None,
+    participant_id: str | None = None,
+    unreachable: bool | None = None,
+    since: datetime | None = None,
 ) -> EscalationPage:
     """Return a page of what the caller may see."""
     supervised = sa.select(_PARTICIPANTS.c.id).where(_PARTICIPANTS.c.supervisor_id == principal.tenant)
@@ -33,6 +35,8 @@ async def page(
         query = query.where(_ESCALATIONS.c.participant_id == participant_id)
     if unreachable is not None:
         query = query.where(_ESCALATIONS.c.reached_somebody.is_(not unreachable))
+    if since is not None:
+        query = query.where(_ESCALATIONS.c.raised_at >= since)
     if after is not None:
         at, last = cursors.read(after)
         query = query.where(

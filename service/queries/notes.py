@@ -58,7 +58,7 @@ async def _read(
             row.reference,
             row.author,
             row.written_at,
-            vault.shown(keys, "notes", row.id, row.tenant, row.body_sealed),
+            vault.shown(keys, "notes", row.id, row.agency, row.body_sealed),
         )
         for row in rows
     ]

@@ -27,18 +27,20 @@ _ELSEWHERE = frozenset({"note", "call"})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list of tasks is narrowed to; ``resolved`` None is both."""
+    """What a list of tasks is narrowed to; ``resolved`` None is both, ``latest`` lists what was done last first."""
 
     resolved: bool | None = False
     kind: TaskKind | None = None
     participant_id: str | None = None
+    latest: bool = False
 
 
 async def page(
     conn: AsyncConnection, vault: Vault, principal: Principal, wanted: Filter, *, after: str | None, limit: int
 ) -> TaskPage:
     """Return a page of what the caller may see, the earliest due first."""
-    query = _WITH_WHOM.where(visibility.tasks(principal)).order_by(_TASKS.c.due_at, _TASKS.c.id)
+    query = _WITH_WHOM.where(visibility.tasks(principal))
+    sorted_by = _TASKS.c.resolved_at if wanted.latest else _TASKS.c.due_at
     if wanted.resolved is not None:
         is_open = _TASKS.c.resolved_at.is_(None)
         query = query.where(sa.not_(is_open) if wanted.resolved else is_open)
@@ -48,10 +50,12 @@ async def page(
         query = query.where(_TASKS.c.participant_id == wanted.participant_id)
     if after is not None:
         at, last = cursors.read(after)
-        query = query.where(sa.or_(_TASKS.c.due_at > at, sa.and_(_TASKS.c.due_at == at, _TASKS.c.id > last)))
-    rows = (await conn.execute(query.limit(limit + 1))).all()
+        beyond = (sorted_by < at, _TASKS.c.id < last) if wanted.latest else (sorted_by > at, _TASKS.c.id > last)
+        query = query.where(sa.or_(beyond[0], sa.and_(sorted_by == at, beyond[1])))
+    order = [column.desc() if wanted.latest else column for column in (sorted_by, _TASKS.c.id)]
+    rows = (await conn.execute(query.order_by(*order).limit(limit + 1))).all()
     shown = rows[:limit]
-    more = cursors.write(shown[-1].due_at, shown[-1].id) if len(rows) > limit else None
+    more = cursors.write(shown[-1]._mapping[sorted_by.name], shown[-1].id) if len(rows) > limit else None
     keys = await subjects.of(conn, *(row.note_sealed for row in shown))
     return TaskPage(items=[_show(vault, keys, row) for row in shown], next=more)
 

@@ -95,7 +95,7 @@ def tasks(principal: Principal) -> Condition:
 
 def notes(principal: Principal) -> Condition:
     """A note is for the house whose people wrote it: the desk's is not the agency's, nor the other way round."""
-    return _NOTES.c.house == principal.tenant
+    return _NOTES.c.tenant == principal.tenant
 
 
 def appeals(principal: Principal) -> Condition:

@@ -20,7 +20,7 @@ from world import AGENCY
 from adapters.base import DeliveryFailed
 from service import audit, db, i18n
 from service.engine.hub import OPERATOR
-from service.models import AuditEntry, Deadline, Dispatch, Task
+from service.models import AuditEntry, Contact, Deadline, Dispatch, Task
 from workflows.terms import DispatchState, Fact, Role
 
 AXE = Axe()
@@ -179,6 +179,12 @@ def test_a_silent_bank_is_on_the_page_of_escalations_and_narrowed_to_whom_nobody
     expect(line).to_contain_text("vn-default")
     page.goto(f"{desk.address}/escalations?unreachable=1")
     expect(page.locator("tr.line").filter(has_text=filed.reference)).to_have_count(0)
+    contacts = table(Contact)
+    desk.run(desk.hub.writer.run(functools.partial(_on_duty, contacts, False), reach=db.HUB))
+    unheard = late(desk)
+    desk.run(desk.hub.writer.run(functools.partial(_on_duty, contacts, True), reach=db.HUB))
+    page.reload()
+    expect(page.locator("tr.line").filter(has_text=unheard.reference)).to_contain_text("không ai nhận được")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
@@ -186,13 +192,17 @@ def test_a_coordinator_does_not_wait_for_the_next_rung(desk: Desk, at_desk: Open
     filed = late(desk, "execute")
     page = opened(desk, at_desk, f"/requests/{filed.id}", java_script_enabled=scripts).page
     with page.expect_navigation():
-        page.get_by_role("button", name="Leo thang ngay Bậc 1").click()
+        page.get_by_role("button", name="Leo thang ngay Bậc 1 Vietcombank").click()
     expect(page.locator(".timeline")).to_contain_text("Điều phối viên cho leo thang ngay bậc 1")
     desk.run(desk.world.fire())
     page.goto(f"{desk.address}/requests/{filed.id}")
     expect(page.locator(".ladder li:not(.coming)")).to_have_count(1)
     reader = opened(desk, at_desk, f"/requests/{filed.id}", role=Role.READER, tenant=AGENCY, person="tra-cuu").page
     assert reader.get_by_role("button", name=re.compile("Leo thang ngay")).count() == 0
+
+
+async def _on_duty(contacts: sa.Table, active: bool, conn: AsyncConnection) -> None:
+    await conn.execute(sa.update(contacts).where(contacts.c.tenant == "vietcombank").values(active=active))
 
 
 def test_what_was_sent_and_answered_is_shown_whole_only_on_record(desk: Desk, at_desk: Open) -> None:
@@ -228,6 +238,8 @@ def test_who_may_not_work_at_the_desk_is_refused_and_changes_nothing(desk: Desk,
     reader.goto(f"{desk.address}/")
     for path in (f"/tasks/{task['id']}/resolutions", "/delivery/previews", "/delivery/replays"):
         assert post(reader, f"{desk.address}{path}", which="dead", participant_id="vietcombank") == 403
+        # Nonsense is no way around it either.
+        assert post(reader, f"{desk.address}{path}", which="nothing") == 403
     page = opened(desk, at_desk, "/tasks").page
     for path in (f"/tasks/{task['id']}/resolutions", "/delivery/replays"):
         form = {"which": "dead", "participant_id": "vietcombank", "csrf_token": "x"}

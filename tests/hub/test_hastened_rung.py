@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import steps
 import world as worlds
 from rigs import FastForward
 from steps import vnd
@@ -39,8 +38,13 @@ async def rungs(world: World) -> list[int]:
     return [row["rung"] for row in await world.rows(Escalation, stage="execute")]
 
 
-async def hasten(world: World, order: dict[str, Any]) -> None:
-    await escalate_order.escalate(world.hub, world.coordinator, order["id"])
+async def rung_of(world: World, order: dict[str, Any], rung: int) -> dict[str, Any]:
+    [found] = await world.rows(Deadline, subject_id=order["id"], stage="execute", rung=rung)
+    return found
+
+
+async def hasten(world: World, order: dict[str, Any], deadline_id: int) -> None:
+    await escalate_order.escalate(world.hub, world.coordinator, order["id"], deadline_id)
 
 
 async def test_the_next_rung_fires_at_once_and_the_one_behind_it_in_its_own_time(
@@ -48,17 +52,16 @@ async def test_the_next_rung_fires_at_once_and_the_one_behind_it_in_its_own_time
 ) -> None:
     order = await late(world, fast_forward)
     assert await rungs(world) == [1]
-    [second] = await world.rows(Deadline, subject_id=order["id"], stage="execute", rung=2)
-    while await rungs(world) == [1]:
-        await hasten(world, order)
-        await world.fire()
+    second = await rung_of(world, order, 2)
+    await hasten(world, order, second["id"])
+    await world.fire()
     assert await rungs(world) == [1, 2]
     [fired] = await world.rows(Deadline, id=second["id"])
     assert fired["settled_at"] < second["due_at"] and fired["settled_at"] >= fired["due_at"]
-    [third] = await world.rows(Deadline, subject_id=order["id"], stage="execute", rung=3)
+    third = await rung_of(world, order, 3)
     assert third["state"] is DeadlineState.PENDING and third["due_at"] > second["due_at"]
     told = await world.rows(AuditEntry, code="escalation.hastened")
-    assert {(each["actor_id"], each["tenant"]) for each in told} == {(world.coordinator.client_id, order["tenant"])}
+    assert [(each["actor_id"], each["tenant"]) for each in told] == [(world.coordinator.client_id, order["tenant"])]
     await fast_forward(hours=2)
     await world.fire()
     assert await rungs(world) == [1, 2, 3]
@@ -67,36 +70,45 @@ async def test_the_next_rung_fires_at_once_and_the_one_behind_it_in_its_own_time
 async def test_where_no_rung_waits_there_is_none_to_hasten(world: World, fast_forward: FastForward) -> None:
     filed = await world.active(worlds.freeze())
     (early,) = await world.orders(filed.id)
+    # A deadline that is not missed yet is no rung: nobody is called over a participant's head.
     with pytest.raises(errors.Conflict) as refused:
-        await hasten(world, early)
+        await hasten(world, early, (await rung_of(world, early, 0))["id"])
     assert refused.value.code == "escalation.no_rung"
     await fast_forward(minutes=10, seconds=1)
     await world.fire()
+    second = await rung_of(world, early, 2)
     await world.answer(early, outcome="executed", amount_held=vnd(early["amount"]))
     with pytest.raises(errors.Conflict):
-        await hasten(world, early)
+        await hasten(world, early, second["id"])
     assert "escalation.hastened" not in await world.facts(filed.id)
 
 
-async def test_pressed_too_often_before_it_fired_each_rung_fires_once(world: World, fast_forward: FastForward) -> None:
-    order = await late(world, fast_forward)
-    waiting = [each for each in await steps.pending(world, order["id"]) if each[1] > 0]
-    for _ in waiting:
-        await hasten(world, order)
+async def test_pressed_twice_it_fires_once_and_no_rung_behind_it_is_hastened(
+    world: World, fast_forward: FastForward
+) -> None:
+    order, other = await late(world, fast_forward), await late(world, fast_forward)
+    second = await rung_of(world, order, 2)
     with pytest.raises(errors.Conflict):
-        await hasten(world, order)
-    await world.fire()
-    assert await rungs(world) == [1, 2]
+        await hasten(world, other, second["id"])
+    await hasten(world, order, second["id"])
+    # Before it has fired, and after.
+    for _ in range(2):
+        with pytest.raises(errors.Conflict):
+            await hasten(world, order, second["id"])
+        await world.fire()
+    fired = await world.rows(Escalation, stage="execute", order_id=order["id"])
+    assert [row["rung"] for row in fired] == [1, 2]
 
 
 async def test_an_agency_and_a_participant_may_not_and_an_unknown_order_is_not_found(
     world: World, fast_forward: FastForward
 ) -> None:
     order = await late(world, fast_forward)
+    second = await rung_of(world, order, 2)
     for stranger in (world.police, world.participant("vietcombank")):
         with pytest.raises(ScopeMissing):
-            await escalate_order.escalate(world.hub, stranger, order["id"])
+            await escalate_order.escalate(world.hub, stranger, order["id"], second["id"])
     with pytest.raises(errors.NotFound):
-        await escalate_order.escalate(world.hub, world.coordinator, uuid4())
+        await escalate_order.escalate(world.hub, world.coordinator, uuid4(), second["id"])
     await world.fire()
     assert await rungs(world) == [1]
