@@ -1,5 +1,6 @@
 """Reads what a participant sends: one HI1 request, or a refusal that says which member is wrong."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,6 +24,9 @@ NAMESPACES: Mapping[str, str] = {
 }
 _READS: Mapping[str, type[Shape]] = {"GET": Get, "LIST": List, "GETCSPCONFIG": Config}
 _VERBS = frozenset({"UPDATE", "DELIVER", "CREATE", *_READS})
+# What members of messages look like, with three digits at most; anything else is somebody's text, with personal data
+# or worse in it.
+_NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){4})@?[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 _S = TypeVar("_S", bound=Shape)
 
 Answering = answering.Said | Delivery
@@ -164,8 +168,8 @@ def _only(members: Mapping[str, Any], name: str, place: str) -> Any:
 
 
 def _step(name: object) -> str:
-    """Return one step of a JSON pointer (RFC 6901), cut where somebody names a member at length."""
-    return "/" + str(name)[:64].replace("~", "~0").replace("/", "~1")
+    """Return one step of a JSON pointer; a name that no message has becomes ``*``: it may be a person's number."""
+    return f"/{name}" if isinstance(name, int) or _NAME.fullmatch(str(name)) else "/*"
 
 
 def _code(kind: str) -> str:

@@ -22,6 +22,7 @@ from service.schemas.orders import AcknowledgementBody
 from service.security import answer_texts
 from service.security.principals import Principal
 from service.security.scopes import Scope
+from service.web import pointer
 from service.web.doors import Caller, HubDep, RawBody, Signature
 from workflows.terms import Door, View
 
@@ -137,8 +138,8 @@ def _acknowledgement(given: Answer) -> AcknowledgementBody:
     try:
         return AcknowledgementBody.model_validate(said)
     except ValidationError as wrong:
-        place = "".join(f"/{part}" for part in wrong.errors(include_url=False, include_input=False)[0]["loc"])
-        raise Refused(Wrong.MALFORMED, "field.wrong", place[:128]) from None
+        place = pointer.build(wrong.errors(include_url=False, include_input=False)[0]["loc"])
+        raise Refused(Wrong.MALFORMED, "field.wrong", place) from None
 
 
 def _why(wrong: Refused | errors.HubError) -> dict[str, Any]:

@@ -140,7 +140,9 @@ def test_lines_of_a_certificate_pass() -> None:
     assert strict_json.parse(b'"-----BEGIN-----\\r\\n\\tabc\\n"') == "-----BEGIN-----\r\n\tabc\n"
 
 
-@pytest.mark.parametrize("name", ["0912345678", "Nguyễn Văn A", "a/b", "a~b", "x" * 65, "", "‮a"])
+@pytest.mark.parametrize(
+    "name", ["0912345678", "FT26327000041", "stk9990001112223", "Nguyễn Văn A", "a/b", "a~b", "x" * 65, "", "‮a"]
+)
 def test_a_name_that_a_caller_made_up_is_not_sent_back(name: str) -> None:
     assert pointer.build(["target", name, 3]) == "/target/*/3"
 

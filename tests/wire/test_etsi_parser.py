@@ -132,6 +132,8 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], int, str]] = {
     "an unknown member": (lambda made: made.update(Extra=1), 1001, "field.unknown /Extra"),
     "a signature inside": (lambda made: made.update(Signature={"protected": "", "signature": ""}), 1001, "/Signature"),
     "a wrong namespace": (lambda made: made.update({"@xmlns": "http://example.org"}), 1002, "namespace.unknown"),
+    "a member that is somebody's number": (lambda made: made.update({"079790000417": 1}), 1001, "field.unknown /*"),
+    "a member that is somebody's name": (lambda made: task(made).update({"NGUYEN VAN MAU": 1}), 1001, "/HI1Object/*"),
     "an unknown prefix": (lambda made: made.update({"@xmlns:evil": "x"}), 1001, "field.unknown"),
     "a wrong schema": (lambda made: made["Header"]["Version"].update(ETSIVersion="V1.2.1"), 1002, "version.unknown"),
     "another profile": (
