@@ -73,6 +73,8 @@ class Caller:
 
 _PEOPLE: tuple[tuple[str, str, Sector, tuple[Role, ...]], ...] = (
     ("agency-a", AGENCY, Sector.AGENCY, (Role.MAKER, Role.APPROVER)),
+    ("agency-a-maker", AGENCY, Sector.AGENCY, (Role.MAKER,)),
+    ("agency-a-approver", AGENCY, Sector.AGENCY, (Role.APPROVER,)),
     ("agency-a-reader", AGENCY, Sector.AGENCY, (Role.READER,)),
     ("agency-a-admin", AGENCY, Sector.AGENCY, (Role.AGENCY_ADMIN,)),
     ("agency-a-auditor", AGENCY, Sector.AGENCY, (Role.AUDITOR,)),
@@ -161,6 +163,26 @@ class Stage:
                     for row in (await conn.execute(query)).all():
                         seen.update(repr(tuple(row)).encode())
                     found[name] = seen.hexdigest()
+        return found
+
+    async def strangers(self, caller: Caller) -> dict[str, str]:
+        """Return a digest, by table, of the rows that are neither this caller's nor about a matter that it knows."""
+        found = {}
+        known = {value for slot in ("request_id", "order_id") for value in self.ids(caller, slot, own=True)}
+        known |= {str(row["request_id"]) for row in await self.world.rows(Order) if str(row["id"]) in known}
+        async with self.api.hub.database.read(db.HUB) as conn:
+            for name, rows in sorted(models.metadata.tables.items()):
+                if name in ALONGSIDE or "tenant" not in rows.c:
+                    continue
+                # How far a bank's inbox has come is moved by whoever sends into it.
+                columns = [column for column in rows.c if column.name != "inbox_position"]
+                seen = hashlib.sha256()
+                query = sa.select(*columns).order_by(*rows.primary_key.columns)
+                for row in (await conn.execute(query)).mappings():
+                    mine = caller.tenant in {row["tenant"], row.get("participant_id")}
+                    if not mine and known.isdisjoint(map(str, row.values())):
+                        seen.update(repr(tuple(row.values())).encode())
+                found[name] = seen.hexdigest()
         return found
 
     async def _second_agency(self, first: World) -> World:

@@ -1,10 +1,9 @@
 """Every route of the contract and every page with an id, by every caller, with an own, a foreign and a missing id."""
 
-import itertools
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ class Route:
     method: str
     path: str
     slots: tuple[str, ...]
-    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     scopes: frozenset[str] = frozenset()
     is_page: bool = False
 
@@ -108,20 +107,70 @@ def pages(app: Any) -> list[Route]:
     return found
 
 
-def attempts(stage: Stage, routes: list[Route], callers: list[str], draw: random.Random, n: int) -> list[Attempt]:
-    """Return ``n`` attempts: first each route and slot by somebody whom the door lets in, then all others, shuffled."""
-    deck = [each for route in routes for caller in callers for each in _of(stage, route, caller, draw)]
-    draw.shuffle(deck)
-    first: dict[tuple[str, str | None, str, str], Attempt] = {}
-    for each in deck:
-        if _is_let_in(stage, each):
-            # Each list is read whole by each who may read it: what is a stranger's there differs.
-            first.setdefault((each.route.name, each.slot, each.kind, each.caller if each.kind == "list" else ""), each)
-    rest = [each for each in deck if each not in first.values()]
-    return list(itertools.islice(itertools.chain(first.values(), rest, itertools.cycle(deck)), max(n, len(first))))
+def deck(stage: Stage, routes: list[Route], callers: list[str], draw: random.Random) -> list[Attempt]:
+    """Return everything that there is to try: each route and id, by each caller, own, foreign and missing, shuffled."""
+    found = [each for route in routes for caller in callers for each in _of(stage, route, caller, draw)]
+    draw.shuffle(found)
+    return found
 
 
-def _is_let_in(stage: Stage, attempt: Attempt) -> bool:
+def sample(stage: Stage, whole: list[Attempt]) -> list[Attempt]:
+    """Return of a deck each route, id and kind by somebody whom the door lets in, and each route by each role."""
+    first: dict[tuple[str, ...], Attempt] = {}
+    for each in whole:
+        # Each list is read whole by each who may read it: what is a stranger's there differs.
+        reader = each.caller if each.kind == "list" else ""
+        if is_let_in(stage, each):
+            first.setdefault((each.route.name, each.slot or "", each.kind, reader), each)
+    picked = set(first.values())
+    met = {pair for each in picked for pair in _roles(stage, each.caller, each.route)}
+    for each in whole:
+        if not met.issuperset(_roles(stage, each.caller, each.route)):
+            met |= _roles(stage, each.caller, each.route)
+            picked.add(each)
+    return [each for each in whole if each in picked]
+
+
+def _roles(stage: Stage, caller: str, route: Route) -> set[tuple[str, str]]:
+    # Who holds two roles shows nothing of either; nobody is a role of his own.
+    roles = stage.callers[caller].roles
+    return {(roles[0] if roles else caller, route.name)} if len(roles) < 2 else set()
+
+
+def uncovered(stage: Stage, asked: set[Attempt], routes: list[Route], roles: Iterable[str], *, whole: bool) -> set[str]:
+    """Return what nobody asked for: a route by a role, and in a whole walk an id of a route by a role."""
+    met, ids = set(), set()
+    for each in asked:
+        for role, name in _roles(stage, each.caller, each.route):
+            met.add((role, name))
+            ids.add((role, name, each.slot, "foreign" if each.kind == "missing" else each.kind))
+    missed = {f"{route.name} by {role}" for route in routes for role in roles if (role, route.name) not in met}
+    if whole:
+        missed |= {
+            f"{kind} {slot} of {route.name} by {role}"
+            for route in routes
+            for slot in route.slots
+            for role in roles
+            for kind in _kinds(stage, role, slot)
+            if (role, route.name, slot, kind) not in ids
+        }
+    return missed
+
+
+def _kinds(stage: Stage, role: str, slot: str) -> set[str]:
+    if slot in _EVERYBODYS:
+        return {"shared"}
+    mine = [each for each in stage.callers.values() if (each.roles or (each.name,)) == (role,)]
+    return {"foreign", *(["own"] if any(stage.ids(each, slot, own=True) for each in mine) else [])}
+
+
+def is_change(stage: Stage, attempt: Attempt) -> bool:
+    """Tell whether this is somebody who may, and acts upon what is his: it comes behind all that changes nothing."""
+    return attempt.kind == "own" and attempt.route.method != "GET" and is_let_in(stage, attempt)
+
+
+def is_let_in(stage: Stage, attempt: Attempt) -> bool:
+    """Tell whether the door lets this caller ask at all, whatever he asks about."""
     who = stage.callers[attempt.caller]
     if not attempt.route.scopes:
         return who.system is not None
@@ -136,7 +185,7 @@ def _of(stage: Stage, route: Route, caller: str, draw: random.Random) -> Iterato
             continue
         # Nothing is foreign to those who watch over all: what is missing must be missing for them too.
         yield Attempt(route, caller, slot, "foreign" if stage.ids(who, slot, own=False) else "missing")
-        if stage.ids(who, slot, own=True) and route.name in _HARMLESS:
+        if stage.ids(who, slot, own=True):
             yield Attempt(route, caller, slot, "own")
     if route.slots:
         # What hangs on an id is asked for by its id: whose it is decides, not how a page of it is turned.
@@ -210,16 +259,17 @@ class Walker:
     def __init__(self, stage: Stage, draw: random.Random) -> None:
         self._stage, self._draw = stage, draw
         self._calls = 0
-        self.asked: set[str] = set()
+        self.asked: set[Attempt] = set()
         self.found_own: set[str] = set()
 
     async def judge(self, attempt: Attempt) -> list[str]:
         """Try one thing; return what this caller learnt or changed that is not its own."""
         self._calls += 1
-        if self._calls % 150 == 0:
+        # What acts upon its own may stop somebody's system, who then gets no token any more.
+        if self._calls % 150 == 0 and not is_change(self._stage, attempt):
             await self._stage.sign_on()
         who = self._stage.callers[attempt.caller]
-        self.asked.add(attempt.route.name)
+        self.asked.add(attempt)
         if attempt.slot is None:
             return self._leaks(attempt, who, await self._call(attempt.route, who, {}, dict(attempt.query)))
         others = {slot: self._other(who, slot) for slot in attempt.route.slots if slot != attempt.slot}
@@ -239,16 +289,28 @@ class Walker:
             if _is_taken(answer) and not attempt.route.is_page:
                 wrong.append(f"{attempt}: a missing {attempt.slot} was answered {answer.status_code}")
             return wrong
+        if attempt.kind == "own" and is_change(self._stage, attempt):
+            # What it changes is the caller's own; whether anything else was is told by a digest of the others' rows.
+            return wrong
         other = await self._call(attempt.route, who, {**others, attempt.slot: absent})
         if attempt.kind == "own":
             if answer.status_code in {200, 409}:
                 self.found_own.add(attempt.route.name)
+            if not is_let_in(self._stage, attempt):
+                wrong += self._told_by_a_closed_door(attempt, answer, other)
             return wrong
         if _is_taken(answer) and not attempt.route.is_page:
             wrong.append(f"{attempt}: a foreign {attempt.slot} was answered {answer.status_code}")
         if self._shown(answer, value) != self._shown(other, absent):
             wrong.append(f"{attempt}: foreign {self._shown(answer, value)} is not {self._shown(other, absent)}")
         return wrong
+
+    @staticmethod
+    def _told_by_a_closed_door(attempt: Attempt, answer: httpx.Response, other: httpx.Response) -> list[str]:
+        # Whoever may not ask is told the same of what is his member's own: he has no power, whatever there is.
+        if attempt.route.is_page or (not _is_taken(answer) and answer.status_code == other.status_code):
+            return []
+        return [f"{attempt}: without the scope its own is {answer.status_code}, a missing one {other.status_code}"]
 
     def _leaks(self, attempt: Attempt, who: Caller, answer: httpx.Response) -> list[str]:
         # A page repeats its own address, in the links to the other language.
@@ -370,13 +432,6 @@ _LISTED = {
     "listTasks": ("task_id", "id"),
     "listParticipants": ("participant_id", "id"),
 }
-# Asked for an own id too: they change nothing, because it is a read, or because the request awaits nobody's signature.
-_HARMLESS = frozenset(
-    {
-        *("getRequest", "getTimeline", "getRequestBody", "getOrder", "getOrderLetter", "getAppeal", "getParticipant"),
-        "listDisclosures",
-    }
-)
 _IN_BODY: Mapping[str, tuple[str, ...]] = {
     "submitRequest": ("request_id", "officer_id"),
     "approveRequest": ("officer_id",),
