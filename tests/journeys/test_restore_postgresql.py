@@ -4,27 +4,32 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import postgres
 import pytest
+import rigs
 import sealed_to
 import sqlalchemy as sa
+import steps
 import world as worlds
 from builders import widened
 from world import World
 
-from service import app, db, files, migrations
+from service import app, clock, db, files, migrations
 from service.actions import changes
 from service.backup import making, restoring
 from service.backup.manifest import BackupUnfit
 from service.db import Database
 from service.engine.hub import Hub
 from service.engine.node import Node
-from service.models import ActionRequest, Restoration
+from service.models import ActionRequest, Dispatch, Escalation, Restoration
 from service.queries import restorations
 from service.settings import Settings
+from workflows.terms import DispatchKind, Stage
 
 MINH = changes.local_administrator("minh")
 
@@ -144,6 +149,79 @@ async def test_a_second_restore_of_the_same_backup_waits_although_the_log_holds_
                 assert not await restorations.is_quarantined(conn)
             await archived(hub, archive)
             await app.close_hub(hub)
+
+
+async def test_a_ladder_goes_on_after_the_restore_where_it_stood_and_nobody_is_told_twice(
+    tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"archive_mode": "on", "archive_command": f"cp %p {archive}/%f", "wal_level": "replica"}
+    backup, laid = tmp_path / "backup", tmp_path / "laid"
+    real = clock.utc_now
+    with postgres.running(fsync=False, more=more) as url:
+        await create(url)
+        chosen = settings(tmp_path / "hub", url)
+        hub = await opened(chosen)
+        world = World(hub)
+        await world.settle_in()
+        first = (await world.active(worlds.freeze())).id
+        # One rung has fired before the backup, one only in the log behind it, and one request came in there as well.
+        await at(chosen, real, monkeypatch, minutes=12)
+        told = await fired_and_told(world)
+        assert await rungs(world, first) == [1]
+        await making.make(chosen, backup, MINH, sealed_to.certificates(), login=chosen.owner_url)
+        second = (await world.active(worlds.freeze(case_number="02/2026/CA"))).id
+        await at(chosen, real, monkeypatch, minutes=32)
+        told += await fired_and_told(world)
+        assert (await rungs(world, first), await rungs(world, second)) == ([1, 2], [1])
+        await archived(hub, archive)
+        await app.close_hub(hub)
+    restoring.lay_down(backup, laid, sealed_to.opener(), archive=archive, until=None)
+    with postgres.running(fsync=False, laid_down=laid) as url:
+        chosen = settings(tmp_path / "hub", url)
+        await promoted(chosen)
+        await restoring.restore(chosen, backup, MINH, [])
+        hub = widened(await app.open_hub(chosen))
+        world = World(hub)
+        await restoring.release(hub, MINH)
+        assert (await rungs(world, first), await rungs(world, second)) == ([1, 2], [1])
+        # Nothing is due that was not before: whoever was called is not called again.
+        again = await fired_and_told(world)
+        assert again == [] and (await rungs(world, first), await rungs(world, second)) == ([1, 2], [1])
+        for minutes, expected in ((62, ([1, 2, 3], [1, 2])), (120, ([1, 2, 3], [1, 2, 3]))):
+            await at(chosen, real, monkeypatch, minutes=minutes)
+            told += await fired_and_told(world)
+            assert (await rungs(world, first), await rungs(world, second)) == expected
+        assert len(told) == len(set(told))
+        notices = {row["id"].hex for row in await world.rows(Dispatch, kind="notice")}
+        assert notices and notices == {UUID(each.removeprefix("ntf_").removeprefix("msg_")).hex for each in told}
+        assert await steps.findings(world) == []
+        await app.close_hub(hub)
+
+
+async def at(chosen: Settings, real: Callable[[], datetime], monkeypatch: pytest.MonkeyPatch, *, minutes: int) -> None:
+    """Let it be so many minutes later than it is, for this machine and for the database, which keeps it in its log."""
+    monkeypatch.setattr(clock, "utc_now", lambda: real() + timedelta(minutes=minutes))
+    owner = Database(chosen.owner_url)
+    body = f"SELECT clock_timestamp() + interval ''{minutes} minutes''"
+    moved = f"CREATE OR REPLACE FUNCTION hub_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS '{body}'"
+    await owner.write(lambda conn: conn.execute(sa.text(moved)), db.NOBODY)
+    await owner.close()
+
+
+async def fired_and_told(world: World) -> list[str]:
+    """Fire what is due and send what waits; return the ids of the notices that somebody got."""
+    await world.fire()
+    rig = await rigs.Rig(world.hub).start()
+    while await rig.round():
+        pass
+    await rig.stop()
+    return [message.id for message, _ in rig.speaker.sent if message.kind is DispatchKind.NOTICE]
+
+
+async def rungs(world: World, request: UUID) -> list[int]:
+    """The rungs of an order's execution that fired, each as often as it did."""
+    raised = await world.rows(Escalation, request_id=request, stage=Stage.EXECUTE)
+    return sorted(row["rung"] for row in raised)
 
 
 async def promoted(chosen: Settings) -> None:
