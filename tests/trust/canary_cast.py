@@ -4,13 +4,14 @@ import base64
 import json
 import random
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from urllib.parse import quote, quote_plus
 
 _FAMILIES = ("Nguyễn", "Trần", "Lê", "Phạm", "Đỗ", "Hoàng", "Vũ", "Đặng", "Bùi", "Ngô")
 _SYLLABLES = ("Chích", "Yến", "Sẻ", "Vẹt", "Quạ", "Nhạn", "Cốc", "Ưng", "Trĩ", "Hạc", "Đớp", "Mỏ", "Khướu", "Cuốc")
 _TOO_SHORT = 9
+_STRIDE, _GRAM = 4, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Bird:
     appellant: str
     note: str
     reason: str
+    document: str
+    payment: str
 
     def identifiers(self) -> Iterator[tuple[str, str]]:
         """Yield each identifier with the name of its field."""
@@ -72,6 +75,8 @@ def _bird(draw: random.Random) -> Bird:
         appellant=name(),
         note=f"Đã gọi {name()} theo số {digits(10)}.",
         reason=f"Toàn bộ tài khoản của {name()} nhận tiền lừa đảo.",
+        document=f"079{digits(9)}",
+        payment=f"FT{digits(12)}",
     )
 
 
@@ -114,25 +119,32 @@ def _base64(raw: bytes, offset: int) -> Iterator[bytes]:
 
 
 class Ears:
-    """Listens for all canaries of a run in whatever it is given."""
+    """Listens for all canaries of a run in whatever it is given, in one pass however many there are."""
 
     def __init__(self, birds: Iterable[Bird]) -> None:
-        self._needles: Mapping[str, set[bytes]] = {
-            text: spellings(text) for bird in birds for _, text in bird.identifiers()
-        }
+        self._canaries = [text for bird in birds for _, text in bird.identifiers()]
+        # Whatever is at least _TOO_SHORT long has one of these at a place that _STRIDE divides, wherever it begins.
+        self._grams: dict[bytes, list[tuple[int, bytes, int]]] = {}
+        for canary, text in enumerate(self._canaries):
+            for needle in spellings(text):
+                for offset in range(_STRIDE):
+                    met = self._grams.setdefault(needle[offset : offset + _GRAM], [])
+                    met.append((offset, needle, canary))
 
     @property
     def canaries(self) -> int:
         """How many different identifiers it knows."""
-        return len(self._needles)
+        return len(set(self._canaries))
 
     def hear(self, where: str, haystack: str | bytes) -> list[str]:
         """Return where a canary sang, once a canary: ``where: spelling``."""
         raw = haystack.encode() if isinstance(haystack, str) else haystack
-        found: list[str] = []
-        for needles in self._needles.values():
-            sung = next((needle for needle in needles if needle in raw), None)
-            if sung is not None:
-                at = raw.index(sung)
-                found.append(f"{where}: {sung!r} in {raw[max(0, at - 60) : at + len(sung) + 20]!r}")
-        return found
+        grams, found = self._grams, dict[int, str]()
+        places = (at for at in range(0, len(raw), _STRIDE) if raw[at : at + _GRAM] in grams)
+        for at in places:
+            for offset, needle, canary in grams[raw[at : at + _GRAM]]:
+                begins = at - offset
+                if canary not in found and begins >= 0 and raw.startswith(needle, begins):
+                    seen = raw[max(0, begins - 60) : begins + len(needle) + 20]
+                    found[canary] = f"{where}: {needle!r} in {seen!r}"
+        return list(found.values())

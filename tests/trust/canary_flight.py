@@ -66,9 +66,9 @@ class Flight:
     async def fly(self, bird: Bird) -> None:
         """Plant one bird's identifiers wherever a person's may stand."""
         await self._register(bird)
-        held = [await self._filed(body) for body in money(bird)]
-        blocked = await self._filed(takedown(bird))
-        await self._filed(preserve(bird))
+        held = [await self.filed(body) for body in money(bird)]
+        blocked = await self.filed(takedown(bird))
+        await self.filed(preserve(bird))
         # The last one stays without an answer: its silence is told to people.
         for request in held[:-1]:
             await self._answer(request, bird)
@@ -76,8 +76,8 @@ class Flight:
         await self._refused_bodies(bird, [*money(bird), takedown(bird), preserve(bird)], held[0])
         await self._wrong_addresses(bird)
         [order] = await self.api.world.orders(UUID(held[1]))
-        await self._filed(steps.extend(order, contact=contact(bird)))
-        await self._filed(worlds.lift(order["request_id"], contact=contact(bird)))
+        await self.filed(steps.extend(order, contact=contact(bird)))
+        await self.filed(worlds.lift(order["request_id"], contact=contact(bird)))
         for path in (f"/v1/requests/{held[0]}", f"/v1/requests/{blocked}/body", f"/v1/requests/{blocked}/timeline"):
             self.note(await self.api.get(path, self.api.police))
         self.note(await self.api.get("/v1/requests", self.api.police, case_number=bird.account))
@@ -98,7 +98,8 @@ class Flight:
             self.note(await api.post(f"{path}/endpoints", api.admin, wrong))
         self.note(await api.post(f"{path}/contacts", api.admin, {**roster, "hours": bird.contact}))
 
-    async def _filed(self, body: Mapping[str, Any]) -> str:
+    async def filed(self, body: Mapping[str, Any]) -> str:
+        """File a request, approve it where that is needed, and return its id."""
         filed = self.note(await self.api.file(body))
         assert filed.status_code == 201, filed.text
         if filed.json()["state"] == "awaiting_approval":

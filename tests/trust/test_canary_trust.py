@@ -16,26 +16,40 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import canary_kept
 import opening
+import postgres
 import pytest
+import sealed_to
 import sqlalchemy as sa
+import steps
+import test_restore_postgresql as restored
 import trust_sizes
 from apis import Api
 from builders import superuser_url
 from canary_cast import Bird, Ears, hatch, spellings
 from canary_flight import Flight, money
+from canary_legs import Legs
+from front_servers import serving
 from sqlalchemy.ext.asyncio import AsyncConnection
+from test_restore_postgresql import archive
+from world import World
 
-from service import log
+from service import app, log
+from service.backup import making, restoring
 from service.engine.hub import Hub
 from service.models import AuditEntry, Dispatch, IdempotencyKey, Task
+from service.web.connections import Gate
 
 pytest_plugins = ["api_fixtures"]
 
-# Identifiers; a bird has sixteen of them.
-SIZES = {"sqlite": (64, 512), "postgresql": (16, 256)}
-A_BIRD = 16
+__all__ = ["archive"]
+
+# Identifiers; a bird has eighteen of them.
+SIZES = {"sqlite": (72, 576), "postgresql": (18, 288)}
+A_BIRD = 18
 # Not httpx: here it is the callers', who are told by their own log what they called.
 CHATTY = ("asyncio", "uvicorn", "uvicorn.access", "uvicorn.error", "sqlalchemy.engine", "sqlalchemy.pool")
 # SQLite's driver tells each parameter at its lowest level, so no setting of the hub lets that level through.
@@ -83,11 +97,6 @@ def told_once(lines: str) -> str:
     return "\n".join(sorted({_MOMENT.sub("", line) for line in lines.splitlines()}))
 
 
-def read_all(folder: Path) -> bytes:
-    """Return the bytes of all files below a folder."""
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-
-
 def dumped(hub: Hub, folder: Path) -> dict[str, bytes]:
     """Return the database as a thief would have it: as statements, and for SQLite the bytes of its files."""
     if hub.database.dialect == "postgresql":
@@ -127,9 +136,17 @@ async def test_no_canary_sings_outside_of_what_is_sealed(
     monkeypatch.setattr(tempfile, "tempdir", None)
     await flight.start()
     with everything_logged() as lines:
-        for bird in birds:
-            await flight.sign_on()
-            await flight.fly(bird)
+        async with serving(api.app, Gate()) as served:
+            legs = Legs(flight, served)
+            await legs.start()
+            for bird in birds:
+                await flight.sign_on()
+                await flight.fly(bird)
+                await flight.sign_on()
+                await canary_kept.export(api, await legs.fly(bird), bird.document)
+            await legs.watch()
+            await legs.import_list(birds, tmp_path / "list")
+            hub.writer.doorbell.close()
         await broken_commits(flight, monkeypatch, birds[0])
         await fast_forward(minutes=11)
         await api.world.fire()
@@ -139,19 +156,27 @@ async def test_no_canary_sings_outside_of_what_is_sealed(
         await flight.sign_on()
         await flight.note_on_tasks(birds)
         told = [await api.http.get(path) for path in ("/metrics", "/healthz", "/readyz", "/jwks.json")]
-    letters = await notices(api)
-    assert any(name.startswith("notice") for name in letters) and await api.world.rows(Task)
-    places = {
+        letters = await notices(api)
+        assert any(name.startswith("notice") for name in letters) and await api.world.rows(Task)
+        places = {
+            "facts": "".join(row["data"] for row in await api.world.rows(AuditEntry)),
+            "kept answers": json.dumps([row["answer"] for row in await api.world.rows(IdempotencyKey)]),
+            **await asyncio.to_thread(dumped, hub, tmp_path),
+            **(await canary_kept.back_up(api, tmp_path / "backup") if hub.settings.embedded else {}),
+            **await canary_kept.archive(api, fast_forward, tmp_path / "archive"),
+        }
+    places |= {
         "log": told_once(lines.getvalue()),
         "numbers and health": "".join(answer.text for answer in told),
         "answers that refuse": "".join(answer.text for answer in flight.refusals),
         "headers": "".join(flight.headers),
-        "addresses": "".join(flight.addresses),
+        "addresses": "\n".join(flight.addresses),
+        "letters' names and metadata": "\n".join(legs.letters),
+        "live board": "\n".join(legs.boards),
+        "what commands told": "".join(legs.told),
         "notices": "".join(letters.values()),
-        "facts": "".join(row["data"] for row in await api.world.rows(AuditEntry)),
-        "kept answers": json.dumps([row["answer"] for row in await api.world.rows(IdempotencyKey)]),
-        "temporary files": await asyncio.to_thread(read_all, temporary),
-        **await asyncio.to_thread(dumped, hub, tmp_path),
+        "temporary files": b"".join((await asyncio.to_thread(canary_kept.files_in, temporary)).values()),
+        "names of files": "\n".join(canary_kept.files_in(tmp_path)),
     }
     sung = [line for where, haystack in places.items() for line in ears.hear(where, haystack)]
     what = "T-CANARY identifiers"
@@ -160,7 +185,42 @@ async def test_no_canary_sings_outside_of_what_is_sealed(
     assert sung == []
     # The run was loud: everything was listened to while something was said.
     assert len(flight.refusals) > 40 * len(birds) and lines.getvalue().count("\n") > 1_000
-    assert all(places[where] for where in ("facts", "notices", "kept answers", "numbers and health"))
+    assert all(haystack for where, haystack in places.items() if where != "temporary files")
+
+
+async def test_no_canary_sings_in_a_base_backup_nor_in_the_archived_log(
+    tmp_path: Path, archive: Path, record_property: Callable[[str, object], None]
+) -> None:
+    birds = hatch(random.Random(trust_sizes.seed()), trust_sizes.size(gate=36, full=288) // A_BIRD)
+    ears, backup, laid = Ears(birds), tmp_path / "backup", tmp_path / "laid"
+    more = {"archive_mode": "on", "archive_command": f"cp %p {archive}/%f", "wal_level": "replica"}
+    with postgres.running(fsync=False, more=more) as url:
+        await restored.create(url)
+        chosen = restored.settings(tmp_path / "hub", url)
+        hub = await restored.opened(chosen)
+        world = World(hub)
+        await world.settle_in()
+        await steps.second_officer(world)
+        references = [await canary_kept.whole_matter(world, bird) for bird in birds[::2]]
+        certificates = sealed_to.certificates()
+        await making.make(chosen, backup, canary_kept.MINH, certificates, login=chosen.owner_url)
+        references += [await canary_kept.whole_matter(world, bird) for bird in birds[1::2]]
+        await restored.archived(hub, archive)
+        await app.close_hub(hub)
+    restoring.lay_down(backup, laid, sealed_to.opener(), archive=archive, until=None)
+    places = {
+        name: b"".join(canary_kept.files_in(folder).values())
+        for name, folder in (("backup", backup), ("archived log", archive), ("laid down", laid))
+    }
+    sung = [line for where, haystack in places.items() for line in ears.hear(where, haystack)]
+    more_told: dict[str, Any] = {"database": "postgresql", "places": len(places)}
+    what = "T-CANARY base backup"
+    record_property(*trust_sizes.figure("P25", what, n=ears.canaries, violations=len(sung), **more_told))
+    assert sung == []
+    # What no seal covers is found: it is these bytes that the rows are in.
+    assert all(each.encode() in places["archived log"] for each in references[-1:])
+    assert references[0].encode() in places["laid down"]
+    assert not any(each.encode() in places["backup"] for each in references)
 
 
 @pytest.mark.parametrize("spelling", sorted(spellings("Nguyễn Chích Yến Qzkwtplm")))
