@@ -10,6 +10,7 @@ from service.console import (
     assets,
     attempts,
     callbacks,
+    cases,
     delivery,
     docs,
     doors,
@@ -32,7 +33,7 @@ __all__ = ["mount"]
 def mount(app: FastAPI) -> None:
     """Add the pages, the sign-in, the offline API docs and the static files to the application."""
     for door in (
-        *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes, mine),
+        *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes, mine, cases),
         *(approving, officer_key, appeals, callbacks, docs, about),
     ):
         app.include_router(door.router)

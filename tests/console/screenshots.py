@@ -41,6 +41,7 @@ SHOTS = (
     Shot("wall", "/board?wall=1"),
     Shot("requests", "/"),
     Shot("request", "/requests/{7k3mq}", shown=("vi", "en")),
+    Shot("case", "/requests/{7k3mq}/case"),
     Shot("tasks", "/tasks"),
     Shot("handover", "/handover"),
     Shot("escalations", "/escalations"),

@@ -37,7 +37,7 @@ PAGES = {
     *("/orders/{order_id}/letter.pdf", "/orders/{order_id}/escalations"),
     *("/tasks", "/tasks/{task_id}/resolutions", "/escalations", "/about"),
     *("/participants", "/participants/{participant_id}", "/requests/{request_id}/notes"),
-    *("/handover", "/mine"),
+    *("/handover", "/mine", "/requests/{request_id}/case", "/requests/{request_id}/case.csv"),
     *("/delivery", "/delivery/previews", "/delivery/replays"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/{request_id}/callbacks", "/docs", "/openapi.json", "/openapi/{contract}.v1.json"),

@@ -1,0 +1,135 @@
+"""The page of a case: one matter over several requests, as a drawing, as a table and as a file, for who may see it."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import world as worlds
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from console_desk import Desk
+from console_site import Open, Watched
+from playwright.sync_api import expect
+from world import AGENCY
+
+from service import audit, i18n
+from service.console import trail
+from service.engine.hub import OPERATOR
+from service.models import AuditEntry
+from service.queries.cases import Step
+from workflows.terms import Action, Fact, OrderState, Role, TargetKind
+
+AXE = Axe()
+NUMBER = "77/2026/CA-VU"
+ACCOUNT = worlds.freeze()["target"]["value"]
+HELD = {"value": "120000000", "currency": "VND"}
+
+
+def matter(desk: Desk) -> list[Any]:
+    """A freeze and a takedown of one case; the bank has held a part."""
+    money = desk.run(desk.world.active(worlds.freeze(case_number=NUMBER)))
+    (order,) = desk.run(desk.world.orders(money.id))
+    desk.run(desk.world.answer(order, outcome="executed", amount_held=HELD))
+    site = {"kind": "domain", "value": "vcb-hoantien-sample.com"}
+    content = desk.run(desk.world.active(worlds.takedown(site, case_number=NUMBER)))
+    return [money, content]
+
+
+def opened(desk: Desk, enter: Open, request_id: UUID, **options: Any) -> Watched:
+    watched = enter(**{"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu", **options})
+    watched.page.goto(f"{desk.address}/requests/{request_id}")
+    return watched
+
+
+def test_the_requests_of_a_case_are_on_one_page_as_a_drawing_and_a_table(desk: Desk, at_desk: Open) -> None:
+    money, content = matter(desk)
+    page = opened(desk, at_desk, money.id, java_script_enabled=False).page
+    before = len(reads(desk, content.id))
+    with page.expect_navigation():
+        page.get_by_role("link", name=NUMBER).click()
+    for filed in (money, content):
+        expect(page.locator(".plain-list").get_by_role("link", name=filed.reference)).to_be_visible()
+    line = page.locator("tbody tr").filter(has_text=f"•••• {ACCOUNT[-4:]}")
+    expect(line.first).to_contain_text("Vietcombank")
+    expect(line.first).to_contain_text("120.000.000")
+    drawn = page.locator(".trail-node").all_text_contents()
+    assert any("vcb-hoantien-sample.com" in each for each in drawn) and any("Vietcombank" in each for each in drawn)
+    assert ACCOUNT not in page.content()
+    # Whose matters were opened by it is on record at each of them.
+    assert len(reads(desk, content.id)) == before + 1
+
+
+def reads(desk: Desk, request_id: UUID) -> list[dict[str, Any]]:
+    return desk.run(desk.world.rows(AuditEntry, chain=audit.reads_chain(request_id), code=Fact.PERSON_OPENED))
+
+
+def test_its_own_agency_takes_the_table_along_and_a_bank_does_not(desk: Desk, at_desk: Open) -> None:
+    money, _ = matter(desk)
+    mine = opened(desk, at_desk, money.id, role=Role.READER, tenant=AGENCY, person="tra-cuu").page
+    answer = mine.request.get(f"{desk.address}/requests/{money.id}/case.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    head, *rows = csv.reader(io.StringIO(answer.text().removeprefix("\ufeff")))
+    assert head[1:3] == ["Yêu cầu", "Biện pháp"]
+    assert [money.reference, "Phong tỏa", "Tài khoản ngân hàng", ACCOUNT, "Vietcombank"] in [row[1:6] for row in rows]
+    bank = at_desk(role=Role.PARTICIPANT_OPERATOR, tenant="vietcombank", person="giao-dich").page
+    for path in (f"/requests/{money.id}/case", f"/requests/{money.id}/case.csv"):
+        assert bank.request.get(f"{desk.address}{path}").status == 403, path
+    assert mine.request.get(f"{desk.address}/requests/{uuid4()}/case").status == 404
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+def test_the_page_is_accessible_complete_and_fits_a_narrow_screen(desk: Desk, at_desk: Open, lang: str) -> None:
+    money, _ = matter(desk)
+    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}):
+        watched = opened(desk, at_desk, money.id, **options)
+        watched.page.goto(f"{desk.address}/requests/{money.id}/case?lang={lang}")
+        words = watched.page.locator("body").inner_text()
+        assert not re.search(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w", words), words
+        found = AXE.run(watched.page)
+        assert found.violations_count == 0, found.generate_report()
+        if "viewport" in options:
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert (watched.errors, watched.foreign) == ([], [])
+
+
+def step(target: UUID, state: OrderState = OrderState.PLACED, behind: Step | None = None) -> Step:
+    return Step(
+        id=uuid4(),
+        request_id=uuid4(),
+        target_id=target,
+        kind=TargetKind.ACCOUNT,
+        value="9990001112223",
+        participant_id="mbbank",
+        action=Action.FREEZE,
+        state=state,
+        asked=None,
+        done=None,
+        placed_at=datetime(2026, 11, 23, tzinfo=UTC),
+        from_id=behind.id if behind else None,
+    )
+
+
+def drawn(*steps: Step) -> trail.Drawing | None:
+    return trail.draw(steps, target=lambda _: ("target", ""), member=lambda _: ("member", "", "good", "executed"))
+
+
+def test_what_was_passed_on_stands_behind_what_it_came_from_and_no_box_covers_another() -> None:
+    first, other = uuid4(), uuid4()
+    asked = step(first, OrderState.REROUTED)
+    steps = (asked, step(other), step(first, OrderState.EXECUTED, behind=asked), step(first))
+    made = drawn(*steps)
+    assert made is not None
+    places = [(node.x, node.y) for node in made.nodes]
+    assert len(set(places)) == len(places) == 6, "two targets, four orders"
+    passed = next(node for node in made.nodes if node.shape == "box")
+    assert (passed.x, passed.y) == (2 * (trail.WIDE + trail.GAP_ACROSS), 0)
+    assert made.width == 3 * trail.WIDE + 2 * trail.GAP_ACROSS and len(made.edges) == len(steps)
+
+
+def test_too_much_for_a_picture_is_a_table_alone() -> None:
+    assert drawn() is None
+    assert drawn(*(step(uuid4()) for _ in range(trail.MOST))) is not None
+    assert drawn(*(step(uuid4()) for _ in range(trail.MOST + 1))) is None
