@@ -19,7 +19,7 @@ from service.queries.sessions import Seat
 from service.schemas.common import ERASED
 from service.security.scopes import Scope
 from service.web.doors import HubDep
-from workflows.terms import Action, Door, OrderState, View
+from workflows.terms import Action, Door, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -94,10 +94,9 @@ class _Shown:
 
     def member(self, step: Step) -> tuple[str, str, str, str]:
         tone, state = lanes.LOOKS[step.state][1], self._term("order_state", step.state)
-        if step.state is OrderState.EXECUTED and step.done is not None and step.asked is not None:
-            if step.done < step.asked:
-                partly = "partly_returned" if step.action is Action.RECALL else "partly"
-                tone, state = "warn", i18n.text(f"console.lanes.{partly}", self._lang)
+        if step.is_partly:
+            partly = "partly_returned" if step.action is Action.RECALL else "partly"
+            tone, state = "warn", i18n.text(f"console.lanes.{partly}", self._lang)
         money = "" if step.done is None else f" · {forms.joined(i18n.formats.money(step.done))}"
         under = f"{self._references[step.request_id]}{money}"
         return self._called(step), under, tone, state

@@ -53,6 +53,12 @@ class Step:
     placed_at: datetime
     from_id: UUID | None
 
+    @property
+    def is_partly(self) -> bool:
+        """Tell whether less was held, or sent back, than was asked."""
+        known = self.state is OrderState.EXECUTED and self.done is not None and self.asked is not None
+        return known and (self.done or 0) < (self.asked or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Whole:
