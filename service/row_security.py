@@ -48,6 +48,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "deadlines": Rule.TENANT,
         "dispatch_queue": Rule.TENANT,
         "dispatches": Rule.ADDRESSED,
+        "drafts": Rule.TENANT,
         "endpoint_states": Rule.TENANT,
         "endpoint_proposals": Rule.TENANT,
         "endpoints": Rule.TENANT,

@@ -34,6 +34,7 @@ class RecordKind(StrEnum):
     DELIVERY_BODY = "delivery_body"
     OFFICER_NAME = "officer_name"
     FACT = "fact"
+    DRAFT = "draft"
 
 
 class Fate(StrEnum):

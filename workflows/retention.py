@@ -68,6 +68,8 @@ RULES = {
         Rule(RecordKind.DELIVERY_BODY, Term(days=90), Fate.HASH_ONLY, "assumed; a digest proves what was sent"),
         # From when he left; nothing goes before the last matter that he signed.
         Rule(RecordKind.OFFICER_NAME, Term(months=24), Fate.ERASE, "assumed; Law 91/2025/QH15: no longer than needed"),
+        # From the last answer; whoever comes back later begins anew.
+        Rule(RecordKind.DRAFT, Term(days=7), Fate.ERASE, "assumed; Law 91/2025/QH15: no longer than needed"),
         # From the end of their month, and not before each request that they tell of was erased.
         Rule(RecordKind.FACT, Term(months=25), Fate.ARCHIVE, "assumed; a month after the longest of the others"),
     )

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, log
 from service.audit import Log
-from service.engine import erasing, erasures, names
+from service.engine import drafts, erasing, erasures, names
 from service.engine.erasing import Decided
 from service.engine.hub import OPERATOR, Hub
 from service.models import ActionRequest, Attempt, Dispatch, LegalHold, SubjectKey, table_of
@@ -40,11 +40,12 @@ _STATES: Mapping[RecordKind, tuple[RequestState, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """What one run did: requests erased (with what lifts them), bodies reduced to digests, officers' names erased."""
+    """What one run did: requests erased (with what lifts them), bodies reduced to digests, names and drafts erased."""
 
     erased: int
     reduced: int
     names: int
+    drafts: int = 0
 
 
 async def retain(hub: Hub) -> Retained:
@@ -66,14 +67,16 @@ async def retain(hub: Hub) -> Retained:
         if done < BATCH:
             break
     forgotten = await names.erase(hub, terms[RecordKind.OFFICER_NAME])
-    if erased or forgotten or hub.database.dialect == "sqlite":
+    left = await drafts.erase(hub, terms[RecordKind.DRAFT])
+    if erased or forgotten or left or hub.database.dialect == "sqlite":
         # An embedded hub does it each time: what was erased while somebody read may still lie in its log.
         await erasures.wipe(hub)
     if erased:
         await erasures.keep(hub)
-    if erased or reduced or forgotten:
-        _log.info("retention.ran", erased=erased, reduced=reduced, names=forgotten, node=hub.settings.node)
-    return Retained(erased, reduced, forgotten)
+    if erased or reduced or forgotten or left:
+        done_with = {"erased": erased, "reduced": reduced, "names": forgotten, "drafts": left}
+        _log.info("retention.ran", **done_with, node=hub.settings.node)
+    return Retained(erased, reduced, forgotten, left)
 
 
 async def in_force(hub: Hub) -> dict[RecordKind, Term]:

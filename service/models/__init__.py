@@ -22,6 +22,7 @@ from service.models.console_session import ConsoleSession
 from service.models.contact import Contact
 from service.models.deadline import Deadline
 from service.models.dispatch import Dispatch
+from service.models.draft import Draft
 from service.models.endpoint import Endpoint
 from service.models.endpoint_proposal import EndpointProposal
 from service.models.endpoint_state import EndpointState
@@ -79,6 +80,7 @@ __all__ = [
     "Contact",
     "Deadline",
     "Dispatch",
+    "Draft",
     "Endpoint",
     "EndpointProposal",
     "EndpointState",

@@ -1,4 +1,4 @@
-"""The key of one subject, a request, an officer, a contact or a member's house: destroyed, nothing of it opens."""
+"""The key of one subject: a request, a draft, an officer, a contact or a house; destroyed, nothing of it opens."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -18,10 +18,12 @@ class KeyOwner(StrEnum):
     CONTACT = "contact"
     # A member's secrets that are nobody's personal data, such as those of its webhooks.
     HOUSE = "house"
+    # A request that nobody has filed yet.
+    DRAFT = "draft"
 
 
 class SubjectKey(SQLModel, table=True):
-    """The key of one subject, a request, an officer, a contact or a member's house: destroyed, nothing of it opens."""
+    """The key of one subject: a request, a draft, an officer, a contact or a house; destroyed, nothing of it opens."""
 
     __tablename__ = "subject_keys"
     __table_args__ = (

@@ -53,5 +53,6 @@ def test_the_shipped_table_is_the_promised_one() -> None:
         RecordKind.ENDED_MEASURE: ("P24M", Fate.ERASE),
         RecordKind.DELIVERY_BODY: ("P90D", Fate.HASH_ONLY),
         RecordKind.OFFICER_NAME: ("P24M", Fate.ERASE),
+        RecordKind.DRAFT: ("P7D", Fate.ERASE),
         RecordKind.FACT: ("P25M", Fate.ARCHIVE),
     }
