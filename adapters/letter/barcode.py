@@ -31,6 +31,13 @@ def draw(content: str) -> Code:
     return Code(drawn.getvalue().decode(), max(_LEAST, modules * _MODULE))
 
 
+def scalable(content: str) -> str:
+    """Return the code of a text as SVG for a page, which says how large it is. Raises ValueError."""
+    drawn = io.BytesIO()
+    _made(content).save(drawn, kind="svg", border=_QUIET_ZONE, xmldecl=False, svgns=False, omitsize=True)
+    return drawn.getvalue().decode()
+
+
 def _made(content: str) -> segno.QRCode:
     for level in _LEVELS:
         try:

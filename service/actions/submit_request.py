@@ -17,13 +17,13 @@ from service.engine.hub import Hub
 from service.models.subject_key import KeyOwner
 from service.schemas.demands import SubmitRequest
 from service.schemas.requests import RequestAccepted, Unreachable
-from service.security import signatures
+from service.security import passkeys, signatures
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
 from service.vault import subjects
 from workflows import authority, deadlines
-from workflows.terms import Fact, RequestState, Stage
+from workflows.terms import ActorKind, Fact, RequestState, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,8 @@ async def _file(
         about=None,
         audience=hub.settings.address,
         now=now,
+        # A passkey signs at a page of ours, and a page files for the person who sits at it.
+        origin=passkeys.origin_of(hub.settings.address) if principal.kind is ActorKind.PERSON else None,
     )
     request_id = clock.new_id()
     sealing = await subjects.begin(conn, hub.vault, principal.tenant, KeyOwner.REQUEST, str(request_id), request_id)

@@ -25,6 +25,8 @@ from service.console import (
     session,
     tasks,
 )
+from service.console.filing import finish, paper, receipt, start
+from service.console.filing import pages as questions
 from service.console.watching import Watch
 
 __all__ = ["mount"]
@@ -32,6 +34,9 @@ __all__ = ["mount"]
 
 def mount(app: FastAPI) -> None:
     """Add the pages, the sign-in, the offline API docs and the static files to the application."""
+    # Before the page of a request, whose id would else be taken to be "new".
+    for door in (start, questions, paper, finish, receipt):
+        app.include_router(door.router)
     for door in (
         *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes, mine, cases),
         *(approving, officer_key, appeals, callbacks, docs, about),

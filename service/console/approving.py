@@ -152,7 +152,7 @@ async def _show(
         short=functools.partial(_short, behind),
         reached=sorted({order.participant_id for order in detail.order_list}),
         bounds=", ".join(reading.term("excess", bound) for bound in outlook.bounds or paper.held_bounds),
-        refusal=_told(refused, lang) if refused else None,
+        refusal=told(refused, lang) if refused else None,
         due_at=detail.review_by if paper.awaits is Kind.REVIEW else _approval_due(pressing[request_id]),
         hub=hub.settings.address,
         passkeys_at=passkeys.site_of(hub.settings.address),
@@ -169,10 +169,15 @@ def officer_names(behind: Background, lang: str) -> Callable[[str], str]:
     def name(officer_id: str) -> str:
         if officer_id not in behind.officers:
             return officer_id
-        rank, number = behind.officers[officer_id]
-        return f"{i18n.sentence_case(i18n.texts(lang).get(f'terms.rank.{rank}', rank))} {number}"
+        held, number = behind.officers[officer_id]
+        return f"{rank(held, lang)} {number}"
 
     return name
+
+
+def rank(code: str, lang: str) -> str:
+    """Return a rank's name; one of a newer version is shown as it is."""
+    return i18n.sentence_case(i18n.texts(lang).get(f"terms.rank.{code}", code))
 
 
 def _approval_due(pressure: Pressure) -> datetime | None:
@@ -225,7 +230,8 @@ def _own_word(seat: Seat, paper: Paper) -> Said | None:
     return next((said for said in reversed(paper.said) if said.officer_id == seat.principal.client_id), None)
 
 
-def _told(error: errors.HubError, lang: str) -> dict[str, Any]:
+def told(error: errors.HubError, lang: str) -> dict[str, Any]:
+    """Return a refusal in words: its title and detail, and which advice fits it (``console.approve.todo``)."""
     key = f"errors.{error.code}" if i18n.has(f"errors.{error.code}.title") else "errors.unknown"
     family = _FAMILIES.get(error.code.partition(".")[0], "state")
     return {

@@ -17,7 +17,7 @@ from service.queries.sessions import Seat
 from service.security import console_session
 from service.security.console_session import SessionToken
 from service.security.principals import ScopeMissing
-from service.web import bodies
+from service.web import bodies, multipart
 from service.web.doors import HubDep, RawBody
 
 # The prefix binds a cookie to this host and to TLS (RFC 6265bis, 4.1.3); browsers refuse it without TLS.
@@ -27,6 +27,8 @@ _SECURE_COOKIE = f"__Host-{_COOKIE}"
 # A page that renews itself says whether anybody moved since the last time: a screen left alone signs itself out.
 PRESENCE = "Hoatoc-Presence"
 _NOTE_EVERY = timedelta(minutes=1)
+# A hundred targets with six fields each, and what stands around them.
+MOST_ANSWERS = 700
 
 
 class SessionMissing(Exception):
@@ -90,9 +92,29 @@ async def form(request: Request, raw: RawBody) -> dict[str, str]:
     """Return the fields of a form that this site sent with this session's token. Raises FormForged."""
     same_site(request)
     fields = bodies.read_form(raw)
+    _check_token(request, fields)
+    return fields
+
+
+async def answers(request: Request, raw: RawBody) -> dict[str, str]:
+    """Return the fields of a long form, as ``form`` does; what nobody sees in a pasted text is taken out of it."""
+    same_site(request)
+    fields = bodies.read_form(raw, most=MOST_ANSWERS, cleans=True)
+    _check_token(request, fields)
+    return fields
+
+
+async def files(request: Request, raw: RawBody) -> multipart.Form:
+    """Return a form with a file that this site sent with this session's token. Raises FormForged."""
+    same_site(request)
+    found = multipart.read(raw, request.headers.get("content-type", "").encode("latin-1"))
+    _check_token(request, found.fields)
+    return found
+
+
+def _check_token(request: Request, fields: dict[str, str]) -> None:
     if not console_session.csrf_matches(SessionToken(presented(request)), fields.get("csrf_token", "")):
         raise FormForged
-    return fields
 
 
 def same_site(request: Request) -> None:
@@ -129,3 +151,5 @@ def _detail(request: Request, error: errors.HubError) -> str:
 
 SeatDep = Annotated[Seat, Depends(seat)]
 FormDep = Annotated[dict[str, str], Depends(form)]
+AnswersDep = Annotated[dict[str, str], Depends(answers)]
+FilesDep = Annotated[multipart.Form, Depends(files)]

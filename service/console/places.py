@@ -21,6 +21,7 @@ _PLACES = (
     Place("/board", "board.title", "board", frozenset({Scope.REQUESTS_READ})),
     Place("/mine", "mine.title", "flag", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
     Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
+    Place("/requests/new", "filing.title", "pen", frozenset({Scope.REQUESTS_WRITE})),
     Place("/tasks", "tasks.title", "task", frozenset({Scope.TASKS_READ})),
     Place("/handover", "handover.title", "fork", frozenset({Scope.TASKS_READ})),
     Place("/escalations", "escalations.title", "ladder", frozenset({Scope.ESCALATIONS_READ})),

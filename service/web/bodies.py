@@ -1,6 +1,7 @@
 """The guard of bodies: what is too large, of the wrong type or not strict JSON is answered before any route sees it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import FieldError, HubError, MalformedInput, TooLarge, WrongType
+from service.errors import FieldError, HubError, MalformedInput, TooLarge, Unavailable, WrongType
 from service.web import heads, pointer, problems, strict_json
 from service.web.heads import Headers
 
@@ -16,14 +17,21 @@ LARGEST_BODY = 65_536  # bytes
 LARGEST_FORM = 8_192
 BODY_WITHIN = 20.0  # seconds from the first byte asked for to the last one
 MOST_PARAMETERS = 16
+# A page on which an officer answers holds a pasted text, or a hundred targets; the paper behind a request is a scan.
+LARGEST_ANSWER = 262_144
+LARGEST_PAPER = 8_388_608
+# They are kept in memory while they come, before anybody knows whose they are.
+MOST_PAPERS = 8
+_COME_BACK = 5  # seconds
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
-def read_form(raw: bytes) -> dict[str, str]:
+def read_form(raw: bytes, *, most: int = MOST_PARAMETERS, cleans: bool = False) -> dict[str, str]:
     """Return the parameters of a form. Raises MalformedInput for a broken one, or one that names a parameter twice.
 
-    RFC 6749, section 3.2: request parameters must not be included more than once.
+    RFC 6749, section 3.2: request parameters must not be included more than once. With ``cleans``, characters that
+    nobody sees are taken out instead of refused: what people copy out of a messenger has them.
     """
     try:
         pairs = parse_qsl(
@@ -31,7 +39,7 @@ def read_form(raw: bytes) -> dict[str, str]:
             keep_blank_values=True,
             strict_parsing=bool(raw),
             errors="strict",
-            max_num_fields=MOST_PARAMETERS,
+            max_num_fields=most,
         )
     except ValueError:
         raise MalformedInput("form.malformed") from None
@@ -41,6 +49,8 @@ def read_form(raw: bytes) -> dict[str, str]:
         twice = next(name for name in names if names.count(name) > 1)
         field = pointer.build([twice]).removeprefix("/")
         raise MalformedInput("form.duplicate_parameter", fields=(FieldError(field, "form.duplicate_parameter"),))
+    if cleans:
+        return {name: strict_json.without_controls(value) for name, value in values.items()}
     if any(strict_json.has_control(each) for pair in pairs for each in pair):
         raise MalformedInput("form.malformed")
     return values
@@ -48,19 +58,31 @@ def read_form(raw: bytes) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What the routes under one prefix read: ``keep_as`` names the parsed value in ``scope["state"]``."""
+    """What the routes under one prefix read: ``keep_as`` names the parsed value in ``scope["state"]``.
+
+    ``at_once`` is how many such bodies one node takes in at a time; None: as many as come.
+    """
 
     largest: int
     media_type: str | None = None
     read: Callable[[bytes], Any] | None = None
     keep_as: str = ""
+    at_once: int | None = None
 
 
 _JSON = Rule(LARGEST_BODY, "application/json", strict_json.parse, "json")
 # Read behind the token alone, by its own door: no parser sees a stranger's XML.
 _XML = Rule(LARGEST_BODY, "application/xml")
 _FORM = Rule(LARGEST_FORM, "application/x-www-form-urlencoded", read_form, "form")
-_RULES = (("/v1/iso20022", _XML), ("/v1", _JSON), ("/oauth", _FORM))
+_PAPER = Rule(LARGEST_PAPER, at_once=MOST_PAPERS)
+_ANSWER = Rule(LARGEST_ANSWER)
+_RULES = (
+    ("/v1/iso20022", _XML),
+    ("/v1", _JSON),
+    ("/oauth", _FORM),
+    ("/requests/new/paper", _PAPER),
+    ("/requests/new", _ANSWER),
+)
 _ANY = Rule(LARGEST_FORM)
 
 
@@ -73,32 +95,47 @@ class BodyGuard:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._inside: Counter[Rule] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        held: Rule | None = None
         try:
-            headers = heads.check(scope)
-            if scope["method"] in _WITHOUT_BODY:
-                _check_absent(headers)
-                replayed = receive
-            else:
-                rule = next((rule for prefix, rule in _RULES if _under(prefix, scope["path"])), _ANY)
-                _check_headers(headers, rule)
-                raw = await _read(receive, rule.largest)
-                if raw is None:
-                    return  # the client has gone: there is nobody to answer
-                state = scope.setdefault("state", {})
-                state["raw_body"] = raw
-                if rule.read:
-                    state[rule.keep_as] = rule.read(raw)
-                replayed = _replay(raw, receive)
-        except HubError as error:
-            # What is left of the body is never read: the connection ends with the answer.
-            await problems.answer(error, {"Connection": "close"})(scope, receive, send)
-            return
-        await self.app(scope, replayed, send)
+            try:
+                headers = heads.check(scope)
+                if scope["method"] in _WITHOUT_BODY:
+                    _check_absent(headers)
+                    replayed = receive
+                else:
+                    rule = next((rule for prefix, rule in _RULES if _under(prefix, scope["path"])), _ANY)
+                    _check_headers(headers, rule)
+                    held = self._hold(rule)
+                    raw = await _read(receive, rule.largest)
+                    if raw is None:
+                        return  # the client has gone: there is nobody to answer
+                    state = scope.setdefault("state", {})
+                    state["raw_body"] = raw
+                    if rule.read:
+                        state[rule.keep_as] = rule.read(raw)
+                    replayed = _replay(raw, receive)
+            except HubError as error:
+                # What is left of the body is never read: the connection ends with the answer.
+                await problems.answer(error, {"Connection": "close"})(scope, receive, send)
+                return
+            await self.app(scope, replayed, send)
+        finally:
+            if held is not None:
+                self._inside[held] -= 1
+
+    def _hold(self, rule: Rule) -> Rule | None:
+        if rule.at_once is None:
+            return None
+        if self._inside[rule] >= rule.at_once:
+            raise Unavailable("overloaded", retry_after=_COME_BACK)
+        self._inside[rule] += 1
+        return rule
 
 
 def _under(prefix: str, path: str) -> bool:

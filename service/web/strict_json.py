@@ -69,6 +69,11 @@ def has_control(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+def without_controls(text: str) -> str:
+    """Return a text without the characters that ``has_control`` finds."""
+    return _CONTROL.sub("", text)
+
+
 class _Walk:
     """Checks every value of a parsed text, knowing its place, and turns members into dictionaries."""
 

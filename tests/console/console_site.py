@@ -120,7 +120,9 @@ class Watched:
         page.on("request", lambda request: self._note(request.url, address))
 
     def _note(self, url: str, address: str) -> None:
-        if not url.startswith(address + "/") and not url.startswith(("data:", "about:")):
+        # The browser's own viewer of PDF files loads itself.
+        own = ("data:", "about:", "chrome:", "chrome-extension:")
+        if not url.startswith(address + "/") and not url.startswith(own):
             self.foreign.append(url)
 
 

@@ -23,6 +23,11 @@ from workflows.terms import Role
             AGENCY,
             ["Bảng trực", "Yêu cầu của tôi", "Yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"],
         ),
+        (
+            Role.MAKER,
+            AGENCY,
+            ["Bảng trực", "Yêu cầu của tôi", "Yêu cầu", "Lập yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"],
+        ),
         (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Leo thang", "Tài liệu API"]),
     ],
 )

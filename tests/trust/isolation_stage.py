@@ -18,7 +18,7 @@ from opening import opened
 from world import AGENCY, World
 
 from service import db, models
-from service.actions import add_contact, changes
+from service.actions import add_contact, changes, keep_draft
 from service.engine.hub import OPERATOR, Hub
 from service.models import (
     ActionRequest,
@@ -40,7 +40,7 @@ from service.models import (
 from service.models.subject_key import KeyOwner
 from service.queries import cursors
 from service.schemas.endpoints import ContactMailbox, NewContact
-from service.security import console_session, scopes
+from service.security import console_session, principals, scopes
 from service.security.principals import Principal
 from service.vault import subjects
 from workflows.terms import Channel, Role, Sector
@@ -242,6 +242,11 @@ class Stage:
 
     async def _matters(self, agency: str) -> None:
         world, other = self.worlds[agency], next(bank for owner, bank in BANKS.items() if owner != agency)
+        # What somebody of the agency has begun to file is nobody else's there, and the hub's people's neither.
+        writer = principals.of_person(f"writer-of-{agency}", tenant=agency, sector=Sector.AGENCY, roles=[Role.MAKER])
+        draft = f"CANARY-DRAFT-{agency}"
+        await keep_draft.save(world.hub, writer, lambda _: {"action": "freeze", "text": draft, "case_number": draft})
+        self.secrets[draft] = frozenset()
         held = await self._active(agency, self.body(agency, 1))
         [order] = await world.orders(held)
         await world.answer(order, outcome="executed", amount_held=steps.vnd(order["amount"]))

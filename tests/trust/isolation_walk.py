@@ -582,6 +582,10 @@ BODIES: Mapping[str, Body] = {
     "setCalendarDay": _plain(lambda _: {"kind": "nonsense"}),
 }
 
+_QUESTIONS = (
+    *("action", "text", "found", "targets", "measure", "asked", "amount"),
+    *("payment", "case", "basis", "urgency", "end", "document", "contact"),
+)
 _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
     "/requests/{request_id}/approve": lambda stage, who, values: {
         "officer_id": "approver" if who.tenant == AGENCY else "approver-b",
@@ -594,6 +598,11 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
     "/delivery/replays": lambda _stage, _who, _values: {"which": "dead", "since": "2026-01-01T00:00"},
     "/orders/{order_id}/escalations": lambda _stage, _who, _values: {},
     "/requests/{request_id}/notes": lambda _stage, _who, _values: {"text": "ghi chú"},
+    # Whoever may file keeps a draft of his own by them, and files nothing: a word is no signature.
+    **{
+        f"/requests/new{path}": lambda _stage, _who, _values: {"action": "freeze", "signature": "x"}
+        for path in ("", "/paper", "/digest", "/sign", *(f"/{each}" for each in _QUESTIONS))
+    },
     "/sign-in/{token}": lambda _stage, _who, _values: {},
     "/sign-out": lambda _stage, _who, _values: {},
 }
