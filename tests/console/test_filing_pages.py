@@ -252,6 +252,8 @@ def test_a_takedown_of_all_that_a_text_names_and_one_more(desk: Desk, at_desk: O
     page.locator("button[name=more]").click()
     page.wait_for_url(re.compile(r"more=1"))
     expect(page.locator("fieldset.target")).to_have_count(4)
+    # A platform is asked for where there may be one, and of no number.
+    assert page.locator("#f-targets-3-at").count() == 1 and page.locator("#f-targets-0-at").count() == 0
     page.locator("#f-targets-3-kind").select_option("sms_sender")
     page.locator("#f-targets-3-value").fill("VCB-MAU")
     # An emptied line is left out.
@@ -287,6 +289,54 @@ def test_a_takedown_of_all_that_a_text_names_and_one_more(desk: Desk, at_desk: O
     assert row["ends_at"] == ends_at.replace(second=0, microsecond=0)
     kinds = [each["kind"] for each in desk.run(desk.world.rows(Target, request_id=request_id))]
     assert sorted(kinds) == ["domain", "phone", "sms_sender"]
+
+
+@pytest.mark.parametrize(
+    ("action", "asks", "answers"),
+    [
+        ("preserve", ("targets", "end"), {}),
+        (
+            "recall",
+            ("targets", "amount", "payment"),
+            {"payment.reference": "FT26325000001", "payment.sent_on": "2026-11-20", "payment.sender": "Techcombank"},
+        ),
+        (
+            "disclose",
+            ("targets", "asked"),
+            {"legal_basis": "cpc_88", "asked.holder_name": "on", "asked.opened_on": "on"},
+        ),
+    ],
+)
+def test_data_are_kept_money_is_asked_back_and_holders_are_asked_for(
+    desk: Desk, at_desk: Open, action: str, asks: tuple[str, ...], answers: dict[str, str]
+) -> None:
+    watched = maker(at_desk)
+    page = watched.page
+    steps.laid(desk, number(), action=action, **answers)
+    for step in asks:
+        page.goto(f"{desk.address}/requests/new/{step}")
+        sound(watched, "vi")
+        # What was answered stands there: one press goes on.
+        page.get_by_role("button", name=steps.GO_ON).click()
+        expect(page).not_to_have_url(f"{desk.address}/requests/new/{step}")
+        assert page.locator(".summary").count() == 0
+    page.goto(f"{desk.address}/requests/new/check")
+    sound(watched, "vi")
+    to_sign(page)
+    [row] = desk.run(desk.world.rows(ActionRequest, id=paste(desk, page)))
+    assert (row["action"], row["state"]) == (action, "awaiting_approval")
+
+
+def test_a_measure_that_is_not_for_a_target_leads_to_the_question(desk: Desk, at_desk: Open) -> None:
+    page = maker(at_desk).page
+    phone = {"targets.0.kind": "phone", "targets.0.value": "0912 999 000", "legal_basis": "decree_147"}
+    steps.laid(desk, number(), action="takedown", measure="remove", **phone)
+    page.goto(f"{desk.address}/requests/new/check")
+    page.locator(".summary a[href*='/measure']").click()
+    steps.at(page, "measure")
+    page.locator("input[value=block]").check()
+    steps.go_on(page, "check")
+    expect(page.locator("a.big-go")).to_be_visible()
 
 
 @BOTH
@@ -474,3 +524,22 @@ def test_the_body_is_what_the_contract_asks_for(desk: Desk, at_desk: Open) -> No
     }
     assert said["contact"] == {"name": "Trực ban PC02", "phone": "+84283000111"}
     assert "text" not in said and "ends_at" not in said
+
+
+def test_a_day_and_a_time_are_taken_as_people_write_them(desk: Desk, at_desk: Open) -> None:
+    """Where a browser has no field for days, a person types one."""
+    page = maker(at_desk).page
+    steps.laid(desk, number())
+    page.goto(f"{desk.address}/requests/new/document")
+    page.locator("#f-document-date").evaluate("each => { each.type = 'text'; each.value = '3/11/2026'; }")
+    steps.go_on(page, "paper")
+    page.goto(f"{desk.address}/requests/new/document")
+    assert page.locator("#f-document-date").input_value() == "2026-11-03"
+    page.goto(f"{desk.address}/requests/new/end?check=1")
+    page.locator("input[value=named]").check()
+    # Twenty hours ahead, by the clocks in Vietnam.
+    ends_at = desk.run(now(desk.world)) + timedelta(hours=27)
+    written = ends_at.strftime("%H:%M %d/%m/%Y")
+    page.locator("#f-ends_at").evaluate("(each, text) => { each.type = 'text'; each.value = text; }", written)
+    steps.go_on(page, "check")
+    expect(page.locator(".does")).to_contain_text(ends_at.strftime("%H:%M:00 %d/%m/%Y"))

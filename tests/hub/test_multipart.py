@@ -1,6 +1,10 @@
 """A form with a file is read strictly: what two readers could take for two things is refused."""
 
+import asyncio
+from typing import Any
+
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import MalformedInput
 from service.web import bodies, multipart
@@ -55,3 +59,39 @@ def test_a_pasted_text_loses_what_nobody_sees_and_nothing_else() -> None:
         bodies.read_form(raw)
     with pytest.raises(MalformedInput):
         bodies.read_form(raw, most=1, cleans=True)
+
+
+async def test_so_many_papers_come_in_at_a_time_and_the_next_is_told_to_come_back() -> None:
+    """They are held in memory before anybody knows whose they are: a place is given back with the answer."""
+    more = asyncio.Event()
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = bodies.BodyGuard(inside)
+
+    async def ask(path: str = "/requests/new/paper", *, waits: bool = True) -> int:
+        head = [(b"host", b"hub"), (b"content-length", b"3"), (b"content-type", b"multipart/form-data; boundary=x")]
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": head}
+        said: list[Any] = []
+
+        async def receive() -> Message:
+            if waits:
+                await more.wait()
+            return {"type": "http.request", "body": b"abc", "more_body": False}
+
+        async def send(message: Message) -> None:
+            said.append(message)
+
+        await guard({**scope, "query_string": b"", "http_version": "1.1"}, receive, send)
+        status: int = said[0]["status"]
+        return status
+
+    under_way = [asyncio.create_task(ask()) for _ in range(bodies.MOST_PAPERS)]
+    await asyncio.sleep(0)
+    assert await ask(waits=False) == 503
+    assert await ask("/requests/new/text", waits=False) == 204
+    more.set()
+    assert await asyncio.gather(*under_way) == [204] * bodies.MOST_PAPERS
+    assert await ask(waits=False) == 204

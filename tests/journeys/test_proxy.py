@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -129,6 +130,8 @@ class Stub:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             if " /readyz " not in head:
                 self.heads.append(head)
+            length = re.search(r"(?i)\r\ncontent-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
             await writer.drain()
         writer.close()
@@ -219,6 +222,15 @@ async def test_a_foreign_certificate_plain_http_and_old_tls_are_refused(tmp_path
                 asked = httpx.URL(proxy.address).copy_with(raw_path=path)
                 assert (await http.get(asked)).status_code == 404, path
     assert stub.heads == []
+
+
+async def test_an_officers_answers_and_his_paper_get_through_and_nothing_for_its_likeness(tmp_path: Path) -> None:
+    async with asyncio.timeout(60), before_stub(tmp_path) as (proxy, stub), proxy.client() as http:
+        for path, size in (("/requests/new/paper", 8_388_608), ("/requests/new/text", 262_144)):
+            assert (await http.post(path, content=b" " * size)).status_code == 200
+        for path in ("/requests/newer/paper", "/v1/requests/new/paper", "/requests%2Fnew/paper"):
+            assert (await http.post(path, content=b" " * 65_537)).status_code == 413
+        assert len(stub.heads) == 2
 
 
 async def test_slow_and_too_large_never_reach_a_node(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ _PLATFORM = frozenset({TargetKind.SOCIAL_ACCOUNT})
 _HOSTS = frozenset({TargetKind.DOMAIN})
 _SPACED = str.maketrans("", "", " .-\N{NO-BREAK SPACE}")
 _SUM = re.compile(r"\d+|\d{1,3}(?:[.,  ]\d{3})+")
+_DAYS = frozenset({"document.date", "payment.sent_on"})
+_FIELD = "%Y-%m-%dT%H:%M"  # what a field for day and time takes and gives
 _DAY = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
 _TARGET = re.compile(r"targets\.(\d{1,3})\.\w+")
 
@@ -100,6 +102,16 @@ def money(written: str) -> str:
     return re.sub(r"\D", "", text) if _SUM.fullmatch(text) else text
 
 
+def kept(name: str, written: str) -> str:
+    """Return an answer as it is kept: days and times as fields for them take them back, all else as it was written."""
+    text = written.replace("\r\n", "\n")
+    if name in _DAYS:
+        return day(text)
+    if name == "ends_at" and (found := _moment(text)) is not None:
+        return found.strftime(_FIELD)
+    return text
+
+
 def day(written: str) -> str:
     """Return a day as the contract writes it; people write 20/11/2026."""
     match = _DAY.fullmatch(written.strip())
@@ -108,13 +120,17 @@ def day(written: str) -> str:
 
 def instant(written: str) -> str:
     """Return a time of a day in Vietnam as an instant; people write "2026-12-01T10:00" or "10:00 01/12/2026"."""
-    text = written.strip()
-    for form in ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%H:%M %d/%m/%Y"):
+    found = _moment(written)
+    return found.replace(tzinfo=VIETNAM).isoformat() if found else written.strip()
+
+
+def _moment(written: str) -> datetime | None:
+    for form in (_FIELD, "%Y-%m-%dT%H:%M:%S", "%H:%M %d/%m/%Y"):
         try:
-            return datetime.strptime(text, form).replace(tzinfo=VIETNAM).isoformat()
+            return datetime.strptime(written.strip(), form)  # noqa: DTZ007 - in Vietnam, as the page says
         except ValueError:
             continue
-    return text
+    return None
 
 
 def sectors(action: Action) -> frozenset[Sector]:

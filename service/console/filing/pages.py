@@ -50,7 +50,7 @@ async def answer(request: Request, hub: Hub, seat: Seat, fields: dict[str, str],
     if table.signer is None or step not in steps.order(table.action):
         return RedirectResponse(steps.PATH, 303)
     picked, unpicked = _picked(table, fields) if step is Step.FOUND else ([], [])
-    said = {name: value.replace("\r\n", "\n") for name, value in fields.items() if steps.owns(step, name)}
+    said = {name: body.kept(name, value) for name, value in fields.items() if steps.owns(step, name)}
     said = {name: value[: LONGEST_TEXT + 1] for name, value in said.items()}
 
     def edit(answers: Mapping[str, str]) -> Mapping[str, str]:
@@ -156,8 +156,8 @@ async def _targets(conn: Any, request: Request, table: Desk) -> dict[str, Any]:
         "holders": sorted(names[each] for each in holders if each in names),
         "one": action in steps.ONE,
         "may_add": may_add,
-        "asks_where": any(body.asks_where(kind) for kind in steps.kinds(action)),
-        "asks_holder": any(kind in MONEY_TARGETS for kind in steps.kinds(action)),
+        "where_kinds": {str(kind) for kind in steps.kinds(action) if body.asks_where(kind)},
+        "money_kinds": {str(kind) for kind in steps.kinds(action) if kind in MONEY_TARGETS},
     }
 
 
