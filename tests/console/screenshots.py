@@ -49,6 +49,7 @@ SHOTS = (
     Shot("participants", "/participants?status=active"),
     Shot("participant", "/participants/vietcombank"),
     Shot("mine", "/mine", Role.MAKER, AGENCY, "cb-101", shown=("vi", "en")),
+    Shot("filing", "/requests/new", Role.MAKER, AGENCY, "cb-101"),
     Shot("about", "/about"),
 )
 
