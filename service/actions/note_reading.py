@@ -1,6 +1,6 @@
 """Somebody opens or searches what is personal: a fact, committed before the answer leaves; without it, no answer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from service.audit import Log
 from service.db import Unit
 from service.engine.hub import Hub
 from service.models import ActionRequest, table_of
+from service.schemas.tasks import TaskAnswer
 from service.security.principals import Principal
 from workflows.terms import Door, Fact, View
 
@@ -45,6 +46,35 @@ async def opened(
                 door=str(door),
                 view=str(view),
                 **about,
+            )
+        await facts.flush()
+
+    await _write(hub, unit)
+
+
+async def opened_notes(hub: Hub, principal: Principal, door: Door, tasks: Iterable[TaskAnswer]) -> None:
+    """Record that the notes of these tasks were read: at each one's request, or at its member where it has none.
+
+    Raises ``Unavailable``.
+    """
+    noted = [task for task in tasks if task.note is not None]
+    await opened(hub, principal, door, View.NOTE, {task.request_id for task in noted if task.request_id is not None})
+    owners = {task.id: task.tenant for task in noted if task.request_id is None}
+    if not owners:
+        return
+
+    async def unit(conn: AsyncConnection) -> None:
+        chains = {task_id: audit.tenant_chain(tenant) for task_id, tenant in owners.items()}
+        facts = await Log.open(conn, None, chains.values())
+        for task_id, chain in sorted(chains.items()):
+            facts.record(
+                chain,
+                Fact.PERSON_OPENED,
+                principal.actor(),
+                owners[task_id],
+                door=str(door),
+                view=str(View.NOTE),
+                task_id=str(task_id),
             )
         await facts.flush()
 

@@ -11,7 +11,7 @@ from service.schemas.callbacks import CallbackAnswer, CallbackAnswered
 from service.schemas.tasks import TaskAnswer, TaskPage, TaskResolution
 from service.security.scopes import Scope
 from service.web.doors import After, Caller, HubDep, PageSize
-from workflows.terms import Door, TaskKind, View
+from workflows.terms import Door, TaskKind
 
 router = APIRouter(prefix="/v1", tags=["tasks"])
 
@@ -34,8 +34,7 @@ async def list_tasks(
     wanted = tasks.Filter(_RESOLVED[state], kind, participant_id)
     async with hub.database.read(caller.reach) as conn:
         found = await tasks.page(conn, hub.vault, caller, wanted, after=after, limit=limit)
-    noted = {task.request_id for task in found.items if task.note is not None and task.request_id is not None}
-    await note_reading.opened(hub, caller, Door.API, View.NOTE, noted)
+    await note_reading.opened_notes(hub, caller, Door.API, found.items)
     return found
 
 

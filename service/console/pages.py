@@ -8,14 +8,15 @@ from fastapi import APIRouter, Query, Request, Response
 from service import errors
 from service.actions import note_reading, write_letter, write_note
 from service.console import doors, lanes, rendering, telling
-from service.queries import board, callbacks, notes, reads, requests, timeline
+from service.console.filing.steps import follow_ups
+from service.queries import board, callbacks, notes, reads, requests, timeline, visibility
 from service.queries.sessions import Seat
 from service.schemas.common import ERASED
 from service.schemas.reads import ReadPage
 from service.schemas.requests import RequestDetail, TimelineAnswer
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
-from workflows.terms import Door, View
+from workflows.terms import Action, Door, OrderState, RequestState, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -99,6 +100,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         original=originals.get(request_id),
         wanted=wanted,
         notes=written,
+        asks=_may_ask(seat, detail, behind.tenant),
         erased=ERASED,
         may_note=write_note.may(principal) and not detail.erased,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
@@ -116,6 +118,17 @@ def _mentioned(detail: RequestDetail, told: TimelineAnswer, readers: ReadPage) -
     return ids | {
         str(fact.data[name]) for fact in told.facts for name in ("participant_id", "ported_to") if name in fact.data
     }
+
+
+def _may_ask(seat: Seat, detail: RequestDetail, tenant: str) -> tuple[Action, ...]:
+    """Return what the reader's agency may ask about its request: to lift it, to move its end."""
+    principal = seat.principal
+    if Scope.REQUESTS_WRITE not in principal.scopes or not visibility.owns(principal, tenant) or detail.erased:
+        return ()
+    is_active = detail.state is RequestState.ACTIVE
+    if not is_active and not (detail.state is RequestState.CLOSED and OrderState.EXECUTED in detail.orders):
+        return ()
+    return follow_ups(detail.action, is_active=is_active, has_end=detail.ends_at is not None)
 
 
 def _may_see(seat: Seat) -> dict[str, Any]:

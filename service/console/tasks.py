@@ -15,7 +15,7 @@ from service.schemas.common import ERASED
 from service.schemas.tasks import TaskResolution
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
-from workflows.terms import Door, TaskKind, View
+from workflows.terms import Door, TaskKind
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -41,8 +41,7 @@ async def show(
         found = await tasks.page(conn, hub.vault, principal, wanted, after=after, limit=_PAGE)
         references = await board.references(conn, principal, {each.request_id for each in found.items})
         names = await board.names(conn, {each.tenant for each in found.items})
-    noted = {each.request_id for each in found.items if each.note is not None and each.request_id is not None}
-    await note_reading.opened(hub, principal, Door.CONSOLE, View.NOTE, noted)
+    await note_reading.opened_notes(hub, principal, Door.CONSOLE, found.items)
     return rendering.page(
         request,
         "tasks.html",

@@ -66,6 +66,17 @@ async def page(
     return shapes.RequestPage(items=items, next=more)
 
 
+async def line(conn: AsyncConnection, principal: Principal, request_id: UUID) -> shapes.RequestSummary | None:
+    """Return the line of one request, or None when it does not exist or is not for the caller."""
+    query = (
+        sa.select(_REQUESTS, _CASES.c.number.label("case_number"))
+        .join(_CASES, _CASES.c.id == _REQUESTS.c.case_id)
+        .where(_REQUESTS.c.id == request_id, visibility.requests(principal))
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else shapes.RequestSummary(**_summary(row._mapping, {}))
+
+
 async def one(
     conn: AsyncConnection, vault: Vault, principal: Principal, request_id: UUID
 ) -> shapes.RequestDetail | None:

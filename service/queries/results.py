@@ -64,5 +64,14 @@ async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence
     return {request_id: list(members.values()) for request_id, members in found.items()}
 
 
+async def participants(conn: AsyncConnection, principal: Principal, request_id: UUID) -> tuple[str, ...]:
+    """Return who has an order of a request that is not over: whom a lift or an extension of it goes to."""
+    over = (OrderState.REFUSED, OrderState.REROUTED, OrderState.WITHDRAWN, OrderState.LIFTED)
+    query = sa.select(_ORDERS.c.participant_id).where(
+        _ORDERS.c.request_id == request_id, _ORDERS.c.state.not_in(over), visibility.orders(principal)
+    )
+    return tuple(sorted(set((await conn.execute(query)).scalars())))
+
+
 def _sum(before: int | None, more: int | None) -> int | None:
     return before if more is None else (before or 0) + more

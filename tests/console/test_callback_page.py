@@ -71,7 +71,7 @@ def test_the_card_fits_a_narrow_screen(desk: Desk, at_desk: Open, lang: str) -> 
 def test_two_people_release_it_by_a_plain_form(desk: Desk, at_desk: Open, scripts: bool) -> None:
     request_id = held(desk)
     first = opened(desk, at_desk, request_id, person="truc-ban", java_script_enabled=scripts).page
-    first.locator("textarea").fill("Trực ban đọc đúng số vụ việc\ndòng hai")
+    first.locator("#callback-note").fill("Trực ban đọc đúng số vụ việc\ndòng hai")
     first.get_by_role("button", name=YES).click()
     first.wait_for_url(f"{desk.address}/requests/{request_id}")
     assert "1 trên 2" in first.locator(".callback").inner_text()

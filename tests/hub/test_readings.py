@@ -16,10 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db
 from service.actions import changes, make_sign_in_link
+from service.audit import Log
+from service.engine import tasks
 from service.engine.hub import OPERATOR
+from service.engine.tasks import NewTask
 from service.models import AuditEntry, Contact
 from service.schemas.policies import NewSignInLink
-from workflows.terms import Role, Sector
+from workflows.terms import Role, Sector, TaskKind
 
 pytest_plugins = ["api_fixtures"]
 
@@ -132,6 +135,26 @@ async def test_the_note_of_a_task_and_the_names_on_a_roster_are_read_on_record(a
     noted, names = (await facts(api))[before:]
     assert (json.loads(noted["data"])["view"], str(noted["request_id"])) == ("note", request["id"])
     assert (json.loads(names["data"])["view"], names["chain"]) == ("roster", "tenant:vietcombank")
+
+
+async def test_the_note_of_a_task_without_a_request_is_read_on_its_members_chain(api: Api) -> None:
+    chain = audit.tenant_chain("vietcombank")
+
+    async def unit(conn: AsyncConnection) -> UUID:
+        log = await Log.open(conn, await db.now(conn), [chain])
+        down = NewTask(tenant="vietcombank", kind=TaskKind.ENDPOINT_DOWN, chain=chain, participant_id="vietcombank")
+        (task_id,) = await tasks.open_tasks(conn, log, api.hub.actor, log.at, [down])
+        await log.flush()
+        return task_id
+
+    task_id = await api.hub.writer.run(unit, reach=db.HUB)
+    note = {"note": "Ông Mẫu ở phòng công nghệ khởi động lại máy chủ."}
+    assert (await api.post(f"/v1/tasks/{task_id}/resolutions", api.coordinator, note)).status_code == 201
+    before = len(await facts(api))
+    await api.get("/v1/tasks", api.coordinator, state="resolved")
+    [noted] = (await facts(api))[before:]
+    data = json.loads(noted["data"])
+    assert (noted["chain"], data["view"], data["task_id"]) == (chain, "note", str(task_id))
 
 
 async def test_a_search_by_case_number_is_a_fact_without_the_number(api: Api) -> None:

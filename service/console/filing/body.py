@@ -34,6 +34,12 @@ def build(answers: Answers, officer_id: str) -> dict[str, Any]:
     said["contact"] |= {"phone": e164(said["contact"]["phone"])} if "phone" in said["contact"] else {}
     if action is None:
         return said
+    if action in steps.FOLLOW_UPS:
+        said["original_request_id"] = answers.get("original_request_id", "")
+        if action is Action.EXTEND:
+            said["ends_at"] = instant(answers.get("ends_at", ""))
+        said.pop("measure", None)
+        return said
     targets = [_target(answers, place) for place in places(answers)]
     if action in steps.ONE:
         said["target"] = targets[0] if targets else {"kind": str(TargetKind.ACCOUNT), "value": ""}

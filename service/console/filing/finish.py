@@ -1,12 +1,15 @@
 """The last two pages of a filing: all answers to be checked, and the very text to be signed and filed."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse
 
 from service import errors
@@ -20,6 +23,7 @@ from service.console.filing.steps import Step
 from service.console.filing.wrong import Wrong
 from service.console.papers import Reading
 from service.engine.hub import Hub
+from service.queries import board, results
 from service.queries.sessions import Seat
 from service.schemas.demands import SubmitRequest
 from service.security import passkeys
@@ -47,6 +51,7 @@ class _Checked:
     recipients: tuple[str, ...]
     names: dict[str, str]
     approvals: int
+    original: str | None
 
 
 @router.get(_CHECK)
@@ -121,8 +126,21 @@ async def _judge(request: Request, hub: Hub, seat: Seat) -> _Checked | None:
             if granted is not None:
                 ends_at, approvals = granted.ends_at, granted.granted.approvals_needed
         reached = faults.recipients(table.known, body, table.day)
+        original = await _original(conn, seat, answers)
+        if original is not None:
+            reached = await results.participants(conn, seat.principal, original[0])
         names = await targets.short_names(conn, set(reached))
-    return _Checked(table, body, found, ends_at, reached, names, approvals)
+    return _Checked(table, body, found, ends_at, reached, names, approvals, original[1] if original else None)
+
+
+async def _original(conn: AsyncConnection, seat: Seat, answers: Mapping[str, str]) -> tuple[UUID, str] | None:
+    """Return the request that a lift or an extension is about, with its reference; None where there is none."""
+    try:
+        about = UUID(answers.get("original_request_id", ""))
+    except ValueError:
+        return None
+    known = await board.references(conn, seat.principal, {about})
+    return (about, known[about]) if about in known else None
 
 
 def _checks(request: Request, checked: _Checked, wrong: list[Wrong], status: int = 200) -> Response:
@@ -136,6 +154,7 @@ def _checks(request: Request, checked: _Checked, wrong: list[Wrong], status: int
         status=status,
         rows=words.rows(table.answers, checked.body, reading, checked.ends_at),
         wrong_steps={each.step for each in wrong},
+        original=checked.original,
         summary=None if wrong else _summary(checked, reading),
         recipients=[checked.names.get(each, each) for each in checked.recipients],
         approvals=checked.approvals,
@@ -174,4 +193,4 @@ def _summary(checked: _Checked, reading: Reading) -> str:
     at = checked.names.get(checked.recipients[0], "") if len(checked.recipients) == 1 else ""
     if at in {each.get("institution") or each.get("platform") for each in faults.targets(checked.body)}:
         at = ""  # it is called so already
-    return papers.summary(checked.body, reading, ends_at=checked.ends_at, original=None, at=at)
+    return papers.summary(checked.body, reading, ends_at=checked.ends_at, original=checked.original, at=at)

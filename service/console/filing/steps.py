@@ -30,8 +30,10 @@ class Step(StrEnum):
 
 
 PATH = "/requests/new"
-# A lift and an extension begin at the request that they are about, and content at its file: not here.
+# Content begins at its file: not here.
 ACTIONS = (Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE, Action.RECALL, Action.DISCLOSE)
+# These begin on the page of the request that they are about, and name no target of their own.
+FOLLOW_UPS = (Action.LIFT, Action.EXTEND)
 # What is about one account at a time; the others take up to a hundred targets.
 ONE = frozenset({Action.FREEZE, Action.RECALL})
 
@@ -43,6 +45,13 @@ _MIDDLE: Mapping[Action, tuple[Step, ...]] = {
     Action.PRESERVE: (Step.CASE, Step.BASIS, Step.URGENCY, Step.END),
     Action.RECALL: (Step.AMOUNT, Step.PAYMENT, Step.CASE, Step.BASIS, Step.URGENCY),
     Action.DISCLOSE: (Step.ASKED, Step.CASE, Step.BASIS, Step.URGENCY),
+    Action.LIFT: (Step.CASE, Step.BASIS, Step.URGENCY),
+    Action.EXTEND: (Step.END, Step.CASE, Step.BASIS, Step.URGENCY),
+}
+# What each follow-up can be about, as the rules of its filing have it.
+_ABOUT: Mapping[Action, frozenset[Action]] = {
+    Action.LIFT: frozenset({Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE}),
+    Action.EXTEND: frozenset({Action.FREEZE, Action.PRESERVE}),
 }
 _KINDS: Mapping[Action, frozenset[TargetKind]] = {
     Action.FREEZE: freeze.TARGETS,
@@ -85,12 +94,23 @@ _RULES: Mapping[str, Step] = {
 def action_of(answers: Mapping[str, str]) -> Action | None:
     """Return what is asked for, once that was answered."""
     chosen = answers.get("action")
-    return Action(chosen) if chosen in ACTIONS else None
+    return Action(chosen) if chosen in (*ACTIONS, *FOLLOW_UPS) else None
 
 
 def order(action: Action | None) -> tuple[Step, ...]:
     """Return the questions of a kind of request; before it was chosen, only that one."""
-    return (*_FIRST, *_MIDDLE[action], *_LAST) if action else (Step.ACTION,)
+    if action is None:
+        return (Step.ACTION,)
+    return (*(() if action in FOLLOW_UPS else _FIRST), *_MIDDLE[action], *_LAST)
+
+
+def follow_ups(action: Action, *, is_active: bool, has_end: bool) -> tuple[Action, ...]:
+    """Return what can be asked about a request of this kind: a lift, and of what is active and ends an extension.
+
+    The rules decide when it is filed; this spares a button that could only lead to their no.
+    """
+    may = {Action.LIFT: True, Action.EXTEND: is_active and has_end}
+    return tuple(each for each in FOLLOW_UPS if action in _ABOUT[each] and may[each])
 
 
 def after(step: Step, action: Action, *, found: bool) -> Step:
@@ -111,7 +131,7 @@ def before(step: Step, action: Action | None, *, found: bool) -> Step | None:
 
 def kinds(action: Action) -> tuple[TargetKind, ...]:
     """Return the kinds of target that a request may name on these pages, in the order of the vocabulary."""
-    return tuple(kind for kind in TargetKind if kind in _KINDS[action] and kind is not TargetKind.CONTENT)
+    return tuple(kind for kind in TargetKind if kind in _KINDS.get(action, ()) and kind is not TargetKind.CONTENT)
 
 
 def bases(action: Action) -> tuple[LegalBasis, ...]:

@@ -84,7 +84,7 @@ def _urgency(_answers: Any, body: Any, reading: Reading, _end: Any) -> list[str]
 
 
 def _ends(answers: Mapping[str, str], _body: Any, reading: Reading, end: datetime | None) -> list[str]:
-    if not answers.get("until"):
+    if not answers.get("until") and not answers.get("ends_at"):
         return []
     if end is None:
         return [answers.get("ends_at", "") or i18n.text("console.filing.end.by_rule", reading.lang)]

@@ -124,7 +124,7 @@ def _chosen(answers: bodies.Answers, action: Action) -> list[FieldError]:
     missing = []
     if Step.AMOUNT in asked and action is Action.FREEZE and answers.get("extent") not in {"amount", "whole"}:
         missing.append("/extent")
-    if Step.END in asked and answers.get("until") not in {"default", "named"}:
+    if Step.END in asked and action not in steps.FOLLOW_UPS and answers.get("until") not in {"default", "named"}:
         missing.append("/until")
     return [FieldError(pointer, "field.missing") for pointer in missing]
 
@@ -132,7 +132,8 @@ def _chosen(answers: bodies.Answers, action: Action) -> list[FieldError]:
 def _ruled(refused: authority.AuthorityRefused, action: Action, lang: str) -> Wrong:
     text = i18n.text(f"errors.authority.{refused.rule}.detail", lang, **dict[str, Any](refused.params))
     step = steps.step_of_rule(refused.rule, action)
-    return Wrong(_FIRST_FIELD.get(step, "legal_basis"), step, text)
+    field = "ends_at" if step is Step.END and action in steps.FOLLOW_UPS else _FIRST_FIELD.get(step, "legal_basis")
+    return Wrong(field, step, text)
 
 
 _FIRST_FIELD = {
