@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import world as worlds
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from builders import table
 from console_desk import Desk
-from console_site import Open, Watched
+from console_site import Open, Watched, look_over
 from playwright.sync_api import Page, expect
 from rigs import Rig
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +22,6 @@ from service.engine.hub import OPERATOR
 from service.models import AuditEntry, Contact, Deadline, Dispatch, Task
 from workflows.terms import DispatchState, Fact, Role
 
-AXE = Axe()
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
 BOTH = pytest.mark.parametrize("lang", i18n.LANGUAGES)
 HELD = {"value": "120000000", "currency": "VND"}
@@ -88,17 +86,7 @@ def test_the_pages_are_accessible_complete_and_fit_a_narrow_screen(desk: Desk, a
         *("/tasks", "/tasks?state=resolved", "/tasks?kind=dead_dispatch", "/escalations", "/escalations?unreachable=1"),
         *("/delivery", f"/delivery?which=dead&order_id={order['id']}", f"/orders/{order['id']}?content=1"),
     )
-    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}):
-        watched = opened(desk, at_desk, "/tasks", **options)
-        for address in addresses:
-            watched.page.goto(f"{desk.address}{address}{'&' if '?' in address else '?'}lang={lang}")
-            words = watched.page.locator("body").inner_text()
-            assert not re.search(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w", words), words
-            found = AXE.run(watched.page)
-            assert found.violations_count == 0, found.generate_report()
-            if "viewport" in options:
-                assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320, address
-        assert (watched.errors, watched.foreign) == ([], [])
+    look_over(functools.partial(at_desk, **DESK), desk.address, addresses, lang)
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])

@@ -1,16 +1,15 @@
 """The directory's pages and the page about the hub: who is reached over what, what expires, and whose work it is."""
 
-import re
+import functools
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from builders import table
 from console_desk import Desk
-from console_site import Open, Watched
+from console_site import Open, Watched, look_over
 from playwright.sync_api import expect
 from registry_forms import SOMEDAY, certificate
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +22,6 @@ from service.queries import certificates
 from service.security import principals
 from workflows.terms import Fact, Role, Sector
 
-AXE = Axe()
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
 BOTH = pytest.mark.parametrize("lang", i18n.LANGUAGES)
 COORDINATOR = principals.of_person("lan", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
@@ -44,17 +42,7 @@ def test_the_pages_are_accessible_complete_and_fit_a_narrow_screen(desk: Desk, a
         f"/participants/{AGENCY}",
         "/about",
     )
-    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}):
-        watched = opened(desk, at_desk, "/participants", **options)
-        for address in addresses:
-            watched.page.goto(f"{desk.address}{address}{'&' if '?' in address else '?'}lang={lang}")
-            words = watched.page.locator("body").inner_text()
-            assert not re.search(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w", words), words
-            found = AXE.run(watched.page)
-            assert found.violations_count == 0, found.generate_report()
-            if "viewport" in options:
-                assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320, address
-        assert (watched.errors, watched.foreign) == ([], [])
+    look_over(functools.partial(at_desk, **DESK), desk.address, addresses, lang)
 
 
 def test_a_member_is_found_without_its_accents_and_its_page_tells_whom_to_call(desk: Desk, at_desk: Open) -> None:

@@ -1,13 +1,12 @@
 """Notes on a request's page and the hand-over of a shift: written, read by the own house alone, in both languages."""
 
-import re
+import functools
 from typing import Any
 
 import pytest
 import world as worlds
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from console_desk import Desk
-from console_site import Open, Watched
+from console_site import Open, Watched, look_over
 from playwright.sync_api import expect
 from world import AGENCY
 
@@ -15,7 +14,6 @@ from service import i18n
 from service.engine.hub import OPERATOR
 from workflows.terms import Role
 
-AXE = Axe()
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
 TEXT = "Đã gọi trực ban Vietcombank\nhẹn 10:30 <b>trả lời</b>"
 
@@ -63,14 +61,4 @@ def test_a_half_written_note_stays_when_the_page_renews_itself(desk: Desk, at_de
 @pytest.mark.parametrize("lang", i18n.LANGUAGES)
 def test_the_pages_are_accessible_complete_and_fit_a_narrow_screen(desk: Desk, at_desk: Open, lang: str) -> None:
     filed = desk.run(desk.world.active(worlds.freeze()))
-    for options in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 640}}):
-        watched = opened(desk, at_desk, "/", **options)
-        for address in ("/handover", f"/requests/{filed.id}"):
-            watched.page.goto(f"{desk.address}{address}?lang={lang}")
-            words = watched.page.locator("body").inner_text()
-            assert not re.search(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w", words), words
-            found = AXE.run(watched.page)
-            assert found.violations_count == 0, found.generate_report()
-            if "viewport" in options:
-                assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320, address
-        assert (watched.errors, watched.foreign) == ([], [])
+    look_over(functools.partial(at_desk, **DESK), desk.address, ("/handover", f"/requests/{filed.id}"), lang)
