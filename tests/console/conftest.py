@@ -9,10 +9,13 @@ import pytest
 import world as worlds
 from console_desk import Desk
 from console_site import Open, Site, Watched
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from service.engine.hub import OPERATOR
 from workflows.terms import Role
+
+# How fast the machine is decides nothing: what is expected may take its time to come.
+expect.set_options(timeout=30_000)
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")

@@ -62,7 +62,7 @@ class Site:
         async def whole() -> T:
             return await work
 
-        return asyncio.run_coroutine_threadsafe(whole(), self._loop).result(timeout=30)
+        return asyncio.run_coroutine_threadsafe(whole(), self._loop).result(timeout=60)
 
     def link(self, role: Role = Role.COORDINATOR, tenant: str = OPERATOR, person: str = "tran-lan-thu") -> str:
         """Make a sign-in link and return its address."""

@@ -12,9 +12,6 @@ from service.actions import keep_draft
 from service.security import principals
 from workflows.terms import Role, Sector
 
-# How fast the machine is decides nothing.
-expect.set_options(timeout=30_000)
-
 # Made up, as all numbers here; the bank and the host's ending are real.
 TEXT = """Tôi bị lừa chuyển 150.000.000đ vào STK 9990 0011 {number} Vietcombank, chủ TK NGUYEN VAN MAU, ngày 20/11/2026.
 Số gọi đến 0912 999 000. Trang hxxps://vcb-mau[.]example.com/dang-nhap"""

@@ -48,7 +48,7 @@ def signs_with_file(page: Page, path: Path, lang: str = "vi") -> None:
 
 def says(page: Page, selector: str, words: str) -> None:
     there = "([at, words]) => document.querySelector(at)?.innerText.includes(words)"
-    page.wait_for_function(there, arg=[selector, words], timeout=10_000)
+    page.wait_for_function(there, arg=[selector, words], timeout=30_000)
 
 
 def check(watched: Watched, lang: str) -> None:

@@ -160,7 +160,7 @@ def test_a_board_goes_with_its_session(desk: Desk, at_desk: Open) -> None:
     beside = page.context.new_page()
     beside.goto(f"{desk.address}/")
     beside.get_by_role("button", name="Đăng xuất").click()
-    expect(page.locator("body")).to_contain_text("phiên đã kết thúc", timeout=8000)
+    expect(page.locator("body")).to_contain_text("phiên đã kết thúc")
     expect(page.locator(".line")).to_have_count(0)
 
 
