@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from workflows.terms import MONEY_TARGETS, Stage
+from workflows.terms import MONEY_TARGETS, Action, Stage
 
 TARGETS = MONEY_TARGETS
+# What has an end that another signature may move.
+ABOUT = frozenset({Action.FREEZE, Action.PRESERVE})
 
 # Counted from the end that is extended; the published first renewal is 7 days (Thailand, Brazil).
 DEFAULT_LENGTH = timedelta(days=7)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from workflows.terms import Stage, TargetKind
+from workflows.terms import Action, Stage, TargetKind
 
 # A number that was blocked by mistake must come back as surely as money that was held by mistake.
 TARGETS = frozenset(TargetKind)
+# What stands until it is undone. Money sent back and data given are done once and for all (``terms.ONCE``).
+ABOUT = frozenset({Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE})
 
 TIME_LIMITS: Mapping[Stage, timedelta] = {
     Stage.RECEIPT: timedelta(seconds=60),  # no published number

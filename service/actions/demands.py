@@ -27,7 +27,7 @@ from service.schemas.demands import (
     SubmitRequest,
     TakedownRequest,
 )
-from workflows import authority, deadlines, disclose, takedown, working_hours
+from workflows import authority, deadlines, disclose, extend, lift, takedown, working_hours
 from workflows.authority_rules import MOST_UNREVIEWED, AgencyLevel, Power, Rank
 from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
@@ -177,9 +177,7 @@ async def _original(conn: AsyncConnection, tenant: str, body: SubmitRequest) -> 
     found = (await dossier.load(conn, [body.original_request_id])).get(body.original_request_id)
     if found is None or found.tenant != tenant:
         raise errors.InvalidInput.of("/original_request_id", "request.unknown")
-    allowed = {Action.FREEZE, Action.PRESERVE}
-    if isinstance(body, LiftRequest):
-        allowed.add(Action.TAKEDOWN)
+    allowed = lift.ABOUT if isinstance(body, LiftRequest) else extend.ABOUT
     if found.request["action"] not in allowed or not await _stands(conn, found, body):
         raise errors.InvalidInput.of("/original_request_id", "request.not_active")
     if isinstance(body, ExtendRequest):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from workflows import authority_rules, disclose, freeze, recall, takedown
+from workflows import authority_rules, disclose, extend, freeze, lift, recall, takedown
 from workflows.terms import Action, LegalBasis, TargetKind
 
 
@@ -48,11 +48,7 @@ _MIDDLE: Mapping[Action, tuple[Step, ...]] = {
     Action.LIFT: (Step.CASE, Step.BASIS, Step.URGENCY),
     Action.EXTEND: (Step.END, Step.CASE, Step.BASIS, Step.URGENCY),
 }
-# What each follow-up can be about, as the rules of its filing have it.
-_ABOUT: Mapping[Action, frozenset[Action]] = {
-    Action.LIFT: frozenset({Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE}),
-    Action.EXTEND: frozenset({Action.FREEZE, Action.PRESERVE}),
-}
+_ABOUT: Mapping[Action, frozenset[Action]] = {Action.LIFT: lift.ABOUT, Action.EXTEND: extend.ABOUT}
 _KINDS: Mapping[Action, frozenset[TargetKind]] = {
     Action.FREEZE: freeze.TARGETS,
     Action.TAKEDOWN: takedown.TARGETS,
