@@ -100,7 +100,7 @@ async def _searches(
         found = [
             each
             for each in found
-            if each.by == about and each.index == hub.vault.blind_index(each.tenant, about, value)
+            if each.by == about and each.index in hub.vault.blind_indexes(each.tenant, about, value)
         ]
     return [
         (

@@ -8,7 +8,7 @@ import typer
 from service import clock, db
 from service.cli import context, output
 from service.cli.output import AsJson
-from service.engine import rekeying, resealing
+from service.engine import reindexing, rekeying, resealing
 from service.engine.hub import OPERATOR, Hub
 from service.queries import keys
 from service.security import signing_keys
@@ -49,6 +49,12 @@ def tenant(
 ) -> None:
     """Replace the key of a participant: its subjects' keys are wrapped anew, in batches, and the old one is deleted."""
     output.answer(as_json, context.act(lambda hub: _rotate_tenants(hub, participant)))
+
+
+@rotate.command("index")
+def index(as_json: AsJson = False) -> None:
+    """Replace the root of the blind indexes, with every index: after a leak of it. Every node must be stopped."""
+    output.answer(as_json, context.act(_rotate_root, writes=True))
 
 
 @rotate.command("tokens")
@@ -104,6 +110,13 @@ async def _rotate_tenants(hub: Hub, participant: str | None) -> dict[str, Any]:
     actor = context.person().actor()
     count = sum([await rekeying.rotate_tenant(hub, actor, each) for each in chosen])
     return {"tenants": len(chosen), "rewrapped": count}
+
+
+async def _rotate_root(hub: Hub) -> dict[str, Any]:
+    try:
+        return asdict(await reindexing.rotate_root(hub, context.person().actor()))
+    except (reindexing.StillRunning, reindexing.OrderLost) as refused:
+        raise output.fail(str(refused)) from None
 
 
 def _replaced(series: Series) -> dict[str, Any]:

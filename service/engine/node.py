@@ -20,6 +20,7 @@ from service.engine.hub import Hub
 from service.models import Node as NodeRow
 from service.models import table_of
 from service.queries import restorations
+from service.vault import roots
 
 _NODES = table_of(NodeRow)
 _log = log.get(__name__)
@@ -62,6 +63,7 @@ class Node:
         self.live: frozenset[UUID] = frozenset()
         self.offset = 0.0
         self.is_quarantined = False
+        self.is_uprooted = False
         self.when_fenced: list[Callable[[], None]] = []
 
     async def start(self) -> None:
@@ -99,6 +101,7 @@ class Node:
         async with asyncio.timeout(limit):
             seen = await self._database.write(lambda conn: self._be_seen(conn, boot), db.HUB)
             offset, live, self.is_quarantined = seen
+            await self._look_at_root()
         if not self._hub.settings.embedded:
             self.offset = offset
             metrics.CLOCK_OFFSET.set(offset)
@@ -129,7 +132,7 @@ class Node:
     def may_work(self) -> bool:
         """Tell whether this node may claim and fire now."""
         self.check()
-        if self._seen == float("-inf") or self._stopping or self.is_quarantined:
+        if self._seen == float("-inf") or self._stopping or self.is_quarantined or self.is_uprooted:
             return False
         return abs(self.offset) <= OFFSET_STOPS
 
@@ -151,6 +154,8 @@ class Node:
             found.append("node.unseen")
         if self.is_quarantined:
             found.append("hub.restored")
+        if self.is_uprooted:
+            found.append("vault.root_replaced")
         if abs(self.offset) > OFFSET_UNREADY:
             found.append("clock.offset")
         if clock.monotonic() - self._ticked > TICK_WITHIN:
@@ -178,6 +183,14 @@ class Node:
         await conn.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now}))
         live = (await conn.execute(sa.select(_NODES.c.id).where(_NODES.c.seen_at >= now - TTL))).scalars()
         return offset, frozenset(live), await restorations.is_quarantined(conn)
+
+    async def _look_at_root(self) -> None:
+        # After it was seen: who replaces the root waits for beats, and begins with none. Whoever comes back later asks.
+        async with self._database.read(db.HUB) as conn:
+            self.is_uprooted = await roots.is_replaced(conn, self._hub.vault)
+        if self.is_uprooted:
+            self._hub.vault.close_indexes()
+            _log.error("vault.root_replaced", node=self.name)
 
     async def _leave(self, conn: AsyncConnection) -> None:
         await conn.execute(sa.delete(_NODES).where(_NODES.c.id == self.boot))

@@ -14,7 +14,7 @@ from service import audit, db
 from service.audit import Log
 from service.engine.hub import OPERATOR, Hub
 from service.vault import KeyRow, roots, subjects
-from service.vault.subjects import INDEX, ROOTS, SUBJECTS, TENANTS
+from service.vault.subjects import ROOTS, SUBJECTS, TENANTS
 from workflows.terms import Actor, Fact
 
 BATCH = 200
@@ -63,7 +63,7 @@ async def finish_tenant(hub: Hub, tenant: str) -> int:
 
 
 async def rotate_master(hub: Hub, actor: Actor, master: str) -> int:
-    """Wrap the root and every tenant's key with another master key of this node; return how many were rewrapped.
+    """Wrap the roots and every tenant's key with another master key of this node; return how many were rewrapped.
 
     From the first transaction on, whatever is made is wrapped by it. Every node must have it before: one that has not
     opens nothing, and says which key it lacks, until the file is brought there.
@@ -72,12 +72,13 @@ async def rotate_master(hub: Hub, actor: Actor, master: str) -> int:
     async def begin(conn: AsyncConnection) -> None:
         chain = audit.tenant_chain(OPERATOR)
         log = await Log.open(conn, await db.now(conn), [chain])
-        row = (await conn.execute(sa.select(ROOTS).where(ROOTS.c.name == INDEX).with_for_update())).one()
-        if row.master == master:
+        masters, rows = hub.vault.masters, (await conn.execute(sa.select(ROOTS).with_for_update())).all()
+        if any(row.master == master for row in rows):
             return
-        bound_to, masters = roots.bound_to(INDEX), hub.vault.masters
-        wrapped = masters.wrap(master, masters.unwrap(row.master, row.wrapped, bound_to), bound_to)
-        await conn.execute(sa.update(ROOTS).where(ROOTS.c.name == INDEX).values(master=master, wrapped=wrapped))
+        for row in rows:
+            bound_to = roots.bound_to(row.name)
+            wrapped = masters.wrap(master, masters.unwrap(row.master, row.wrapped, bound_to), bound_to)
+            await conn.execute(sa.update(ROOTS).where(ROOTS.c.name == row.name).values(master=master, wrapped=wrapped))
         _tell(log, actor, OPERATOR, "master")
         await log.flush()
 

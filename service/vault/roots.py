@@ -1,6 +1,7 @@
 """Opens the vault over a database: the root of the blind indexes is made at the first start, and read ever after."""
 
 import os
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,13 +27,37 @@ async def open_vault(database: Database, masters: Masters) -> Vault:
     A database that an earlier build filled keeps its blind indexes: the key that they came from becomes the root.
     """
     async with database.read(db.HUB) as conn:
-        found = await _root(conn)
-    if found is None:
+        found = await _roots(conn)
+    if not found:
         await database.write(lambda conn: _make(conn, masters), db.HUB)
         async with database.read(db.HUB) as conn:
-            found = await _root(conn)
-        assert found is not None
-    return Vault(masters, masters.unwrap(found.master, found.wrapped, bound_to(INDEX)))
+            found = await _roots(conn)
+    opened = {each.name: masters.unwrap(each.master, each.wrapped, bound_to(each.name)) for each in found}
+    [made_at] = [each.created_at for each in found if each.name == INDEX]
+    return Vault(masters, opened.pop(INDEX), made_at=made_at, former=tuple(opened.values()))
+
+
+async def is_replaced(conn: AsyncConnection, vault: Vault) -> bool:
+    """Tell whether the database has another root than the one that this vault was opened with."""
+    in_force = (await conn.execute(sa.select(ROOTS.c.created_at).where(ROOTS.c.name == INDEX))).scalar_one_or_none()
+    return None not in (in_force, vault.rooted_at) and in_force != vault.rooted_at
+
+
+async def replace(conn: AsyncConnection, masters: Masters) -> Vault:
+    """Put a new root in the place of the one in force, which stays as a former one; return the vault over it.
+
+    Facts name blind indexes of the former roots, and facts are not rewritten.
+    """
+    old = (await conn.execute(sa.select(ROOTS).where(ROOTS.c.name == INDEX).with_for_update())).one()
+    count = (await conn.execute(sa.select(sa.func.count()).select_from(ROOTS))).scalar_one()
+    name = f"{INDEX}.{count}"
+    former = masters.unwrap(old.master, old.wrapped, bound_to(INDEX))
+    wrapped = masters.wrap(old.master, former, bound_to(name))
+    await conn.execute(sa.insert(ROOTS).values({**old._mapping, "name": name, "wrapped": wrapped}))
+    root, at = os.urandom(KEY_BYTES), await db.now(conn)
+    values = {"wrapped": masters.wrap(old.master, root, bound_to(INDEX)), "created_at": at}
+    await conn.execute(sa.update(ROOTS).where(ROOTS.c.name == INDEX).values(values))
+    return Vault(masters, root, made_at=at, former=(former,))
 
 
 def bound_to(name: str) -> bytes:
@@ -40,8 +65,8 @@ def bound_to(name: str) -> bytes:
     return f"root_keys|{name}".encode()
 
 
-async def _root(conn: AsyncConnection) -> sa.Row[str, bytes] | None:
-    return (await conn.execute(sa.select(ROOTS.c.master, ROOTS.c.wrapped).where(ROOTS.c.name == INDEX))).one_or_none()
+async def _roots(conn: AsyncConnection) -> Sequence[sa.Row[str, str, bytes]]:
+    return (await conn.execute(sa.select(ROOTS).order_by(ROOTS.c.created_at))).all()
 
 
 async def _make(conn: AsyncConnection, masters: Masters) -> None:

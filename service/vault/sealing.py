@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -54,13 +55,19 @@ Keys = Mapping[UUID, KeyRow]
 class Vault:
     """Seals and opens; it keeps the keys of tenants in memory for a quarter of an hour, those of subjects never."""
 
-    def __init__(self, masters: Masters, root: bytes) -> None:
+    def __init__(
+        self, masters: Masters, root: bytes, *, made_at: datetime | None = None, former: Sequence[bytes] = ()
+    ) -> None:
+        """``made_at`` is when the database got this root; ``former`` are those that it replaced."""
         if len(root) != KEY_BYTES:
             raise ValueError("the vault's root is 32 bytes long")
         self.masters = masters
         self._root = root
+        self.rooted_at = made_at
+        self._former = tuple(former)
+        self._is_replaced = False
         self._derived = lru_cache(maxsize=4096)(lambda tenant: AESGCM(self._derive("seal", tenant)))
-        self._index_key = lru_cache(maxsize=4096)(lambda scope: self._derive("index", scope))
+        self._index_key = lru_cache(maxsize=4096)(lambda scope: derived(root, _index_of(scope)))
         self._tenants: dict[tuple[UUID, bytes], tuple[float, AESGCM]] = {}
         self._current: dict[str, KeyRow] = {}
         self._lock = threading.Lock()
@@ -124,7 +131,18 @@ class Vault:
 
         Equal identifiers meet only inside one scope, so an index column alone links nothing across agencies.
         """
-        return hmac.new(self._index_key(scope), f"{kind}\x00{value}".encode(), hashlib.sha256).digest()
+        if self._is_replaced:
+            raise errors.Unavailable("vault.root_replaced")
+        return _index(self._index_key(scope), kind, value)
+
+    def blind_indexes(self, scope: str, kind: str, value: str) -> frozenset[bytes]:
+        """Return what this identifier's blind index is and what it was under earlier roots: facts keep the old ones."""
+        earlier = (derived(root, _index_of(scope)) for root in self._former)
+        return frozenset(_index(key, kind, value) for key in (self._index_key(scope), *earlier))
+
+    def close_indexes(self) -> None:
+        """Make no blind index from now on: another root is in force, and nobody would find what this one gives."""
+        self._is_replaced = True
 
     def derive(self, purpose: str) -> bytes:
         """Derive a 32-byte key for another purpose of this node's (the console's CSRF tokens)."""
@@ -197,6 +215,14 @@ class Vault:
 
     def _derive(self, label: str, name: str) -> bytes:
         return derived(self._root, f"hoatoc|{label}|{name}")
+
+
+def _index_of(scope: str) -> str:
+    return f"hoatoc|index|{scope}"
+
+
+def _index(key: bytes, kind: str, value: str) -> bytes:
+    return hmac.new(key, f"{kind}\x00{value}".encode(), hashlib.sha256).digest()
 
 
 def key_of(sealed: bytes | None) -> UUID | None:

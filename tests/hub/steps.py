@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 import world as worlds
-from builders import table
+from builders import insert_endpoint, table
 from world import World
 
 from service import audit, db
-from service.models import ActionRequest, Deadline, Officer, Order
+from service.models import ActionRequest, Deadline, Endpoint, Officer, Order
 from workflows.terms import Action, OrderState
 
 ASKED = 150_000_000
@@ -28,6 +28,14 @@ async def held(world: World, **changes: Any) -> dict[str, Any]:
     [order] = await world.orders(filed.id)
     await world.answer(order, outcome="executed", amount_held=vnd(order["amount"]))
     return await order_now(world, order)
+
+
+async def status_endpoint(world: World) -> UUID:
+    """Give the agency an endpoint for statuses."""
+    [row] = await world.rows(Endpoint, id=world.endpoints["vietcombank"])
+    values: Mapping[str, Any] = {**row, "id": uuid4(), "tenant": worlds.AGENCY, "purpose": "status"}
+    await world.hub.writer.run(lambda conn: insert_endpoint(conn, values))
+    return values["id"]  # type: ignore[no-any-return]
 
 
 async def order_now(world: World, order: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """How holds end and go on: lifts that never overtake, holds that know nothing of each other, ends that move."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import steps
 import world as worlds
-from builders import insert_endpoint, table
+from builders import table
 from rigs import Rig
 from steps import ASKED, vnd
 from world import World
@@ -16,7 +15,7 @@ from world import World
 from service import errors
 from service.engine import outbox
 from service.engine.hub import Hub
-from service.models import ActionRequest, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
+from service.models import ActionRequest, Deadline, Dispatch, Order, QueueItem, Task
 from workflows.terms import Action, OrderState, RequestState
 
 
@@ -116,7 +115,7 @@ async def test_a_lift_never_overtakes_its_freeze(world: World, case_number: str)
 
 
 async def test_what_concerns_different_targets_or_requests_does_not_wait_for_one_another(world: World) -> None:
-    agency = await _status_endpoint(world)
+    agency = await steps.status_endpoint(world)
     for account in ("9990001112223", "9990001112224"):
         filed = await world.active(worlds.freeze(target={**worlds.freeze()["target"], "value": account}))
         [order] = await world.orders(filed.id)
@@ -128,20 +127,12 @@ async def test_what_concerns_different_targets_or_requests_does_not_wait_for_one
 
 
 async def test_what_the_agency_was_told_is_never_cancelled_with_an_order(world: World) -> None:
-    await _status_endpoint(world)
+    await steps.status_endpoint(world)
     hold = await steps.held(world)
     at = await steps.now(world)
     await world.hub.writer.run(lambda conn: outbox.cancel(conn, at, [hold["id"]]))
     states = {str(row["kind"]): str(row["state"]) for row in await world.rows(Dispatch, order_id=hold["id"])}
     assert states == {"order": "cancelled", "status": "pending"}
-
-
-async def _status_endpoint(world: World) -> Any:
-    endpoint_id = worlds.uuid4()
-    [row] = await world.rows(Endpoint, id=world.endpoints["vietcombank"])
-    values: Mapping[str, Any] = {**row, "id": endpoint_id, "tenant": worlds.AGENCY, "purpose": "status"}
-    await world.hub.writer.run(lambda conn: insert_endpoint(conn, values))
-    return endpoint_id
 
 
 async def test_two_holds_on_one_account_are_two_and_a_lift_ends_its_own_only(world: World) -> None:
