@@ -1,4 +1,4 @@
-"""The vocabulary of answers: outcomes, codes of refusal, and what a disclosure can be asked for."""
+"""The vocabulary of answers: outcomes, codes of refusal, what a disclosure is asked for, and what moves money."""
 
 from enum import StrEnum
 
@@ -60,3 +60,22 @@ class HolderState(StrEnum):
     DORMANT = "dormant"
     BLOCKED = "blocked"
     CLOSED = "closed"
+
+
+class Direction(StrEnum):
+    """Which way a movement went, seen from the account that is traced."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class MovementKind(StrEnum):
+    """How money moved; what was written on the payment is free text, and never travels."""
+
+    TRANSFER = "transfer"
+    CARD = "card"
+    CASH = "cash"
+    BILL = "bill"
+    TOP_UP = "top_up"
+    REVERSAL = "reversal"
+    OTHER = "other"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from workflows import authority_ends, disclose, extend, freeze, lift, preserve, recall, takedown, working_hours
+from workflows import authority_ends, disclose, extend, freeze, lift, preserve, recall, takedown, trace, working_hours
 from workflows.authority_ends import EndBeyondMaximum as EndBeyondMaximum
 from workflows.authority_ends import EndInPast as EndInPast
 from workflows.authority_rules import MOST_UNREVIEWED, RANK_ORDER, Tier
@@ -45,6 +45,7 @@ _TARGETS = {
     Action.PRESERVE: preserve.TARGETS,
     Action.RECALL: recall.TARGETS,
     Action.DISCLOSE: disclose.TARGETS,
+    Action.TRACE: trace.TARGETS,
 }
 _TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE, *ONCE})
 _MONEY = frozenset({Action.FREEZE, Action.EXTEND, Action.RECALL})
@@ -90,7 +91,7 @@ class Granted:
 
     ``approvals_needed`` officers, the filing one among them, make the request active.
     ``review_within`` is set when it becomes active at once and a second officer must review it in that time.
-    ``latest_end`` is None for what has no maximum (lift, takedown) and for what lapses by itself (recall, disclose).
+    ``latest_end`` is None for what has no maximum (lift, takedown) and for what lapses by itself (``ONCE``).
     """
 
     rule_name: str

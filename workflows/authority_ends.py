@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from workflows import disclose, extend, freeze, preserve, recall, working_hours
+from workflows import disclose, extend, freeze, preserve, recall, trace, working_hours
 from workflows.authority_rules import AuthorityRule, WorkingDays
 from workflows.terms import ONCE, Action
 from workflows.working_hours import Calendar
@@ -14,6 +14,7 @@ _LENGTHS = {
     # No hold ends then: what is not done by then is not asked for any more.
     Action.RECALL: recall.OPEN_FOR,
     Action.DISCLOSE: disclose.OPEN_FOR,
+    Action.TRACE: trace.OPEN_FOR,
 }
 
 

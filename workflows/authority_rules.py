@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from workflows import disclose, freeze, preserve, takedown
+from workflows import disclose, freeze, preserve, takedown, trace
 from workflows.terms import Action, LegalBasis, TargetKind, Urgency
 
 
@@ -131,8 +131,8 @@ RULES: tuple[AuthorityRule, ...] = (
         " banks Decree 117/2018/NĐ-CP",
         valid_from=date(2018, 1, 1),
         valid_to=None,
-        actions=frozenset({Action.DISCLOSE}),
-        target_kinds=disclose.TARGETS,
+        actions=frozenset({Action.DISCLOSE, Action.TRACE}),
+        target_kinds=disclose.TARGETS | trace.TARGETS,
         agency_levels=_INVESTIGATORS,
         own_province_only=False,
         power=Power.ORDER,

@@ -42,6 +42,7 @@ _KINDS: Mapping[Action, BoundKind] = {
     # A recall moves money as a freeze stops it; reading about people harms others, and must not use up the room for it.
     Action.RECALL: BoundKind.HOLDS,
     Action.DISCLOSE: BoundKind.DISCLOSURES,
+    Action.TRACE: BoundKind.DISCLOSURES,
 }
 
 

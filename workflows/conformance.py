@@ -42,6 +42,7 @@ class Case(StrEnum):
     AMOUNT_PARTIAL = "amount.partial"
     DEADLINE_LATE = "deadline.late"
     TARGET_MISSING = "target.missing"
+    TRACE_ANSWERED = "trace.answered"
     ANSWERS_ACCEPTED = "answers.accepted"
 
 
@@ -96,6 +97,7 @@ RULES: Mapping[Case, Rule] = MappingProxyType(
         Case.LIFT_FIRST: Rule(_ALL, needs=(Case.LIFT_EXECUTED,)),
         Case.DEADLINE_LATE: Rule(_ALL),
         Case.TARGET_MISSING: Rule(_ALL),
+        Case.TRACE_ANSWERED: Rule(_ALL, money=True),
         # Last of all: whatever is on the account is held then.
         Case.AMOUNT_PARTIAL: Rule(_ALL, money=True),
         Case.ANSWERS_ACCEPTED: Rule(_ALL, needs=(Case.DELIVERY_TAKEN,)),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from workflows import disclose, extend, freeze, lift, preserve, recall, takedown
+from workflows import disclose, extend, freeze, lift, preserve, recall, takedown, trace
 from workflows.terms import Action, LegalBasis, Measure, Sector, Stage, TargetKind, Urgency
 
 
@@ -37,6 +37,7 @@ ACKNOWLEDGEMENT_VALID_FOR: Mapping[Action, timedelta] = {
     Action.PRESERVE: timedelta(hours=4),
     Action.RECALL: timedelta(minutes=10),
     Action.DISCLOSE: timedelta(hours=1),
+    Action.TRACE: timedelta(minutes=5),
 }
 
 END_WARNING_BEFORE = timedelta(hours=12)  # "warn at T-12 h" of the default profile
@@ -98,6 +99,8 @@ def _defaults(
             return recall.TIME_LIMITS
         case Action.DISCLOSE:
             return disclose.time_limits(urgency)
+        case Action.TRACE:
+            return trace.TIME_LIMITS
         case Action.TAKEDOWN:
             return takedown.time_limits(target_kind, sector, measure, urgency, intimate)
 

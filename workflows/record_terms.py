@@ -24,6 +24,7 @@ class View(StrEnum):
     NOTE = "note"
     ROSTER = "roster"
     DISCLOSURE = "disclosure"
+    MOVEMENTS = "movements"
 
 
 class RecordKind(StrEnum):

@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from workflows.terms import Action, Channel
+from workflows.terms import CONFIDENTIAL, Action, Channel
 
-# No request ever asks for it: it is a word about a disclosure that was sent, so it is no ``Action``.
+# No request ever asks for it: it is a word about what was sent, so it is no ``Action``.
 NAME = "silence_ended"
 MESSAGE_TYPE = f"vn.hoatoc.order.{NAME}"
 # What both officers sign, member by member.
@@ -40,10 +40,10 @@ class LeftOut(StrEnum):
 def no_end(action: Action, *, is_known: bool) -> NoEnd | None:
     """Return why nothing can be ended, None where something can.
 
-    Only a disclosure asks for silence; ``is_known`` says whether any participant has it, for who has nothing keeps
-    nothing to himself.
+    Only a disclosure and a trace ask for silence; ``is_known`` says whether any participant has it, for who has
+    nothing keeps nothing to himself.
     """
-    if action is not Action.DISCLOSE:
+    if action not in CONFIDENTIAL:
         return NoEnd.NO_SILENCE
     return None if is_known else NoEnd.NOTHING_SENT
 

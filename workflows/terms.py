@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from workflows.answer_terms import Datum as Datum
+from workflows.answer_terms import Direction as Direction
 from workflows.answer_terms import DocumentKind as DocumentKind
 from workflows.answer_terms import HolderState as HolderState
+from workflows.answer_terms import MovementKind as MovementKind
 from workflows.answer_terms import Outcome as Outcome
 from workflows.answer_terms import RefusalCode as RefusalCode
 from workflows.appeal_terms import AppealGround as AppealGround
@@ -29,6 +31,7 @@ class Action(StrEnum):
     PRESERVE = "preserve"
     RECALL = "recall"
     DISCLOSE = "disclose"
+    TRACE = "trace"
 
 
 class Measure(StrEnum):
@@ -70,7 +73,9 @@ class TargetKind(StrEnum):
 
 MONEY_TARGETS = frozenset({TargetKind.ACCOUNT, TargetKind.WALLET, TargetKind.CARD})
 # What is done once and leaves nothing in force: there is nothing to lift, to extend or to appeal against.
-ONCE = frozenset({Action.RECALL, Action.DISCLOSE})
+ONCE = frozenset({Action.RECALL, Action.DISCLOSE, Action.TRACE})
+# What asks about a person, who must not be warned; its answer is read by whoever asked and by nobody else.
+CONFIDENTIAL = frozenset({Action.DISCLOSE, Action.TRACE})
 
 
 class Urgency(StrEnum):
@@ -238,7 +243,7 @@ class CallbackOutcome(StrEnum):
 
 
 class BoundKind(StrEnum):
-    """What bounds count together: holds and recalls, takedowns, lifts, and disclosures."""
+    """What bounds count together: holds and recalls, takedowns, lifts, and what is asked about people."""
 
     HOLDS = "holds"
     TAKEDOWNS = "takedowns"

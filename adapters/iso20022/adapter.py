@@ -69,5 +69,6 @@ class Iso20022:
             "read_back": (schemas.READ_BACK, reservations.read_back),
             "recall": (schemas.RECALL, partial(inquiries.recall, hub=self.hub)),
             "disclose": (schemas.DISCLOSE, inquiries.disclose),
+            "trace": (schemas.TRACE, inquiries.trace),
             "silence_ended": (schemas.CONFIDENTIALITY, inquiries.confidentiality),
         }

@@ -2,15 +2,20 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import rfc8785
 
+from adapters.answers import Moved
 from adapters.base import Message
-from adapters.iso20022 import schemas, xml
+from adapters.iso20022 import money, schemas, xml
 from adapters.iso20022.xml import Element, MessageRefused
 
 _make = xml.Maker(xml.ORDER)
+# Seen from the account that is traced: what was credited to it came in.
+_DIRECTIONS = {"CRDT": "in", "DBIT": "out"}
+_COUNTERPARTY = {"kind": "Tp", "value": "Id", "institution": "Svcr"}
 
 
 def supplement(make: xml.Maker, message: Message) -> Element:
@@ -52,13 +57,23 @@ def supplement(make: xml.Maker, message: Message) -> Element:
     return make("SplmtryData", make("Envlp", made))
 
 
-def of_answer(envelope: Element | None) -> tuple[str | None, dict[str, str]]:
-    """Return who has the account now, and what was disclosed, from an envelope's ``AnswrDtls``.
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What ``AnswrDtls`` say: who has the account now, what was disclosed, and what moved; None for no list at all."""
 
-    Raises MessageRefused for an envelope with something else in it, and for a datum that comes twice.
+    ported_to: str | None = None
+    disclosed: Mapping[str, str] = field(default_factory=dict)
+    movements: tuple[Moved, ...] | None = None
+
+
+def of_answer(envelope: Element | None) -> Details:
+    """Return what an envelope's ``AnswrDtls`` say.
+
+    Raises MessageRefused for an envelope with something else in it, for a datum that comes twice, and for a movement
+    that says half of where the money went.
     """
     if envelope is None:
-        return None, {}
+        return Details()
     made = envelope[0]
     if made.tag != f"{{{xml.ORDER}}}AnswrDtls":
         raise MessageRefused("xml.value", "SplmtryData/Envlp")
@@ -66,7 +81,23 @@ def of_answer(envelope: Element | None) -> tuple[str | None, dict[str, str]]:
     said = [(each.get("Cd"), each.text or "") for each in xml.every(made, "Dscld")]
     if len(dict(said)) != len(said):
         raise MessageRefused("xml.value", "AnswrDtls/Dscld")
-    return xml.text(made, "PrtdTo"), dict(said)
+    moved = xml.inside(made, "Mvmts")
+    movements = None if moved is None else tuple(map(_moved, xml.every(moved, "Mvmt")))
+    return Details(xml.text(made, "PrtdTo"), dict(said), movements)
+
+
+def _moved(line: Element) -> Moved:
+    amount = money.read(line.get("Amt"), line.get("Ccy"), "AnswrDtls/Mvmts/Mvmt/@Amt")
+    other = {member: line.get(name) for member, name in _COUNTERPARTY.items() if line.get(name) is not None}
+    if other and len(other) != len(_COUNTERPARTY):
+        raise MessageRefused("xml.value", "AnswrDtls/Mvmts/Mvmt")
+    return Moved(
+        direction=_DIRECTIONS[line.get("CdtDbtInd")],
+        amount=amount,
+        at=line.get("BookgDtTm"),
+        kind=line.get("Knd"),
+        counterparty=other or None,
+    )
 
 
 def _optional(name: str, value: str | None) -> Element | None:

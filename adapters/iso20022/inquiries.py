@@ -1,4 +1,4 @@
-"""Orders that hold nothing: camt.056 recalls a payment, auth.001 asks who somebody is, auth.003 ends the silence."""
+"""Orders that hold nothing: camt.056 recalls a payment, auth.001 asks about an account, auth.003 ends the silence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -58,6 +58,21 @@ def disclose(message: Message) -> Element:
     The period is that of the order: asked for is what is known today. What exactly is asked stands in the details.
     """
     make, body = xml.Maker(xml.ISO + schemas.DISCLOSE), message.body
+    return _inquiry(make, message, _period(make, body["starts_at"], body["ends_at"] or body["starts_at"]), "OWNE")
+
+
+def trace(message: Message) -> Element:
+    """Return ``InfReqOpng`` of a trace: what moved in the window, whoever was on the other side.
+
+    The same inquiry as a disclosure's, and told from it by two things: the period is the window that was asked about,
+    and the investigated parties are all of a movement, not the owner alone.
+    """
+    make, window = xml.Maker(xml.ISO + schemas.TRACE), message.body["window"]
+    return _inquiry(make, message, _period(make, window["since"], window["until"]), "ALLP")
+
+
+def _inquiry(make: xml.Maker, message: Message, period: Element, parties: str) -> Element:
+    body = message.body
     target, kind = body["target"], make("AuthrtyReqTp", make("MsgNmId", schemas.DISCLOSED))
     due = max((each["due_at"] for each in body["deadlines"]), default=None)
     if target["kind"] == "card":
@@ -66,14 +81,14 @@ def disclose(message: Message) -> Element:
         keeper = target.get("institution")
         served = make("Svcr", terms.named(make, keeper)) if keeper else None
         found = make("Id", make("Id", terms.account(make, target)), served)
-        searched = make("Acct", found, make("InvstgtdPties", make("Cd", "OWNE")), kind)
+        searched = make("Acct", found, make("InvstgtdPties", make("Cd", parties)), kind)
     return make(
         "InfReqOpng",
         make("InvstgtnId", terms.plain(body["order_id"])),
         make("LglMndtBsis", make("Prgrph", body["legal_basis"])),
         make("CnfdtltySts", _yes_no(body)),
         make("DueDt", make("DueDt", due[:10]), make("AddtlInf", due)) if due else None,
-        make("InvstgtnPrd", _period(make, body)),
+        make("InvstgtnPrd", period),
         make("SchCrit", searched),
         details.supplement(make, message),
     )
@@ -94,9 +109,8 @@ def _yes_no(body: Mapping[str, Any]) -> str:
     return "true" if body["confidential"] else "false"
 
 
-def _period(make: xml.Maker, body: Mapping[str, Any]) -> Element:
-    end = body["ends_at"] or body["starts_at"]
-    return make("DtTm", make("FrDtTm", body["starts_at"]), make("ToDtTm", end))
+def _period(make: xml.Maker, start: str, end: str) -> Element:
+    return make("DtTm", make("FrDtTm", start), make("ToDtTm", end))
 
 
 def _hub(make: xml.Maker, hub: str) -> Element:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from adapters.answers import Answer
+from adapters.answers import Answer, Traced
 from adapters.iso20022 import details, envelope, money, schemas, terms, xml
 from adapters.iso20022.envelope import Opened
 from adapters.iso20022.sign import SignatureInvalid
@@ -87,12 +87,12 @@ def _receipt(document: Element) -> Answer:
     order_id = terms.order_of(xml.needed(receipt, "OrgnlMsgId/MsgId"), "RctDtls/OrgnlMsgId/MsgId")
     handling = _only(receipt, "ReqHdlg")
     said = terms.word(_STATUS, xml.needed(handling, "Sts/Prtry"), "ReqHdlg/Sts/Prtry")
-    ported_to, disclosed = details.of_answer(xml.inside(document, "SplmtryData/Envlp"))
-    if disclosed or (ported_to and said != "refused"):
+    more = details.of_answer(xml.inside(document, "SplmtryData/Envlp"))
+    if more.disclosed or more.movements is not None or (more.ported_to and said != "refused"):
         raise MessageRefused("xml.value", "SplmtryData/Envlp")
     if said == "refused":
         code = terms.word(_REASON, xml.needed(handling, "StsRsn/Rsn/Cd"), "StsRsn/Rsn/Cd")
-        return _refused(order_id, code, ported_to)
+        return _refused(order_id, code, more.ported_to)
     if xml.inside(handling, "StsRsn") is not None:
         raise MessageRefused("xml.value", "ReqHdlg/StsRsn")
     if said != "done":
@@ -147,7 +147,10 @@ def _resolution(document: Element) -> Answer:
 
 
 def _disclosed(document: Element) -> Answer:
-    """auth.002: what was asked (COMP, or PART of it), or that there is no such account (NRES with NFOU)."""
+    """auth.002: what was asked (COMP, or PART of it), or that there is no such account (NRES with NFOU).
+
+    Of a trace PART says that more moved than is listed.
+    """
     order_id = terms.order_of(xml.needed(document, "InvstgtnId"), "InvstgtnId")
     found = _only(document, "RtrInd")
     missing = xml.text(found, "InvstgtnRslt/InvstgtnSts")
@@ -158,10 +161,13 @@ def _disclosed(document: Element) -> Answer:
         return Answer(order_id, "refused", refusal_code=codes[missing])
     if missing is not None:
         raise MessageRefused("xml.value", "InvstgtnRslt/InvstgtnSts")
-    ported_to, disclosed = details.of_answer(xml.inside(found, "InvstgtnRslt/Rslt"))
-    if ported_to or not disclosed:
+    said = details.of_answer(xml.inside(found, "InvstgtnRslt/Rslt"))
+    if said.ported_to or bool(said.disclosed) == (said.movements is not None):
         raise MessageRefused("xml.value", "AnswrDtls/Dscld")
-    return Answer(order_id, "executed", disclosed=disclosed)
+    if said.movements is not None:
+        traced = Traced(said.movements, has_more=xml.text(document, "RspnSts") == "PART")
+        return Answer(order_id, "executed", traced=traced)
+    return Answer(order_id, "executed", disclosed=said.disclosed)
 
 
 def _rejected(document: Element) -> Rejected:

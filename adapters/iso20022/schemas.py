@@ -21,6 +21,8 @@ READ_BACK = "camt.046.001.08"
 RECALL = "camt.056.001.11"
 DISCLOSE = "auth.001.001.02"
 CONFIDENTIALITY = "auth.003.001.01"
+# A trace is the same inquiry: not about who owns an account but about what moved on it.
+TRACE = DISCLOSE
 SENT = frozenset({FREEZE, EXTEND, LIFT, READ_BACK, RECALL, DISCLOSE, CONFIDENTIALITY})
 # What banks answer.
 RECEIPT = "camt.025.001.09"

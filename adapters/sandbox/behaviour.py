@@ -27,7 +27,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """Does half of a freeze, a recall or a disclosure, and the rest ``after`` seconds; all else it executes at once."""
+    """Does half of a freeze, recall, disclosure or trace, the rest ``after`` seconds; all else it executes at once."""
 
     after: float
 
@@ -108,6 +108,7 @@ class Mistake(StrEnum):
     IGNORES_LATE = "ignores_late"
     CLAIMS_ALL = "claims_all"
     FINDS_ANYTHING = "finds_anything"
+    REFUSES_TRACES = "refuses_traces"
 
 
 # Whose inbox is never confirmed has taken nothing: what else he gets wrong would not be seen.

@@ -8,6 +8,7 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
+from adapters.answers import Moved, Traced
 from adapters.base import DeliveryFailed
 from adapters.iso20022 import envelope, money, schemas, sign, terms, xml
 from adapters.iso20022.envelope import Opened, Party
@@ -48,6 +49,7 @@ _MESSAGES: Mapping[Action, str] = {
     Action.LIFT: schemas.LIFT,
     Action.RECALL: schemas.RECALL,
     Action.DISCLOSE: schemas.DISCLOSE,
+    Action.TRACE: schemas.TRACE,
 }
 
 
@@ -126,6 +128,8 @@ class Business:
                 return bank.resolution(order.id, "ACCR", int(said["amount_returned"]["value"]))
             case _, Action.DISCLOSE:
                 return self._disclosed(order, said["disclosed"])
+            case _, Action.TRACE:
+                return bank.traced(order.id, traced(said["traced"]), account_number=order.target)
         return bank.receipt(reference, "CLSD", answers=answers)
 
     def _disclosed(self, order: Order, disclosed: Mapping[str, Any]) -> bytes:
@@ -149,6 +153,21 @@ def plain(disclosed: Mapping[str, Any]) -> dict[str, str]:
         name: f"{value['kind']} {value['number']}" if isinstance(value, dict) else str(value)
         for name, value in disclosed.items()
     }
+
+
+def traced(said: Mapping[str, Any]) -> Traced:
+    """Return an acknowledgement's answer to a trace as a plain value."""
+    lines = (
+        Moved(
+            direction=each["direction"],
+            amount=(int(each["amount"]["value"]), each["amount"]["currency"]),
+            at=each["at"],
+            kind=each["kind"],
+            counterparty=each.get("counterparty"),
+        )
+        for each in said["movements"]
+    )
+    return Traced(tuple(lines), said["has_more"])
 
 
 def read_order(opened: Opened) -> Order | None:
@@ -175,10 +194,16 @@ def read_order(opened: Opened) -> Order | None:
             sequence=int(xml.needed(details, "Seq")),
             answer_url=DOOR,
             asked=tuple(each.text or "" for each in xml.every(details, "Askd")),
+            window=_window(document),
             execute_by=next(due, None),
         )
     except ValueError:
         raise MessageRefused("xml.value", "OrdrDtls") from None
+
+
+def _window(document: Element) -> tuple[str, str] | None:
+    period = xml.inside(document, "InvstgtnPrd/DtTm")
+    return None if period is None else (xml.needed(period, "FrDtTm"), xml.needed(period, "ToDtTm"))
 
 
 def _amount(document: Element, definition: str) -> int | None:

@@ -4,12 +4,13 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from adapters.base import DeliveryFailed
+from adapters.sandbox import statement
 from adapters.sandbox.behaviour import (
     Behaviour,
     Half,
@@ -117,6 +118,9 @@ class Clerk:
             case _ if order.target in self.ledger.unknown and Mistake.FINDS_ANYTHING not in self._mistakes:
                 await self._refuse(order, RefusalCode.TARGET_NOT_FOUND)
                 return
+            case _ if order.action is Action.TRACE and Mistake.REFUSES_TRACES in self._mistakes:
+                await self._refuse(order, RefusalCode.NOT_FEASIBLE)
+                return
             case Refusing(code, only) if only is None or order.target in only:
                 await self._refuse(order, code)
                 return
@@ -171,6 +175,13 @@ class Clerk:
             await self._disclose(order, given)
             if len(given) < len(disclosed) and await self._rest_comes():
                 await self._disclose(order, disclosed)
+        elif order.action is Action.TRACE:
+            assert order.window is not None  # else it had not been read as an order
+            movements = statement.moved(*order.window)
+            first = -(-len(movements) // share)
+            await self._trace(order, movements[:first], has_more=first < len(movements))
+            if first < len(movements) and await self._rest_comes():
+                await self._trace(order, movements)
         elif order.action is Action.EXTEND and not self.ledger.extend(order):
             await self._refuse(order, RefusalCode.TARGET_NOT_FOUND)
         else:
@@ -209,6 +220,12 @@ class Clerk:
     async def _disclose(self, order: Order, data: Mapping[str, Any]) -> None:
         self.tell("executed", order, data_given=len(data))
         await self._answer(order, {"outcome": Outcome.EXECUTED, "disclosed": data})
+
+    async def _trace(self, order: Order, movements: Sequence[Mapping[str, Any]], *, has_more: bool = False) -> None:
+        # Where the money went the event tells nobody: only how many movements there were.
+        self.tell("executed", order, movements_given=len(movements))
+        traced = {"movements": movements, "has_more": has_more}
+        await self._answer(order, {"outcome": Outcome.EXECUTED, "traced": traced})
 
     async def _lift(self, order: Order) -> None:
         if Mistake.IGNORES_LIFTS in self._mistakes:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from adapters.answers import Moved, Traced
 from adapters.iso20022 import envelope, money, schemas, terms, xml
 from adapters.iso20022.envelope import Header, Party
 from adapters.iso20022.xml import Element
@@ -116,16 +117,28 @@ class Bank:
 
     def disclosed(self, order_id: str, missing: str | None = None, *, account_number: str, **said: str) -> bytes:
         """auth.002 about a disclosure."""
+        status = "NRES" if missing else "COMP"
+        return self._found(order_id, status, account_number, "OWNE", missing or _answer_details(**said))
+
+    def traced(self, order_id: str, answered: Traced, *, account_number: str, status: str | None = None) -> bytes:
+        """auth.002 about a trace; ``status`` is COMP, or PART where there were more, unless it is said."""
+        make = xml.Maker(xml.ORDER)
+        lines = make("AnswrDtls", make("Mvmts", *(_line(make, each) for each in answered.movements)))
+        said = status or ("PART" if answered.has_more else "COMP")
+        return self._found(order_id, said, account_number, "ALLP", lines)
+
+    def _found(self, order_id: str, status: str, account_number: str, parties: str, found: Element | str) -> bytes:
+        """auth.002: what was found, or the code that says why nothing was."""
         make = xml.Maker(xml.ISO + schemas.DISCLOSED)
         account = make("Id", make("Othr", make("Id", account_number)))
         kind = make("AuthrtyReqTp", make("MsgNmId", schemas.DISCLOSED))
-        result = make("InvstgtnSts", missing) if missing else make("Rslt", _answer_details(**said))
+        result = make("InvstgtnSts", found) if isinstance(found, str) else make("Rslt", found)
         document = make(
             "InfReqRspn",
             make("RspnId", f"{self.name}-D{self.sent + 1}"),
             make("InvstgtnId", UUID(order_id).hex),
-            make("RspnSts", "NRES" if missing else "COMP"),
-            make("SchCrit", make("Acct", make("Id", account), make("InvstgtdPties", make("Cd", "OWNE")), kind)),
+            make("RspnSts", status),
+            make("SchCrit", make("Acct", make("Id", account), make("InvstgtdPties", make("Cd", parties)), kind)),
             make("RtrInd", make("AuthrtyReqTp", make("MsgNmId", schemas.DISCLOSED)), make("InvstgtnRslt", result)),
         )
         return self.seal(schemas.DISCLOSED, document)
@@ -140,6 +153,21 @@ class Bank:
 
     def _institution(self, make: xml.Maker) -> Element:
         return terms.institution(make, bin_=self.me.bin, bic=self.me.bic, member=None if self.me.bin else self.me.id)
+
+
+def _line(make: xml.Maker, moved: Moved) -> Element:
+    value, currency = moved.amount
+    other = moved.counterparty
+    named = {"Tp": other["kind"], "Id": other["value"], "Svcr": other["institution"]} if other else {}
+    return make(
+        "Mvmt",
+        CdtDbtInd="CRDT" if moved.direction == "in" else "DBIT",
+        Amt=money.written(value, currency),
+        Ccy=currency,
+        BookgDtTm=moved.at,
+        Knd=moved.kind,
+        **named,
+    )
 
 
 def _answer(make: xml.Maker, **said: str) -> Element:

@@ -18,7 +18,7 @@ class Order:
 
     ``execute_by`` is when its execute clock ends, as RFC 3339 text, where it has one. ``asks`` is true of a message
     that demands nothing: it asks what is held of the freeze that it names. ``ends_silence`` is true of one that says
-    that the disclosure it names need not be kept secret any more.
+    that what it names need not be kept secret any more. ``window`` is what a trace looks back on, two RFC 3339 texts.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Order:
     sequence: int
     answer_url: str
     asked: tuple[str, ...] = ()
+    window: tuple[str, str] | None = None
     execute_by: str | None = None
     asks: bool = False
     ends_silence: bool = False
@@ -71,12 +72,17 @@ def read_order(message: Message) -> Order:
             sequence=message.sequence,
             answer_url=answer_url,
             asked=tuple(map(str, body.get("asked") or ())),
+            window=_window(body["window"]) if body["action"] == Action.TRACE else None,
             execute_by=next(
                 (each["due_at"] for each in body.get("deadlines") or () if each["stage"] == Stage.EXECUTE), None
             ),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EventInvalid("the order's body is malformed") from None
+
+
+def _window(said: Mapping[str, Any]) -> tuple[str, str]:
+    return str(said["since"]), str(said["until"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ from service.schemas.demands import (
     RecallRequest,
     SubmitRequest,
     TakedownRequest,
+    TraceRequest,
 )
-from workflows import authority, deadlines, disclose, extend, lift, takedown, working_hours
+from workflows import authority, deadlines, disclose, extend, lift, takedown, trace, working_hours
 from workflows.authority_rules import MOST_UNREVIEWED, AgencyLevel, Power, Rank
 from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
@@ -64,6 +65,7 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
     original = await _original(conn, tenant, body)
     kinds = _kinds(body, original)
     _check_payment_and_asked(body, now)
+    _check_window(body, now)
     first_start = original.request["starts_at"] if original else None
     starts_at = _start(body, now)
     try:
@@ -155,7 +157,7 @@ async def unreviewed(conn: AsyncConnection, tenant: str, officer_id: str, but: U
 
 def targets(body: SubmitRequest) -> Sequence[Any]:
     """Return the targets that a request names itself; a lift or an extension names none."""
-    if isinstance(body, FreezeRequest | RecallRequest):
+    if isinstance(body, FreezeRequest | RecallRequest | TraceRequest):
         return [body.target]
     if isinstance(body, TakedownRequest | PreserveRequest | DiscloseRequest):
         return body.targets
@@ -164,7 +166,11 @@ def targets(body: SubmitRequest) -> Sequence[Any]:
 
 def unknown_institution(body: SubmitRequest, unroutable: activating.Unroutable) -> errors.InvalidInput:
     """Turn "nobody is known as …" into the error of the field that says so."""
-    at = "/target" if isinstance(body, FreezeRequest | RecallRequest) else f"/targets/{unroutable.position}"
+    at = (
+        "/target"
+        if isinstance(body, FreezeRequest | RecallRequest | TraceRequest)
+        else f"/targets/{unroutable.position}"
+    )
     said = targets(body)[unroutable.position]
     # A platform may have been looked for by the host of an address.
     field = unroutable.why.field if getattr(said, unroutable.why.field, None) is not None else "value"
@@ -230,6 +236,15 @@ def _check_payment_and_asked(body: SubmitRequest, now: datetime) -> None:
                 raise errors.InvalidInput.of(f"/asked/{place}", "asked.not_for_target", position=position)
 
 
+def _check_window(body: SubmitRequest, now: datetime) -> None:
+    if not isinstance(body, TraceRequest):
+        return
+    flaw = trace.window_flaw(body.window.since, body.window.until, now)
+    if flaw is not None:
+        hours = trace.LONGEST_WINDOW // timedelta(hours=1)
+        raise errors.InvalidInput.of("/window/until", f"window.{flaw}", hours=hours)
+
+
 def _start(body: SubmitRequest, now: datetime) -> datetime:
     named: datetime | None = getattr(body, "starts_at", None)
     if named is not None and named < now - OLDEST_START:
@@ -254,7 +269,7 @@ def _end(
         if original.request["ends_at"] is None or body.ends_at <= original.request["ends_at"]:
             raise errors.InvalidInput.of("/ends_at", "ends_at.not_later")
         return body.ends_at
-    if not isinstance(body, RecallRequest | DiscloseRequest) and body.ends_at is not None:
+    if not isinstance(body, RecallRequest | DiscloseRequest | TraceRequest) and body.ends_at is not None:
         return body.ends_at
     return authority.default_end(
         body.action,

@@ -1,5 +1,6 @@
-"""What "executed" does: a hold that stands, money that was sent back, data that were disclosed, or a measure taken."""
+"""What "executed" does: a hold that stands, money that went back, what was disclosed or traced, or a measure taken."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from service import errors
 from service.actions import answering
 from service.actions.answering import Answering, Verdict
 from service.engine import closing, lifting, settling
-from workflows import states
+from workflows import states, trace
 from workflows.terms import Action, Event, Fact, OrderState
 
 _GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
@@ -15,11 +16,14 @@ _GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done, in whole ₫ or as the number of data given; what does not belong to the order is None."""
+    """What was done, in whole ₫; of what was told of a person ``told`` says how much: never what, or who.
+
+    What does not belong to the order is None.
+    """
 
     held: int | None = None
     returned: int | None = None
-    data: int | None = None
+    told: Mapping[str, int | bool] | None = None
 
     @property
     def amount(self) -> int | None:
@@ -30,7 +34,8 @@ class Done:
 def read(given: Answering) -> Done:
     """Return what "executed" says; raise ``InvalidInput`` naming the member that this order cannot be answered with."""
     action: Action = given.order["action"]
-    return Done(_held(given, action), _returned(given, action), _data(given, action))
+    data, moved = _data(given, action), _moved(given, action)
+    return Done(_held(given, action), _returned(given, action), moved if data is None else data)
 
 
 async def executed(given: Answering, done: Done) -> Verdict:
@@ -40,12 +45,12 @@ async def executed(given: Answering, done: Done) -> Verdict:
     """
     order, state = given.order, given.order["state"]
     asked = order["amount"]
-    if done.data is not None and (state, Event.EXECUTE) not in states.MOVES:
-        raise errors.Conflict("disclosure.over")
+    if done.told is not None and (state, Event.EXECUTE) not in states.MOVES:
+        raise errors.Conflict("trace.over" if order["action"] is Action.TRACE else "disclosure.over")
     if state in _GONE:
         return await _too_late(given, done)
     before = order["amount_returned"] if order["amount_held"] is None else order["amount_held"]
-    if state is OrderState.EXECUTED and done.data is None:
+    if state is OrderState.EXECUTED and done.told is None:
         if done.amount == before:
             return await _confirmed(given, done) if given.is_to_a_question else Verdict(state)
         if done.amount is None or done.amount < (before or 0):
@@ -54,9 +59,7 @@ async def executed(given: Answering, done: Done) -> Verdict:
         return await answering.contradicted(given)
     moved = states.advance(state, Event.EXECUTE)
     await answering.move(given, moved, amount_held=done.held, amount_returned=done.returned)
-    counted: dict[str, Any] = {}
-    if done.data is not None:
-        counted = {"data_given": done.data, "data_asked": len(given.dossier.request["asked"])}
+    counted: dict[str, Any] = dict(done.told or {})
     partly = asked is not None and done.amount is not None and done.amount < asked
     verdict = await answering.tell(
         given,
@@ -122,7 +125,7 @@ def _returned(given: Answering, action: Action) -> int | None:
     return amount.minor_units
 
 
-def _data(given: Answering, action: Action) -> int | None:
+def _data(given: Answering, action: Action) -> Mapping[str, int] | None:
     disclosed = given.body.disclosed
     if action is not Action.DISCLOSE:
         if disclosed is not None:
@@ -133,4 +136,21 @@ def _data(given: Answering, action: Action) -> int | None:
     for name in type(disclosed).model_fields:
         if name in disclosed.model_fields_set and name not in given.dossier.request["asked"]:
             raise errors.InvalidInput.of(f"/disclosed/{name}", "disclosed.not_asked")
-    return len(disclosed.given)
+    return {"data_given": len(disclosed.given), "data_asked": len(given.dossier.request["asked"])}
+
+
+def _moved(given: Answering, action: Action) -> Mapping[str, int | bool] | None:
+    traced = given.body.traced
+    if action is not Action.TRACE:
+        if traced is not None:
+            raise errors.InvalidInput.of("/traced", "traced.not_for_action")
+        return None
+    if traced is None:
+        raise errors.InvalidInput.of("/traced", "field.missing")
+    request = given.dossier.request
+    for place, each in enumerate(traced.movements):
+        if not trace.is_inside(each.at, request["window_since"], request["window_until"]):
+            raise errors.InvalidInput.of(f"/traced/movements/{place}/at", "traced.outside_window")
+    if not trace.is_largest_first([each.amount.minor_units for each in traced.movements]):
+        raise errors.InvalidInput.of("/traced/movements", "traced.not_largest_first")
+    return {"movements_given": len(traced.movements), "has_more": traced.has_more}

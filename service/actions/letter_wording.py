@@ -10,6 +10,7 @@ from typing import Any
 from adapters.letter.page import File, Letter, Line, Signer
 from service import canonical_json, i18n
 from service.i18n import formats, spelling
+from workflows import trace
 from workflows.terms import Action, OrderState
 from workflows.working_hours import VIETNAM
 
@@ -69,7 +70,7 @@ class Wording:
                     case_number=body["case_number"],
                 ),
             ),
-            demand=self._say(f"demand.{action}", agency=agency),
+            demand=self._say(f"demand.{action}", agency=agency, most=trace.MOST_MOVEMENTS),
             lines=tuple(self._lines(body)),
             passages=tuple(self._passages(body)),
             copies_to=self._say("copies_to"),
@@ -119,6 +120,8 @@ class Wording:
             yield Line(self._say("field.payment"), told, (more,) if more else ())
         if body.get("asked"):
             yield Line(self._say("field.asked"), ", ".join(self._term("datum", each) for each in body["asked"]))
+        if window := body.get("window"):
+            yield Line(self._say("field.window"), self._say("field.window_text", **window), strong=True)
         starts = self._say("field.starts", at=body["starts_at"])
         if body.get("ends_at"):
             yield Line(self._say("field.ends"), formats.instant(body["ends_at"]), (starts,), strong=True)

@@ -15,7 +15,14 @@ from service.engine.hub import Hub
 from service.inserting import Rows
 from service.models import ActionRequest, Case, Target, table_of
 from service.queries.registry import Known
-from service.schemas.demands import DiscloseRequest, FreezeRequest, RecallRequest, SubmitRequest, TakedownRequest
+from service.schemas.demands import (
+    DiscloseRequest,
+    FreezeRequest,
+    RecallRequest,
+    SubmitRequest,
+    TakedownRequest,
+    TraceRequest,
+)
 from service.security.principals import Principal
 from service.vault import KeyRow
 from workflows.terms import RequestState
@@ -68,6 +75,7 @@ def request(
     whole = body.whole_account if isinstance(body, FreezeRequest) else None
     amount = body.amount if isinstance(body, FreezeRequest | RecallRequest) else None
     payment = body.payment if isinstance(body, RecallRequest) else None
+    window = body.window if isinstance(body, TraceRequest) else None
     return {
         "id": request_id,
         "tenant": tenant,
@@ -88,6 +96,8 @@ def request(
         "whole_account_reason_sealed": seal(whole.reason) if whole else None,
         "payment_sealed": seal(payment.model_dump_json(exclude_none=True)) if payment else None,
         "asked": [str(datum) for datum in body.asked] if isinstance(body, DiscloseRequest) else None,
+        "window_since": window.since if window else None,
+        "window_until": window.until if window else None,
         "document_number": body.document.number,
         "document_date": body.document.date,
         "document_sha256": body.document.sha256,

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Header, Query, Response
 
 from service import errors
 from service.actions import approve_request, note_reading, submit_request, withdraw_request
-from service.queries import disclosures, reads, requests, timeline
+from service.queries import disclosures, movements, reads, requests, timeline
 from service.schemas.common import Instant
 from service.schemas.demands import SubmitRequest
 from service.schemas.disclosures import DisclosureList
+from service.schemas.movements import MovementList
 from service.schemas.reads import ReadPage
 from service.schemas.requests import (
     OfficerSays,
@@ -56,7 +57,7 @@ async def submit(
     key: IdempotencyKey = None,
     signature: Signature = None,
 ) -> RequestAccepted:
-    """File a freeze, lift, extend, takedown, preserve, recall or disclose; 201 comes after it is durable."""
+    """File a freeze, lift, extend, takedown, preserve, recall, disclose or trace; 201 comes after it is durable."""
     if key is None:
         raise errors.MalformedInput("idempotency_key.missing")
     submitted = await submit_request.submit(hub, principal, key, body, raw, signature)
@@ -132,6 +133,19 @@ async def list_disclosures(hub: HubDep, principal: Caller, request_id: UUID) -> 
         raise errors.NotFound
     if not found.erased:
         await note_reading.opened(hub, principal, Door.API, View.DISCLOSURE, [request_id])
+    return found
+
+
+@router.get("/{request_id}/movements", operation_id="listMovements")
+async def list_movements(hub: HubDep, principal: Caller, request_id: UUID) -> MovementList:
+    """Return what participants answered to your own trace, oldest first, each answer's largest movement first."""
+    principal.require(Scope.DISCLOSURES_READ)
+    async with hub.database.read(principal.reach) as conn:
+        found = await movements.of_request(conn, hub.vault, principal, request_id)
+    if found is None:
+        raise errors.NotFound
+    if not found.erased:
+        await note_reading.opened(hub, principal, Door.API, View.MOVEMENTS, [request_id])
     return found
 
 

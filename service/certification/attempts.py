@@ -156,6 +156,11 @@ async def _target_missing(exam: Exam, trial: Trial) -> None:
         raise Failed("executed_missing")
 
 
+async def _trace_answered(exam: Exam, trial: Trial) -> None:
+    """Whether what it answers lies in the window and comes in order is seen by the hub, which takes nothing else."""
+    _executed(await exam.obeyed(trial, Parcel(await exam.trace())))
+
+
 ATTEMPTS: Mapping[Case, Attempt] = {
     Case.DELIVERY_TAKEN: _delivery_taken,
     Case.ANSWER_IN_TIME: _answer_in_time,
@@ -177,6 +182,7 @@ ATTEMPTS: Mapping[Case, Attempt] = {
     Case.AMOUNT_PARTIAL: _amount_partial,
     Case.DEADLINE_LATE: _deadline_late,
     Case.TARGET_MISSING: _target_missing,
+    Case.TRACE_ANSWERED: _trace_answered,
 }
 
 

@@ -106,6 +106,10 @@ class Exam:
         self.placed.append(message)
         return message
 
+    async def trace(self) -> Message:
+        """Place a trace of the test account and return its message; nothing is held by it that had to be lifted."""
+        return await self.bench.place(self.candidate.id, self.candidate.trace())
+
     async def lift(self, message: Message) -> Message:
         """Place the lift of an order and return its message."""
         self.placed = [each for each in self.placed if each is not message]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from adapters import signing
@@ -24,6 +25,8 @@ from workflows.conformance import Profile
 from workflows.terms import Channel, Purpose, Role, Sector
 
 _TIMEOUT = 10
+# A window must be over when it is asked about, whichever of two clocks is ahead.
+_A_MOMENT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,12 @@ class Candidate:
             }
         measure = "suspend" if self.applicant.sector is Sector.REGISTRAR else "block"
         return {**_demand("takedown", "decree_147"), "measure": measure, "targets": [dict(target)]}
+
+    def trace(self) -> dict[str, Any]:
+        """Return the demand to say what moved on the account within the last day."""
+        until = clock.utc_now() - _A_MOMENT
+        window = {"since": clock.written(until - timedelta(days=1)), "until": clock.written(until)}
+        return {**_demand("trace", "cpc_88"), "target": dict(self.target), "window": window}
 
     def lift(self, request_id: str) -> dict[str, Any]:
         """Return the demand to lift what a request brought about."""

@@ -5,6 +5,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.console import (
     about,
+    answers,
     appeals,
     approving,
     assets,
@@ -39,7 +40,7 @@ def mount(app: FastAPI) -> None:
         app.include_router(door.router)
     for door in (
         *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes, mine, cases),
-        *(approving, officer_key, appeals, callbacks, docs, about),
+        *(answers, approving, officer_key, appeals, callbacks, docs, about),
     ):
         app.include_router(door.router)
     app.state.watch = Watch()

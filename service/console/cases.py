@@ -59,7 +59,7 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
     table.writerow([i18n.text(f"console.case.column.{name}", lang) for name in _COLUMNS])
     references = {matter.id: matter.reference for matter in whole.matters}
     for step in whole.steps:
-        table.writerow([_cell(each) for each in shown.line(step, references[step.request_id])])
+        table.writerow([forms.cell(each) for each in shown.line(step, references[step.request_id])])
     headers = {"Content-Disposition": f'attachment; filename="{request_id}.csv"'}
     return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -122,8 +122,3 @@ class _Shown:
 
 
 _LONG = 26
-
-
-def _cell(value: Any) -> Any:
-    # A spreadsheet would compute what begins like a formula (OWASP, CSV injection).
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

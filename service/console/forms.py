@@ -2,6 +2,7 @@
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from service import i18n
@@ -64,6 +65,14 @@ def target(kind: TargetKind, value: str, *, whole: bool) -> str:
     if whole or kind in board.PUBLIC_TARGETS:
         return value
     return f"{_DOTS} {value[-_SHOWN_DIGITS:]}" if len(value) > 2 * _SHOWN_DIGITS else _DOTS
+
+
+def cell(value: Any) -> Any:
+    """Return a value as a cell of a table to take along.
+
+    A spreadsheet would compute what begins like a formula (OWASP, CSV injection).
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def joined(sentence: str) -> str:

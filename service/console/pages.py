@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service import errors
 from service.actions import note_reading, write_letter, write_note
-from service.console import doors, lanes, rendering, telling
+from service.console import answers, doors, lanes, rendering, telling
 from service.console.filing.steps import follow_ups
 from service.queries import board, callbacks, notes, reads, requests, timeline, visibility
 from service.queries.sessions import Seat
@@ -101,6 +101,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         wanted=wanted,
         notes=written,
         asks=_may_ask(seat, detail, behind.tenant),
+        reads_answers=answers.may_read(seat, detail, behind.tenant),
         erased=ERASED,
         may_note=write_note.may(principal) and not detail.erased,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,

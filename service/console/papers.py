@@ -18,6 +18,8 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "measure",
         "amount",
         "whole_account.reason",
+        "window.since",
+        "window.until",
         "starts_at",
         "ends_at",
         "original_request_id",
@@ -30,6 +32,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 _TERMS = {"action": "action", "measure": "measure", "urgency": "urgency", "legal_basis": "legal_basis"}
 _DIGESTS = frozenset({"sha256", "document.sha256", "perceptual_hash", "original_request_id"})
+_WINDOW = ("window.since", "window.until")
 _IN_TARGETS = ("institution", "platform", "holder_name", "sha256", "perceptual_hash", "intimate")
 
 
@@ -98,6 +101,10 @@ def summary(
         key = "freeze_whole"
     elif action in {Action.TAKEDOWN, Action.DISCLOSE} and len(targets) == 1:
         key = f"{action}_one"
+    window = {
+        name: forms.moment(datetime.fromisoformat(str(written).upper()))
+        for name, written in body.get("window", {}).items()
+    }
     return i18n.text(
         f"console.approve.does.{key}",
         reading.lang,
@@ -111,6 +118,7 @@ def summary(
         asked=_asked(body.get("asked", ()), reading),
         end=forms.moment(ends_at) if ends_at else None,
         original=original,
+        **window,
     )
 
 
@@ -160,7 +168,7 @@ def _worded(name: str, value: str, reading: Reading) -> tuple[str, str]:
         return reading.officer(value), value
     if name in {"document.date", "payment.sent_on"}:
         return date.fromisoformat(value).strftime("%d/%m/%Y"), ""
-    if name.endswith("_at"):
+    if name.endswith("_at") or name in _WINDOW:
         return forms.moment(datetime.fromisoformat(value.upper())), value
     return value, ""
 

@@ -26,9 +26,9 @@ FOLLOWING: Mapping[str, Told] = {
         rules=SECOND_OFFICER,
         conflicts=("silence.no_silence", "silence.nothing_sent", "request.erased"),
         advice=(
-            "For the agency that asked, of its own disclosure, active or closed, and once: asked again, it is answered"
-            " as the first time (`repeated`) and sends nothing. Two officers sign the same: one as whoever may file"
-            " such a disclosure today, the other as whoever may approve it. Nothing brings the silence back: who was"
+            "For the agency that asked, of its own disclosure or trace, active or closed, and once: asked again, it is"
+            " answered as the first time (`repeated`) and sends nothing. Two officers sign the same: one as whoever may"
+            " file such a request today, the other as whoever may approve it. Nothing brings the silence back: who was"
             " told stays told. `left_out` names who gets no message."
         ),
     ),

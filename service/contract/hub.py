@@ -18,8 +18,9 @@ VERSION = "1"
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 _ABOUT = """\
-The hub carries orders of Vietnamese agencies (freeze, lift, extend, takedown, preserve, recall, disclose) to banks,
-wallets, telecoms, ISPs, platforms and registrars, holds them to their deadlines and tells the whole story as facts.
+The hub carries orders of Vietnamese agencies (freeze, lift, extend, takedown, preserve, recall, disclose, trace) to
+banks, wallets, telecoms, ISPs, platforms and registrars, holds them to their deadlines and tells the whole story as
+facts.
 
 * **Money** is a string of digits in minor units with its currency; VND has none, so `"150000000"` is 150.000.000 ₫.
 * **Instants** are RFC 3339 with an offset; the hub answers in UTC.

@@ -37,9 +37,9 @@ OPERATIONS: Mapping[str, Told] = {
         advice=(
             "Repeat a request whose answer you did not get with the same `Idempotency-Key` and the same content: it is"
             " answered with the first result and the header `Idempotency-Replayed: true`. The same key with another"
-            " body is a 422. A freeze, an extension, a preservation, a recall or a disclosure waits for a second"
-            " officer's approval, unless the basis is `emergency`, which must be reviewed instead. `unreachable` names"
-            " participants that are known but cannot be reached: coordinators have a task for them, you should"
+            " body is a 422. A freeze, an extension, a preservation, a recall, a disclosure or a trace waits for a"
+            " second officer's approval, unless the basis is `emergency`, which must be reviewed instead. `unreachable`"
+            " names participants that are known but cannot be reached: coordinators have a task for them, you should"
             " telephone. What passes a bound of the officer, the agency or the pair of officers gets the state"
             " `held_for_callback`, at once or when it is approved: nothing is sent until the hub has called your duty"
             " desk."
@@ -61,6 +61,14 @@ OPERATIONS: Mapping[str, Told] = {
         advice=(
             "For the agency that asked, of a disclosure alone: for everybody else, coordinators and auditors too, it is"
             " unknown. Each call is on record (`listReads`). Data are nowhere else: not in facts, statuses or orders."
+        ),
+    ),
+    "listMovements": Told(
+        scopes=(Scope.DISCLOSURES_READ,),
+        advice=(
+            "For the agency that asked, of a trace alone: for everybody else, coordinators and auditors too, it is"
+            " unknown. Each call is on record (`listReads`). Movements are nowhere else: not in facts, statuses or"
+            " orders."
         ),
     ),
     "listReads": Told(
@@ -118,12 +126,13 @@ OPERATIONS: Mapping[str, Told] = {
     ),
     "acknowledgeOrder": Told(
         scopes=(Scope.ORDERS_ANSWER,),
-        conflicts=("request.erased", "disclosure.over"),
+        conflicts=("request.erased", "disclosure.over", "trace.over"),
         advice=(
             "`received` stops the acknowledge clock for a while; `executed` says what is held now and may be said"
             " again with a larger amount, of a recall what was sent back (`amount_returned`), of a disclosure the data"
             " (`disclosed`: what was asked and nothing else, or nothing of it is kept; said again it completes or"
-            " corrects); `refused` needs a `refusal_code`; `not_mine` may name who has it now;"
+            " corrects), of a trace the movements (`traced`: those inside the window, the largest first, likewise);"
+            " `refused` needs a `refusal_code`; `not_mine` may name who has it now;"
             " `lifted` confirms a lift. The same answer twice is answered as the first time (`repeated`). An answer"
             " that contradicts a final one changes nothing and calls a coordinator (`contradicts`)."
         ),

@@ -89,8 +89,8 @@ _SIGNED = {
 _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "order": (
         "receiveOrder",
-        "An order to you about one target: freeze, lift, extend, takedown, preserve, recall or disclose. Sent to the"
-        " endpoint with the purpose `orders`. A participant without a webhook pulls the same events (`hub.v1.json`,"
+        "An order to you about one target: freeze, lift, extend, takedown, preserve, recall, disclose or trace. Sent to"
+        " the endpoint with the purpose `orders`. A participant without a webhook pulls the same events (`hub.v1.json`,"
         " `listOrders`).",
         ("OrderEvent",),
     ),
@@ -103,9 +103,9 @@ _WEBHOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "silence_ended": (
         "receiveSilenceEnded",
-        "The silence that a disclosure asked of you is over: two officers of the agency ended it. Sent to the endpoint"
-        " with the purpose `orders`, and into the inbox. Nobody awaits an answer to it, and it overtakes nothing: a"
-        " disclosure that you have not answered is still to be answered. Until it comes, or a paper of the agency says"
+        "The silence that a disclosure or a trace asked of you is over: two officers of the agency ended it. Sent to"
+        " the endpoint with the purpose `orders`, and into the inbox. Nobody awaits an answer to it, and it overtakes"
+        " nothing: what you have not answered is still to be answered. Until it comes, or a paper of the agency says"
         " it, keep silent.",
         ("SilenceEndedEvent",),
     ),

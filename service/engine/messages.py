@@ -8,7 +8,7 @@ from uuid import UUID
 
 from service import clock
 from service.vault import Keys, Vault
-from workflows.terms import Action, Stage
+from workflows.terms import CONFIDENTIAL, Action, Stage
 
 PREFIX = "vn.hoatoc"
 
@@ -91,7 +91,8 @@ def order_body(
         "measure": str(request["measure"]) if request["measure"] else None,
         "payment": _payment(vault, keys, request),
         "asked": request["asked"],
-        "confidential": action is Action.DISCLOSE,
+        "window": _window(request),
+        "confidential": action in CONFIDENTIAL,
         "starts_at": instant(request["starts_at"]),
         "ends_at": instant(ends_at),
         "contact": json.loads(
@@ -104,6 +105,12 @@ def order_body(
         "deadlines": [{"stage": str(stage), "due_at": instant(due)} for stage, due in deadlines],
         "answer_url": f"/v1/orders/{order_id}/acknowledgements",
     }
+
+
+def _window(request: Mapping[str, Any]) -> dict[str, str | None] | None:
+    if request["window_since"] is None:
+        return None
+    return {"since": instant(request["window_since"]), "until": instant(request["window_until"])}
 
 
 def _payment(vault: Vault, keys: Keys, request: Mapping[str, Any]) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""One demand by an agency: freeze, lift, extend, takedown, preserve, recall or disclose."""
+"""One demand by an agency: freeze, lift, extend, takedown, preserve, recall, disclose or trace."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from workflows.terms import Action, LegalBasis, Measure, RequestState, Urgency
 
 
 class ActionRequest(SQLModel, table=True):
-    """One demand by an agency: freeze, lift, extend, takedown, preserve, recall or disclose."""
+    """One demand by an agency: freeze, lift, extend, takedown, preserve, recall, disclose or trace."""
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -32,6 +32,11 @@ class ActionRequest(SQLModel, table=True):
         ),
         sa.CheckConstraint(
             "action <> 'disclose' OR (asked IS NOT NULL AND ends_at IS NOT NULL)", name="disclosure_says_what"
+        ),
+        sa.CheckConstraint(
+            "action <> 'trace' OR (window_since IS NOT NULL AND window_until IS NOT NULL"
+            " AND window_since < window_until AND ends_at IS NOT NULL)",
+            name="trace_names_its_window",
         ),
         sa.CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_it_starts"),
         sa.CheckConstraint(
@@ -60,6 +65,9 @@ class ActionRequest(SQLModel, table=True):
     # Of a recall: the payment that brought the money. Of a disclosure: the codes of what is asked.
     payment_sealed: bytes | None = None
     asked: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    # Of a trace: the time that it looks back on.
+    window_since: datetime | None = None
+    window_until: datetime | None = None
     document_number: str = Field(max_length=64)
     document_date: date
     document_sha256: str = Field(max_length=64)

@@ -13,7 +13,7 @@ from service.models import Acknowledgement, ActionRequest, Approval, Case, Deadl
 from service.queries import cursors, visibility
 from service.schemas import requests as shapes
 from service.schemas.common import money
-from service.schemas.demands import Payment
+from service.schemas.demands import Payment, Window
 from service.security.principals import Principal
 from service.vault import Keys, Vault, subjects
 from workflows.terms import Action, Outcome, RequestState, TaskKind
@@ -119,6 +119,7 @@ async def one(
         measure=row.measure,
         payment=_payment(vault, keys, row),
         asked=row.asked,
+        window=Window(since=row.window_since, until=row.window_until) if row.window_since else None,
         review_by=row.review_by,
         held_at=row.held_at,
         held_bounds=row.held_bounds or [],

@@ -1,4 +1,4 @@
-"""The shapes of requests as an agency files them: seven demands, each with what it must name."""
+"""The shapes of requests as an agency files them: eight demands, each with what it must name."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ from service.schemas.targets import (
     RecallTarget,
     TakedownTarget,
 )
+from workflows import trace
 from workflows.table import written
 from workflows.terms import Action, Datum, LegalBasis, Measure, Urgency
 
@@ -150,7 +151,31 @@ class DiscloseRequest(_Demand):
     )
 
 
+class Window(Shape):
+    """The time that a trace looks back on, both ends included."""
+
+    since: Instant
+    until: Instant = Field(
+        description=f"at most {written(trace.LONGEST_WINDOW)} after `since`, and no later than the filing"
+    )
+
+
+class TraceRequest(_Demand):
+    """Say where the money of one account, wallet or card came from and went; the holder is not told."""
+
+    action: Literal[Action.TRACE]
+    target: MoneyTarget
+    window: Window
+
+
 SubmitRequest = Annotated[
-    FreezeRequest | LiftRequest | ExtendRequest | TakedownRequest | PreserveRequest | RecallRequest | DiscloseRequest,
+    FreezeRequest
+    | LiftRequest
+    | ExtendRequest
+    | TakedownRequest
+    | PreserveRequest
+    | RecallRequest
+    | DiscloseRequest
+    | TraceRequest,
     Field(discriminator="action"),
 ]

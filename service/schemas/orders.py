@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from service.schemas.common import Answer, HeldMoney, Instant, Money, Shape
 from service.schemas.disclosures import Disclosed
+from service.schemas.movements import Traced
 from workflows.terms import OrderState, Outcome, RefusalCode
 
 
@@ -24,6 +25,7 @@ class AcknowledgementBody(Shape):
     disclosed: Disclosed | None = Field(
         default=None, description="what was asked, as far as you hold it; what is left out counts as not held"
     )
+    traced: Traced | None = Field(default=None, description="of a trace: what moved in the window, the largest first")
     refusal_code: RefusalCode | None = None
     ported_to: (
         Annotated[str, StringConstraints(strict=True, min_length=2, max_length=64, pattern=r"^\S(.*\S)?$")] | None
@@ -40,6 +42,8 @@ class AcknowledgementBody(Shape):
             raise PydanticCustomError("acknowledgement.return_without_execution", "amount_returned goes with executed")
         if self.disclosed is not None and self.outcome is not Outcome.EXECUTED:
             raise PydanticCustomError("acknowledgement.disclosure_without_execution", "disclosed goes with executed")
+        if self.traced is not None and self.outcome is not Outcome.EXECUTED:
+            raise PydanticCustomError("acknowledgement.trace_without_execution", "traced goes with executed")
         if (self.refusal_code is not None) != (self.outcome is Outcome.REFUSED):
             raise PydanticCustomError("acknowledgement.refusal_code", "refusal_code goes with refused, and only there")
         if self.refusal_code is RefusalCode.NOT_MINE:

@@ -63,6 +63,13 @@ class OrderPayment(Answer):
     end_to_end_id: str | None = None
 
 
+class OrderWindow(Answer):
+    """The time that a trace looks back on, both ends included."""
+
+    since: Instant
+    until: Instant
+
+
 class OrderDeadline(Answer):
     """By when a stage is due: `receipt` (your 2xx), `acknowledge` (any answer), `execute` (the final answer)."""
 
@@ -97,11 +104,14 @@ class OrderSays(Answer):
     measure: Measure | None = Field(description="of a takedown")
     payment: OrderPayment | None = Field(description="of a recall: the payment that brought the money")
     asked: list[Datum] | None = Field(description="of a disclosure: answer with these and no others")
-    confidential: bool = Field(description="do not let the holder learn of it; true of each disclosure")
+    window: OrderWindow | None = Field(
+        default=None, description="of a trace: answer with what moved in it and with no other movement"
+    )
+    confidential: bool = Field(description="do not let the holder learn of it; true of each disclosure and trace")
     starts_at: Instant
     ends_at: Instant | None = Field(
-        description="a hold ends by itself here; the hub sends a lift then. A recall or a disclosure that was not"
-        " executed lapses, without another message"
+        description="a hold ends by itself here; the hub sends a lift then. A recall, a disclosure or a trace that was"
+        " not executed lapses, without another message"
     )
     contact: OrderContact
     lifts_order_id: UUID | None = Field(description="of a lift: the order that it undoes")
@@ -128,7 +138,7 @@ class ReadBackBody(OrderSays):
 
 
 class SilenceEndedBody(OrderSays):
-    """The end of a disclosure's silence: `confidential` is false from here on. It asks for no answer."""
+    """The end of a silence: `confidential` is false from here on. It asks for no answer."""
 
     action: Literal["silence_ended"]
 
@@ -192,6 +202,7 @@ class OrderEvent(Event):
         "vn.hoatoc.order.preserve",
         "vn.hoatoc.order.recall",
         "vn.hoatoc.order.disclose",
+        "vn.hoatoc.order.trace",
     ]
     data: OrderBody
 
@@ -204,7 +215,7 @@ class ReadBackEvent(Event):
 
 
 class SilenceEndedEvent(Event):
-    """The end of a disclosure's silence."""
+    """The end of the silence of a disclosure or a trace."""
 
     type: Literal["vn.hoatoc.order.silence_ended"]
     data: SilenceEndedBody

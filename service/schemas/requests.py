@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from service.schemas.common import Answer, HeldMoney, Instant, Shape, Slug
-from service.schemas.demands import Payment
+from service.schemas.demands import Payment, Window
 from workflows.terms import (
     Action,
     Datum,
@@ -138,6 +138,7 @@ class RequestDetail(RequestSummary):
     measure: Measure | None
     payment: Payment | None = Field(description="of a recall; none any more once erased")
     asked: list[Datum] | None = Field(description="of a disclosure; the answers are at `listDisclosures`")
+    window: Window | None = Field(description="of a trace; the answers are at `listMovements`")
     review_by: Instant | None
     held_at: Instant | None = Field(description="since when it waits, or waited, for the agency to be called back")
     held_bounds: list[str] = Field(description="the bounds that it passed, such as `officer_count`; new ones may come")

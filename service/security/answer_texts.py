@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from adapters.answers import Moved, Traced
 from adapters.etsi import answering
 from adapters.etsi import parse as hi1
 from adapters.etsi.refusal import Refused
@@ -53,7 +54,14 @@ def of_business_message(received: Received) -> Mapping[str, Any]:
         said["ported_to"] = answer.ported_to
     if answer.disclosed is not None:
         said["disclosed"] = data(answer.disclosed)
+    if answer.traced is not None:
+        said["traced"] = traced(answer.traced)
     return said
+
+
+def traced(answered: Traced) -> dict[str, Any]:
+    """Return the answer to a trace as JSON has it."""
+    return {"movements": [_movement(each) for each in answered.movements], "has_more": answered.has_more}
 
 
 def data(disclosed: Mapping[str, str]) -> dict[str, Any]:
@@ -62,6 +70,19 @@ def data(disclosed: Mapping[str, str]) -> dict[str, Any]:
     if "holder_document" in disclosed:
         kind, _, number = disclosed["holder_document"].partition(" ")
         said["holder_document"] = {"kind": kind, "number": number}
+    return said
+
+
+def _movement(moved: Moved) -> dict[str, Any]:
+    value, currency = moved.amount
+    said: dict[str, Any] = {
+        "direction": moved.direction,
+        "amount": {"value": str(value), "currency": currency},
+        "at": moved.at,
+        "kind": moved.kind,
+    }
+    if moved.counterparty is not None:
+        said["counterparty"] = dict(moved.counterparty)
     return said
 
 

@@ -204,6 +204,12 @@ def data(fact: EvidenceFact) -> Mapping[str, Any]:
     return object_of(fact.data)
 
 
+def window(said: Mapping[str, Any]) -> list[datetime | None] | None:
+    """Return both ends of the window of a trace, as an order or a filed request has them; None where there is none."""
+    found = said.get("window")
+    return [instant(member(found, name)) for name in ("since", "until")] if found else None
+
+
 def instant(text: object) -> datetime | None:
     """Return an aware instant, or None for a text that is none."""
     try:

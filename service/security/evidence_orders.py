@@ -16,7 +16,7 @@ from service.security import evidence_checks as checks
 from service.security.evidence_checks import Findings
 from service.security.signatures import Kind
 from workflows import read_back, silence
-from workflows.terms import ONCE, Action, LegalBasis, Outcome
+from workflows.terms import CONFIDENTIAL, ONCE, Action, LegalBasis, Outcome
 
 HUB = ("hub", "hoatoc-hub", "hoatoc-hub")
 
@@ -25,7 +25,7 @@ _DEMAND: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
 _TWO_OFFICERS = frozenset({Action.FREEZE, Action.EXTEND, Action.PRESERVE, *ONCE})
 _SAID_LATER = {
     (str(Action.FREEZE), read_back.MESSAGE_TYPE): read_back.NAME,
-    (str(Action.DISCLOSE), silence.MESSAGE_TYPE): silence.NAME,
+    **{(str(action), silence.MESSAGE_TYPE): silence.NAME for action in CONFIDENTIAL},
 }
 _NAMES_ITS_DISPATCH = frozenset({"order.delivered", "dispatch.sent", "dispatch.failed", "dispatch.dead"})
 
@@ -135,7 +135,7 @@ def _message(
     """Hold what was sent against what was signed.
 
     An order's later messages are the lifts that the hub sends itself, questions about a hold that stands, and the end
-    of a disclosure's silence.
+    of a silence.
     """
     body, demand = message.body, section.demand
     if demand is None:
@@ -166,7 +166,8 @@ def _message(
         # An earlier build's orders do not have the members at all.
         "payment": (body.get("payment"), plain.get("payment")),
         "asked": (body.get("asked"), plain.get("asked")),
-        "confidential": (body.get("confidential", False), action == Action.DISCLOSE),
+        "window": (checks.window(body), checks.window(plain)),
+        "confidential": (body.get("confidential", False), action in CONFIDENTIAL),
         "starts_at": (_starts_as_asked(body, plain, filed), True),
         "answer_url": (body.get("answer_url"), f"/v1/orders/{order.id}/acknowledgements"),
     }

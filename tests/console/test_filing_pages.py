@@ -305,6 +305,11 @@ def test_a_takedown_of_all_that_a_text_names_and_one_more(desk: Desk, at_desk: O
             ("targets", "asked"),
             {"legal_basis": "cpc_88", "asked.holder_name": "on", "asked.opened_on": "on"},
         ),
+        (
+            "trace",
+            ("targets", "window"),
+            {"legal_basis": "cpc_88", "window.since": "2026-11-20T08:00", "window.until": "10:00 21/11/2026"},
+        ),
     ],
 )
 def test_data_are_kept_money_is_asked_back_and_holders_are_asked_for(

@@ -52,6 +52,11 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "disclose": {"action": "disclose", "targets": [MONEY], "asked": ["holder_name", "holder_document"]},
     "disclose many": {"action": "disclose", "targets": [MONEY, HOST], "asked": ["holder_name", "opened_on"]},
+    "trace": {
+        "action": "trace",
+        "target": MONEY,
+        "window": {"since": "2026-11-23T00:00:00Z", "until": "2026-11-24T00:00:00+07:00"},
+    },
     "unknown": {
         "action": "seize",
         "target": MONEY,
@@ -115,6 +120,7 @@ def test_what_the_signature_does_is_one_sentence(name: str, lang: str) -> None:
         "recall": ("150.000.000 ₫", "9990001112223", "970436 (Vietcombank)"),
         "disclose": ("9990001112223", i18n.text("terms.datum.holder_document", lang)),
         "disclose many": (" 2 ", i18n.text("terms.datum.opened_on", lang)),
+        "trace": ("9990001112223", "23/11/2026", "00:00:00 24/11/2026"),
         "lift": ("HT-261124-ABCDEF",),
         "extend": ("HT-261124-ABCDEF",),
     }[name]:

@@ -60,6 +60,7 @@ _CLOCKS: tuple[tuple[str, Action, TargetKind, Sector, dict[str, object]], ...] =
     ("recall", Action.RECALL, TargetKind.ACCOUNT, Sector.BANK, {}),
     ("disclose", Action.DISCLOSE, TargetKind.ACCOUNT, Sector.BANK, {}),
     ("disclose marked `hoa_toc`", Action.DISCLOSE, TargetKind.ACCOUNT, Sector.BANK, {"urgency": Urgency.HOA_TOC}),
+    ("trace", Action.TRACE, TargetKind.ACCOUNT, Sector.BANK, {}),
     ("takedown of a `phone` number", Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM, {}),
     ("takedown of an `sms_sender` name", Action.TAKEDOWN, TargetKind.SMS_SENDER, Sector.TELECOM, {}),
     ("takedown of a `domain` at an ISP", Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP, {}),

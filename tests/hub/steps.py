@@ -1,7 +1,7 @@
 """What the tests of the verbs do again and again: amounts, a freeze that is held, states brought about, the audit."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -153,6 +153,42 @@ def disclose(*targets: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     asked = {"asked": ["holder_name", "holder_document", "contact_phone"], "legal_basis": "cpc_88", **changes}
     body = worlds.freeze(action="disclose", targets=about, **{"officer_id": "approver", **asked})
     return {name: value for name, value in body.items() if name not in {"target", "amount"}}
+
+
+def moved(*accounts: str, has_more: bool = False) -> dict[str, Any]:
+    """The answer to a trace of the last 24 hours: money came in, and went on to each of these accounts."""
+    at = (datetime.now(UTC) - timedelta(hours=12)).isoformat()
+    came = {"direction": "in", "amount": vnd(1_000_000_000), "at": at, "kind": "cash"}
+    went = [
+        {
+            "direction": "out",
+            "amount": vnd(100_000_000 - place),
+            "at": at,
+            "kind": "transfer",
+            "counterparty": {"kind": "account", "value": account, "institution": "970418"},
+        }
+        for place, account in enumerate(accounts or ("9704000000417",))
+    ]
+    return {"movements": [came, *went], "has_more": has_more}
+
+
+def trace(**changes: Any) -> dict[str, Any]:
+    """The body of a trace of the account of a freeze, over the 24 hours until a minute ago, by a senior officer."""
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    window = {"since": (now - timedelta(days=1)).isoformat(), "until": now.isoformat()}
+    said = {"window": window, "legal_basis": "cpc_88", "officer_id": "approver", **changes}
+    body = worlds.freeze(action="trace", **said)
+    return {name: value for name, value in body.items() if name != "amount"}
+
+
+async def traced(world: World, **changes: Any) -> dict[str, Any]:
+    """File a trace, let a second senior officer approve it, and return its order."""
+    if not await world.rows(Officer, id="second"):
+        await second_officer(world)
+    filed = await world.submit(trace(**changes))
+    await world.approve(filed.id, "second")
+    [order] = await world.orders(filed.id)
+    return order
 
 
 async def asked(world: World, *targets: Mapping[str, Any], **changes: Any) -> list[dict[str, Any]]:

@@ -194,7 +194,7 @@ async def test_every_example_is_taken_by_the_hub_and_answered_as_promised(
 
 
 # Which request an answer is about, where it is not a freeze.
-_ANSWERS = {"returned": "recall", "paid_out": "recall", "disclosed": "disclose"}
+_ANSWERS = {"returned": "recall", "paid_out": "recall", "disclosed": "disclose", "traced": "trace"}
 
 
 async def requests_and_orders(play: Stage) -> None:
@@ -214,6 +214,9 @@ async def requests_and_orders(play: Stage) -> None:
                 disclosed = await play.call("listDisclosures", api.police, request_id=order["request_id"])
                 assert disclosed.json()["items"]
                 await play.call("endSilence", api.police, play.body("endSilence"), request_id=order["request_id"])
+            if title == "traced":
+                moved = await play.call("listMovements", api.police, request_id=order["request_id"])
+                assert moved.json()["items"][0]["totals"]
     number = await play.file("takedown_suspend")
     viettel = await api.enroll(System("viettel-system"), "viettel", Role.PARTICIPANT_OPERATOR)
     (ported, *_) = [
@@ -350,7 +353,7 @@ async def test_what_the_hub_sends_is_what_the_contract_promises(
     await play.call("approveRequest", api.police, play.body("approveRequest"), request_id=kept["id"])
     for title in ("takedown", "takedown_suspend"):
         await play.file(title)
-    for answered in ("returned", "disclosed"):
+    for answered in ("returned", "traced", "disclosed"):
         once = await play.order(_ANSWERS[answered])
         await play.call("acknowledgeOrder", api.bank, play.body("acknowledgeOrder", answered), order_id=once["id"])
     await play.call("endSilence", api.police, play.body("endSilence"), request_id=once["request_id"])

@@ -52,6 +52,7 @@ FAILS: Mapping[Mistake, set[str]] = {
     Mistake.IGNORES_LATE: {"deadline.late"},
     Mistake.CLAIMS_ALL: {"amount.partial"},
     Mistake.FINDS_ANYTHING: {"target.missing"},
+    Mistake.REFUSES_TRACES: {"trace.answered"},
     Mistake.READS_ANY_FORM: {"namespace.wrong", "field.unknown"},
     Mistake.KEEPS_KEYS: {"key.rotated"},
     Mistake.FORGETS_LIFTS: {"lift.first"},
@@ -78,7 +79,7 @@ BLOCKING: Mapping[Profile, Mapping[Mistake, set[str]]] = {
         Mistake.FORGETS_CURSOR: NOT_DELIVERED,
         # It never gets past the message: what the hub says afterwards is not read.
         Mistake.REFUSES_TYPES: {
-            *("type.unknown", "lift.executed", "deadline.late", "target.missing", "amount.partial"),
+            *("type.unknown", "lift.executed", "deadline.late", "target.missing", "trace.answered", "amount.partial"),
         },
     }
 }

@@ -43,11 +43,17 @@ PAGES = {
         "/mine",
         "/requests/{request_id}/case",
         "/requests/{request_id}/case.csv",
+        "/requests/{request_id}/answers",
+        "/requests/{request_id}/answers.csv",
+        "/requests/{request_id}/next-hop",
     ),
     *("/delivery", "/delivery/previews", "/delivery/replays"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/new", "/requests/new/digest", "/requests/new/paper/file", "/requests/new/sign/content.json"),
-    *(f"/requests/new/{step}" for step in ("action", "text", "found", "targets", "measure", "asked", "amount")),
+    *(
+        f"/requests/new/{step}"
+        for step in ("action", "text", "found", "targets", "measure", "asked", "window", "amount")
+    ),
     *(f"/requests/new/{step}" for step in ("payment", "case", "basis", "urgency", "end", "document", "paper")),
     *("/requests/new/contact", "/requests/new/check", "/requests/new/sign", "/requests/{request_id}/receipt"),
     *("/requests/{request_id}/callbacks", "/docs", "/openapi.json", "/openapi/{contract}.v1.json"),

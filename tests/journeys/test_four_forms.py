@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,14 @@ def disclose(target: dict[str, Any]) -> dict[str, Any]:
     asked = ["holder_name", "holder_document"]
     changed = {"targets": [target], "asked": asked, "officer_id": f"{AGENCY}-senior"}
     return journey_network.demand("disclose", legal_basis="cpc_88", **changed)
+
+
+def trace(target: dict[str, Any]) -> dict[str, Any]:
+    """A trace of the day before, that a senior officer orders."""
+    until = datetime.now(UTC) - timedelta(minutes=1)
+    window = {"since": (until - timedelta(days=1)).isoformat(), "until": until.isoformat()}
+    changed = {"target": target, "window": window, "officer_id": f"{AGENCY}-senior"}
+    return journey_network.demand("trace", legal_basis="cpc_88", **changed)
 
 
 async def filed(police: Police, body: dict[str, Any]) -> str:
@@ -140,6 +148,20 @@ async def test_one_case_reaches_four_institutions_each_in_its_own_form_and_one_b
                 [given] = (await police.read(f"/v1/requests/{others[name]}/disclosures"))["items"]
                 assert given["disclosed"]["holder_name"] == MADE_UP["holder_name"], name
                 assert given["disclosed"]["holder_document"] == MADE_UP["holder_document"], name
+
+            # Where the money went: a telecom has none.
+            traces = {
+                name: await filed(police, trace(target))
+                for name, target in (
+                    ("vietcombank", account("9990000000001", "vietcombank")),
+                    ("techcombank", account("9990000000002", "techcombank")),
+                    ("momo", WALLET),
+                )
+            }
+            await ends(network, police, traces)
+            for name, request_id in traces.items():
+                [moved] = (await police.read(f"/v1/requests/{request_id}/movements"))["items"]
+                assert [each["value"] for each in moved["totals"]] == ["200000000", "189000000"], name
 
             lifts = {
                 name: await filed(police, journey_network.demand("lift", original_request_id=request_id, **basis))

@@ -75,6 +75,9 @@ DISCLOSE = replace(
 )
 
 
+TRACE = replace(DISCLOSE, action=Action.TRACE, target_kinds=frozenset({TargetKind.ACCOUNT}), ends_at=NOW + 3 * DAY)
+
+
 def refusal(demand: Demand) -> AuthorityRefused:
     with pytest.raises(AuthorityRefused) as refused:
         authority.check(demand, CALENDAR)
@@ -108,6 +111,7 @@ PAIRS: dict[str, list[Pair]] = {
         ),
         (replace(DISCLOSE, basis=LegalBasis.DECREE_52_11), DISCLOSE),
         (replace(DISCLOSE, basis=LegalBasis.CPC_129), DISCLOSE),
+        (replace(TRACE, basis=LegalBasis.DECREE_52_11), TRACE),
         (replace(FREEZE, basis=LegalBasis.CPC_88, agency_level=AgencyLevel.PROVINCE), FREEZE),
     ],
     "target_not_covered": [
@@ -123,6 +127,7 @@ PAIRS: dict[str, list[Pair]] = {
         (replace(PRESERVE, target_kinds=frozenset({TargetKind.ACCOUNT})), PRESERVE),
         (replace(RECALL, target_kinds=frozenset({TargetKind.CARD})), RECALL),
         (replace(DISCLOSE, target_kinds=frozenset({TargetKind.URL})), DISCLOSE),
+        (replace(TRACE, target_kinds=frozenset({TargetKind.PHONE})), TRACE),
         (
             replace(DISCLOSE, basis=LegalBasis.DECREE_147, target_kinds=frozenset({TargetKind.ACCOUNT})),
             replace(DISCLOSE, basis=LegalBasis.DECREE_147, target_kinds=frozenset({TargetKind.EMAIL})),
@@ -139,6 +144,7 @@ PAIRS: dict[str, list[Pair]] = {
         (replace(CPC, rank=Rank.THIEU_TA), CPC),
         (replace(EMERGENCY, rank=Rank.THIEU_UY), EMERGENCY),
         (replace(DISCLOSE, rank=Rank.DAI_UY), DISCLOSE),
+        (replace(TRACE, rank=Rank.DAI_UY), TRACE),
         (replace(TAKEDOWN, rank=Rank.THUONG_UY), TAKEDOWN),
         (replace(LIFT, rank=Rank.THUONG_UY), LIFT),
     ],
@@ -376,6 +382,7 @@ def test_an_appointment_ends_at_its_instant_and_a_suspension_at_once() -> None:
         (Action.PRESERVE, LegalBasis.DECREE_147, 90 * DAY),
         (Action.RECALL, LegalBasis.DECREE_52_11, DAY),
         (Action.DISCLOSE, LegalBasis.CPC_88, 20 * DAY),
+        (Action.TRACE, LegalBasis.CPC_88, 3 * DAY),
         (Action.LIFT, LegalBasis.DECREE_52_11, None),
         (Action.TAKEDOWN, LegalBasis.DECREE_147, None),
     ],
@@ -388,7 +395,7 @@ def test_a_request_that_names_no_end_gets_the_default_one(
 
 
 def test_a_recall_and_a_disclosure_take_two_officers_and_their_ends_have_no_maximum_of_the_basis() -> None:
-    for demand in (RECALL, DISCLOSE):
+    for demand in (RECALL, DISCLOSE, TRACE):
         granted = grants(demand)
         assert (granted.approvals_needed, granted.review_within, granted.latest_end) == (2, None, None)
 

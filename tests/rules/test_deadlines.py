@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows import deadlines, disclose, extend, freeze, lift, preserve, recall, takedown
+from workflows import deadlines, disclose, extend, freeze, lift, preserve, recall, takedown, trace
 from workflows.deadlines import Limit, LimitOverride
 from workflows.terms import MONEY_TARGETS, Action, LegalBasis, Measure, Sector, Stage, TargetKind, Urgency
 
@@ -46,6 +46,8 @@ def execute_within(
         (Action.RECALL, TargetKind.ACCOUNT, Sector.BANK, 10 * MINUTE),
         (Action.RECALL, TargetKind.WALLET, Sector.WALLET, 10 * MINUTE),
         (Action.DISCLOSE, TargetKind.ACCOUNT, Sector.BANK, 24 * HOUR),
+        (Action.TRACE, TargetKind.ACCOUNT, Sector.BANK, 5 * MINUTE),
+        (Action.TRACE, TargetKind.WALLET, Sector.WALLET, 5 * MINUTE),
         (Action.DISCLOSE, TargetKind.SOCIAL_ACCOUNT, Sector.PLATFORM, 24 * HOUR),
         (Action.DISCLOSE, TargetKind.DOMAIN, Sector.REGISTRAR, 24 * HOUR),
         (Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM, 10 * MINUTE),
@@ -98,6 +100,7 @@ TARGETS_OF = {
     Action.PRESERVE: preserve.TARGETS,
     Action.RECALL: recall.TARGETS,
     Action.DISCLOSE: disclose.TARGETS,
+    Action.TRACE: trace.TARGETS,
 }
 
 

@@ -1,12 +1,23 @@
-"""What a recall and a disclosure are about: targets, what may be asked, which refusals speak of a payment."""
+"""What a recall, a disclosure and a trace are about: targets, what may be asked, which refusals speak of a payment."""
 
 from datetime import date, timedelta
 
 import pytest
 
-from workflows import bounds, disclose, recall, routing, takedown
+from workflows import bounds, disclose, extend, lift, recall, routing, takedown, trace
 from workflows.routing import AliasEntry, Directory, Member, RoutingTarget, UnknownInstitution
-from workflows.terms import MONEY_TARGETS, ONCE, Action, BoundKind, Datum, RefusalCode, Sector, Stage, TargetKind
+from workflows.terms import (
+    CONFIDENTIAL,
+    MONEY_TARGETS,
+    ONCE,
+    Action,
+    BoundKind,
+    Datum,
+    RefusalCode,
+    Sector,
+    Stage,
+    TargetKind,
+)
 
 TODAY = date(2026, 3, 2)
 DIRECTORY = Directory(
@@ -24,8 +35,10 @@ DIRECTORY = Directory(
 )
 
 
-def test_both_are_done_once_and_nothing_else_is() -> None:
-    assert set(ONCE) == {Action.RECALL, Action.DISCLOSE}
+def test_these_are_done_once_and_nothing_else_is() -> None:
+    assert set(ONCE) == {Action.RECALL, Action.DISCLOSE, Action.TRACE}
+    assert set(CONFIDENTIAL) == set(ONCE) - {Action.RECALL}
+    assert not (ONCE & lift.ABOUT or ONCE & extend.ABOUT)
 
 
 def test_a_recall_is_about_where_a_payment_arrives() -> None:
@@ -54,13 +67,14 @@ def test_the_refusals_of_a_payment_are_codes_that_no_hold_needs() -> None:
     assert not recall.OF_THE_PAYMENT & of_holds
 
 
-def test_both_stay_open_longer_than_their_execution_takes() -> None:
+def test_all_stay_open_longer_than_their_execution_takes() -> None:
     assert recall.TIME_LIMITS[Stage.EXECUTE] + timedelta(hours=1) < recall.OPEN_FOR
     assert timedelta(days=10) < disclose.OPEN_FOR
+    assert trace.TIME_LIMITS[Stage.EXECUTE] + timedelta(hours=1) < trace.OPEN_FOR
 
 
-def test_disclosures_are_counted_by_themselves() -> None:
-    assert bounds.actions_of(BoundKind.DISCLOSURES) == (Action.DISCLOSE,)
+def test_what_is_asked_about_people_is_counted_by_itself() -> None:
+    assert bounds.actions_of(BoundKind.DISCLOSURES) == (Action.DISCLOSE, Action.TRACE)
 
 
 def routed(kind: TargetKind, value: str, action: Action) -> list[str]:

@@ -33,6 +33,7 @@ def minutes(found: tuple[Rung, ...]) -> list[float]:
         (Action.PRESERVE, TargetKind.ACCOUNT, Sector.BANK, [60, 360, 1440]),
         (Action.RECALL, TargetKind.ACCOUNT, Sector.BANK, [10, 30, 60]),
         (Action.DISCLOSE, TargetKind.PHONE, Sector.TELECOM, [1440, 2160, 2880]),
+        (Action.TRACE, TargetKind.ACCOUNT, Sector.BANK, [15, 30, 60]),
         (Action.TAKEDOWN, TargetKind.PHONE, Sector.TELECOM, [10, 30, 120]),
         (Action.TAKEDOWN, TargetKind.SMS_SENDER, Sector.TELECOM, [30, 60, 120]),
         (Action.TAKEDOWN, TargetKind.DOMAIN, Sector.ISP, [60, 360, 1440]),

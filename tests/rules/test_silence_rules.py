@@ -6,12 +6,14 @@ from workflows import silence
 from workflows.silence import LeftOut, NoEnd
 from workflows.terms import Action, Channel
 
+ASKING = {Action.DISCLOSE, Action.TRACE}
+
 
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("is_known", [False, True])
-def test_only_a_disclosure_that_somebody_has_asks_for_silence(action: Action, is_known: bool) -> None:
+def test_only_a_disclosure_or_a_trace_that_somebody_has_asks_for_silence(action: Action, is_known: bool) -> None:
     why = None if is_known else NoEnd.NOTHING_SENT
-    assert silence.no_end(action, is_known=is_known) is (why if action is Action.DISCLOSE else NoEnd.NO_SILENCE)
+    assert silence.no_end(action, is_known=is_known) is (why if action in ASKING else NoEnd.NO_SILENCE)
 
 
 @pytest.mark.parametrize("channel", [*Channel, None])

@@ -99,5 +99,5 @@ def test_an_order_is_final_when_nothing_more_can_come_of_it(
 ) -> None:
     always = {"refused", "rerouted", "withdrawn", "lifted"}
     done = state == "executed" and action != "freeze"
-    never_began = state == "lapsed" and (not was_delivered or action in {"recall", "disclose"})
+    never_began = state == "lapsed" and (not was_delivered or action in {"recall", "disclose", "trace"})
     assert states.is_final(state, action, was_delivered) == (state in always or done or never_began)

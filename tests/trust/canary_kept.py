@@ -67,6 +67,7 @@ async def whole_matter(world: World, bird: Bird) -> str:
         filed = await world.submit(body)
         if filed.approvals_needed > 1:
             await world.approve(filed.id, "second" if body["officer_id"] == "approver" else "approver")
+    await world.answer(await steps.traced(world, target=account), outcome="executed", traced=steps.moved(bird.wallet))
     [order] = await world.orders(filed.id)
     paper = {"kind": "national_id", "number": bird.document}
     await world.answer(order, outcome="executed", disclosed={"holder_name": bird.holder, "holder_document": paper})

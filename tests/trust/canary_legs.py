@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from canary_flight import Flight, contact, takedown
 from front_servers import Served
 from iso_bank import Bank
 
+from adapters.answers import Moved, Traced
 from adapters.etsi import terms as telecom_terms
 from adapters.iso20022 import terms as bank_terms
 from service import clock, db
@@ -69,6 +71,8 @@ class Legs:
             await self._disclosed(bird),
             await self._disclosed_by_messages(bird),
             await self._disclosed_by_a_telecom(bird),
+            await self._traced(bird),
+            await self._traced_by_messages(bird),
         ]
         recall = await self._recalled(bird)
         for request in (*asked, recall):
@@ -132,6 +136,70 @@ class Legs:
         ):
             assert (await self._message(wrong)).status_code >= 400, wrong
         assert (await self._message(bank.disclosed(order, account_number=bird.account, **good))).status_code == 201
+        return request
+
+    async def _followed(self, bird: Bird) -> tuple[str, str]:
+        """File a trace of the bird's account, after some that are wrong."""
+        flight = self.flight
+        body = steps.trace(target=_account(bird), contact=contact(bird))
+        window = body["window"]
+        for wrong in (
+            {**body, "window": {**window, "since": bird.account}},
+            {**body, "window": {**window, bird.holder: window["since"]}},
+            {**body, "window": {"since": window["until"], "until": window["since"]}},
+        ):
+            assert flight.note(await self.api.file(wrong)).status_code >= 400
+        request = await flight.filed(body)
+        [order] = await self.api.world.orders(UUID(request))
+        return request, str(order["id"])
+
+    async def _traced(self, bird: Bird) -> str:
+        """Money went on to a wallet that is the bird's too: where it went is as much of a secret."""
+        flight, api = self.flight, self.api
+        request, order = await self._followed(bird)
+        good = steps.moved(bird.account)
+        line = good["movements"][1]
+        other = {**line["counterparty"], "kind": "wallet", "value": bird.wallet}
+        path = f"/v1/orders/{order}/acknowledgements"
+        for wrong in (
+            {**line, "counterparty": {**other, "holder_name": bird.holder}},
+            {**line, "counterparty": {**other, "value": bird.holder}},
+            {**line, "kind": bird.holder},
+            {**line, "at": bird.document},
+            {**line, bird.document: bird.holder},
+            {**line, "counterparty": other, "at": "2020-01-01T00:00:00Z"},
+        ):
+            said = {"outcome": "executed", "traced": {**good, "movements": [wrong]}}
+            assert flight.note(await api.post(path, api.bank, said)).status_code >= 400
+        said = {"outcome": "executed", "traced": {**good, "movements": [line, {**line, "counterparty": other}]}}
+        done = await api.post(path, api.bank, said)
+        assert flight.note(done).status_code == 201, done.text
+        for who in (api.police, api.bank, flight.telecom, api.admin):
+            read = flight.note(await api.get(f"/v1/requests/{request}/movements", who))
+            assert (bird.wallet in read.text) == (who is api.police)
+        await self._pages(f"/requests/{request}/answers", f"/requests/{request}/answers.csv")
+        return request
+
+    async def _traced_by_messages(self, bird: Bird) -> str:
+        bank = self._bank()
+        request, order = await self._followed(bird)
+        other = {"kind": "wallet", "value": bird.wallet, "institution": "MoMo"}
+        at = steps.moved()["movements"][0]["at"]
+        line = Moved("out", (100_000_000, "VND"), at, "transfer", other)
+
+        def said(moved: Moved, about: str = order) -> bytes:
+            return bank.traced(about, Traced((moved,), has_more=True), account_number=bird.account)
+
+        raw = said(line)
+        for wrong in (
+            raw[:-9],
+            raw.replace(b"Mvmts", b"Mvmtz"),
+            said(replace(line, counterparty={**other, "institution": f"{bird.holder}!"})),
+            said(replace(line, at="2020-01-01T00:00:00Z")),
+            said(line, str(uuid4())),
+        ):
+            assert (await self._message(wrong)).status_code >= 400, wrong
+        assert (await self._message(said(line))).status_code == 201
         return request
 
     async def _disclosed_by_a_telecom(self, bird: Bird) -> str:

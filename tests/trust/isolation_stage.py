@@ -270,6 +270,7 @@ class Stage:
         )
         await add_contact.add(world.hub, changes.local_administrator("root"), agency, line)
         await self._disclosed(agency)
+        await self._traced(agency)
 
     async def reasons_and_neighbours(self, agency: str) -> None:
         """File what has a reason in words, and one request about accounts at both banks: each gets its own part."""
@@ -306,6 +307,18 @@ class Stage:
         said = {"holder_name": f"CANARY-DISCLOSED-{agency}"}
         await self.world.answer(order, outcome="executed", disclosed=said)
         self.secrets[said["holder_name"]] = frozenset({agency, BANKS[agency]})
+
+    async def _traced(self, agency: str) -> None:
+        """File a trace that the agency's bank has answered: the two of them alone know where the money went."""
+        first, second = "approver" if agency == AGENCY else "approver-b", await self._senior(agency)
+        window = steps.trace()["window"]
+        asked = self.body(agency, 10, action="trace", legal_basis="cpc_88", window=window, officer_id=first)
+        filed = await self.worlds[agency].submit({name: asked[name] for name in asked if name != "amount"})
+        await self.worlds[agency].approve(filed.id, second)
+        [order] = await self.world.orders(filed.id)
+        hop = f"CANARYHOP{agency[-2:]}417".upper().replace("-", "0")
+        await self.world.answer(order, outcome="executed", traced=steps.moved(hop))
+        self.secrets[hop] = frozenset({agency, BANKS[agency]})
 
     async def _senior(self, agency: str) -> str:
         first = "approver" if agency == AGENCY else "approver-b"

@@ -598,6 +598,12 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
     "/delivery/replays": lambda _stage, _who, _values: {"which": "dead", "since": "2026-01-01T00:00"},
     "/orders/{order_id}/escalations": lambda _stage, _who, _values: {},
     "/requests/{request_id}/follow-ups": lambda _stage, _who, _values: {"action": "lift"},
+    "/requests/{request_id}/next-hop": lambda _stage, _who, _values: {
+        "kind": "account",
+        "value": "9990001112223",
+        "institution": "970436",
+        "amount": "1",
+    },
     "/requests/{request_id}/notes": lambda _stage, _who, _values: {"text": "ghi chú"},
     # Whoever may file keeps a draft of his own by them, and files nothing: a word is no signature.
     **{

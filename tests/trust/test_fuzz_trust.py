@@ -198,7 +198,7 @@ async def set_the_table(api: Api, chance: random.Random) -> Deck:
     bodies: dict[str, list[Any]] = {
         "submitRequest": [
             *(worlds.freeze(), worlds.takedown(*targets), worlds.lift(ids[1])),
-            *(steps.recall(), steps.disclose()),
+            *(steps.recall(), steps.disclose(), steps.trace()),
         ],
         "acknowledgeOrder": [
             {"outcome": "received"},
@@ -206,6 +206,7 @@ async def set_the_table(api: Api, chance: random.Random) -> Deck:
             {"outcome": "refused", "reason": "no_such_account"},
             {"outcome": "executed", "amount_returned": {"value": "1", "currency": "VND"}},
             {"outcome": "executed", "disclosed": {"holder_name": "NGUYEN VAN MAU", "opened_on": "2024-05-06"}},
+            {"outcome": "executed", "traced": steps.moved()},
         ],
         "withdrawRequest": [{"officer_id": "maker"}],
         "endSilence": [{"officer_id": "approver", "second_officer_id": "maker", "reason": "ordered"}],

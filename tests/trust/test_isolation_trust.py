@@ -42,6 +42,7 @@ NEEDED: Mapping[str, set[str]] = {
     "target": {"kind", "value", "holder_name", "institution", "platform", "sha256", "perceptual_hash"},
     "amount": {"value", "currency"},
     "payment": {"reference", "sent_on", "sender", "end_to_end_id"},
+    "window": {"since", "until"},
     "contact": {"name", "phone", "email"},
     "deadlines": {"stage", "due_at"},
 }
@@ -224,5 +225,5 @@ def _may_open(stage: Stage, reader: str, opened_: Mapping[str, Any]) -> bool:
     """Tell whether an opening belongs on another's record: by whose order or appeal it is, or by who watches all."""
     named = {slot: str(opened_.get(slot, "")) for slot in ("order_id", "appeal_id")}
     theirs = {each for slot, value in named.items() for each in stage.owners[slot].get(value, ())}
-    # What was disclosed is no operator's to open.
-    return reader in theirs or (reader == OPERATOR and opened_["view"] != View.DISCLOSURE)
+    # What was disclosed, and what moved, is no operator's to open.
+    return reader in theirs or (reader == OPERATOR and opened_["view"] not in {View.DISCLOSURE, View.MOVEMENTS})

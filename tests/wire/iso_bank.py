@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import iso_orders
 
+from adapters.answers import Traced
 from adapters.iso20022.envelope import Party
 from adapters.iso20022.xml import Element
 from adapters.sandbox import iso_bank
@@ -28,6 +29,17 @@ class Bank(iso_bank.Bank):
     ) -> bytes:
         """auth.002 about a disclosure."""
         return super().disclosed(order_id, missing, account_number=account_number, **said)
+
+    def traced(
+        self,
+        order_id: str,
+        answered: Traced,
+        *,
+        account_number: str = "9990000012345",
+        status: str | None = None,
+    ) -> bytes:
+        """auth.002 about a trace."""
+        return super().traced(order_id, answered, account_number=account_number, status=status)
 
 
 def fresh(bank: Bank, at: datetime | None = None) -> Bank:

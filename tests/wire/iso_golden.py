@@ -5,6 +5,7 @@ from pathlib import Path
 import iso_orders
 from iso_bank import Bank
 
+from adapters.answers import Moved, Traced
 from adapters.base import Endpoint
 from adapters.iso20022 import schemas, terms
 from adapters.iso20022.adapter import Iso20022
@@ -18,11 +19,32 @@ SHOWN = {
     "1b-held.camt.047": "Executed, in part",
     "4-lift.camt.049": "The lift",
     "4a-lifted.camt.025": "Lifted",
+    "11-trace.auth.001": "The trace",
+    "11b-traced-more.auth.002": "Traced, and there was more",
 }
 FOLDER = Path(__file__).parent / "golden" / "iso20022"
 HUB = Iso20022(iso_orders.HUB, lambda at: (iso_orders.HUB_KID, iso_orders.HUB_KEY))
 ENDPOINT = Endpoint(
     id="bank", channel=Channel.ISO20022, url="https://bank.example/iso20022", bin="970436", bic="BFTVVNVX"
+)
+
+# What an account of nobody's did, the largest first.
+MOVED = (
+    Moved(
+        "in",
+        (200_000_000, "VND"),
+        "2026-11-23T06:00:00Z",
+        "transfer",
+        {"kind": "account", "value": "9704000000001", "institution": "970422"},
+    ),
+    Moved(
+        "out",
+        (120_000_000, "VND"),
+        "2026-11-23T09:36:00Z",
+        "top_up",
+        {"kind": "wallet", "value": "0980000002", "institution": "MoMo"},
+    ),
+    Moved("out", (20_000_000, "VND"), "2026-11-23T14:24:00Z", "cash"),
 )
 
 
@@ -49,6 +71,9 @@ def answers() -> dict[str, bytes]:
         "8a-disclosed.auth.002": bank.disclosed(iso_orders.order_id(8), **disclosed),
         "8b-no-such-account.auth.002": bank.disclosed(iso_orders.order_id(8), "NFOU"),
         "1e-not-processed.admi.002": bank.reject(f"{1:032x}"),
+        "11a-traced.auth.002": bank.traced(iso_orders.order_id(11), Traced(MOVED, has_more=False)),
+        "11b-traced-more.auth.002": bank.traced(iso_orders.order_id(11), Traced(MOVED[:1], has_more=True)),
+        "11c-nothing-moved.auth.002": bank.traced(iso_orders.order_id(11), Traced((), has_more=False)),
     }
 
 

@@ -83,6 +83,8 @@ def order_id(number: int) -> str:
 
 PAYMENT = {"reference": "FT26328000417", "sent_on": "2026-11-23", "sender": "TCBVVNVX", "end_to_end_id": "E2E-0417"}
 ASKED = ["holder_name", "holder_document", "holder_birth_date", "contact_phone", "opened_on", "state"]
+WINDOW = {"since": "2026-11-23T00:00:00Z", "until": "2026-11-24T00:00:00Z"}
+TRACED = {"window": WINDOW, "confidential": True, "amount": None, "legal_basis": "cpc_88"}
 
 # One of each message that the hub sends, by the name of its golden file.
 ORDERS = {
@@ -116,5 +118,13 @@ ORDERS = {
         amount=None,
         deadlines=[],
         reason="proceedings_ended",
+    ),
+    "11-trace.auth.001": message("trace", 11, order_id=order_id(11), **TRACED),
+    "12-trace-card.auth.001": message(
+        "trace",
+        12,
+        order_id=order_id(12),
+        target={"kind": "card", "value": "9704360000000000018", "institution": "VIETCOMBANK"},
+        **TRACED,
     ),
 }

@@ -82,6 +82,7 @@ ORDERS = {
     "read-back": _ISO["6-read-back.camt.046"],
     "recall": _ISO["7-recall.camt.056"],
     "disclose": _ISO["8-disclose.auth.001"],
+    "trace": _ISO["11-trace.auth.001"],
     "silence-ended": _ISO["10-silence-ended.auth.003"],
     "takedown": _of_telecom("takedown"),
     "lift-takedown": _of_telecom("lift"),
@@ -113,7 +114,7 @@ OF_EACH_TO_A_TELECOM = {
     **{
         each.type: each
         for each in map(
-            etsi_exchange.message, ("takedown", "disclose", "preserve", "lift", "extend", "freeze", "recall")
+            etsi_exchange.message, ("takedown", "disclose", "preserve", "lift", "extend", "freeze", "recall", "trace")
         )
     },
 }

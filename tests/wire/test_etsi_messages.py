@@ -244,7 +244,9 @@ def test_every_target_has_a_format(target: dict[str, str], owner: str, name: str
     assert len(values) == (3 if target["kind"] == "content" else 1)
 
 
-@pytest.mark.parametrize("changes", [{"action": "freeze"}, {"action": "recall"}, {"lifts_action": "freeze"}])
+@pytest.mark.parametrize(
+    "changes", [{"action": "freeze"}, {"action": "recall"}, {"action": "trace"}, {"lifts_action": "freeze"}]
+)
 def test_what_is_about_money_is_not_spoken(changes: dict[str, Any]) -> None:
     with pytest.raises(NotSpoken):
         build.request(message(**changes), HUB)

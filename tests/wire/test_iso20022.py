@@ -42,7 +42,7 @@ KEY_VALUE = (
     f"<PublicKey>{base64.b64encode(_POINT).decode()}</PublicKey></ECKeyValue></KeyValue>"
 )
 # Codes that stand in the messages' own schemas, beside those of the external sets.
-ENUMERATED = {"OWNE", "ALLL", "ENAB", "DELD", "REQD", "COMP", "NRES", "NFOU", "ACCR", "PDCR", "RJCR"}
+ENUMERATED = {"OWNE", "ALLP", "ALLL", "ENAB", "DELD", "REQD", "COMP", "NRES", "NFOU", "ACCR", "PDCR", "RJCR"}
 
 
 @functools.cache
@@ -79,7 +79,7 @@ def test_the_golden_files_are_what_the_code_makes() -> None:
 
 def test_the_handbook_shows_one_exchange_as_it_is_on_the_wire() -> None:
     page = iso_golden.PAGE.read_text("utf-8")
-    assert page.endswith(iso_golden.exchange().rstrip() + "\n") and page.count("```xml") == len(iso_golden.SHOWN) == 5
+    assert page.endswith(iso_golden.exchange().rstrip() + "\n") and page.count("```xml") == len(iso_golden.SHOWN) == 7
 
 
 def test_the_handbook_s_table_of_codes_is_the_code_s() -> None:
@@ -126,7 +126,7 @@ def test_both_validators_refuse_a_message_whose_first_element_is_gone(name: str)
 def test_every_code_that_is_sent_stands_in_iso_s_sets_or_in_the_message_s_own_schema() -> None:
     known = {*terms.code_set("ExternalReservationType1Code"), *terms.code_set("ExternalCancellationReason1Code")}
     sent = {code for content in ORDERS.values() for code in words(content, "Cd")}
-    assert sent == {terms.BLOCKED, terms.FRAUD, "OWNE"} and sent - ENUMERATED <= known
+    assert sent == {terms.BLOCKED, terms.FRAUD, "OWNE", "ALLP"} and sent - ENUMERATED <= known
     for content in ORDERS.values():
         assert words(content, "Prtry") <= {terms.SCHEME, terms.CLEARING, "account", "wallet", "card"}
 

@@ -1,6 +1,7 @@
 """What banks answer: each message means one thing, what is not understood is not guessed at."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import iso_golden
@@ -14,13 +15,15 @@ from lxml import etree
 from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
 from signxml.signer import XMLSigner
 
-from adapters.answers import Answer
+from adapters.answers import Answer, Moved, Traced
 from adapters.iso20022 import parse, schemas, terms, xml
 from adapters.iso20022.sign import SignatureInvalid
 from adapters.iso20022.xml import MessageRefused
+from workflows import trace
 
-HOLD, LIFT, RECALL, ASKED = iso_orders.HOLD, *(iso_orders.order_id(number) for number in (4, 7, 8))
+HOLD, LIFT, RECALL, ASKED, TRACED = iso_orders.HOLD, *(iso_orders.order_id(number) for number in (4, 7, 8, 11))
 FREEZE = terms.reference(HOLD, 1)
+OTHER = {"kind": "account", "institution": "970422"}
 MEANT = {
     "1a-received.camt.025": Answer(HOLD, "received"),
     "1b-held.camt.047": Answer(HOLD, "executed", amount=(120_000_000, "VND")),
@@ -42,6 +45,9 @@ MEANT = {
         },
     ),
     "8b-no-such-account.auth.002": Answer(ASKED, "refused", refusal_code="target_not_found"),
+    "11a-traced.auth.002": Answer(TRACED, "executed", traced=Traced(iso_golden.MOVED, has_more=False)),
+    "11b-traced-more.auth.002": Answer(TRACED, "executed", traced=Traced(iso_golden.MOVED[:1], has_more=True)),
+    "11c-nothing-moved.auth.002": Answer(TRACED, "executed", traced=Traced((), has_more=False)),
     "1e-not-processed.admi.002": parse.Rejected(f"{1:032x}", "FF02"),
 }
 
@@ -125,6 +131,9 @@ def test_what_is_held_comes_through_to_the_last_unit(amount: int, currency: str)
         (lambda bank: bank.disclosed(ASKED, "FOUN"), "xml.code InvstgtnRslt/InvstgtnSts"),
         (lambda bank: bank.disclosed(ASKED), "xml.value AnswrDtls/Dscld"),
         (lambda bank: bank.receipt(FREEZE, "PDNG", message_id="two words"), "xml.value AppHdr/BizMsgIdr"),
+        (lambda bank: traced(bank, status="NRES"), "xml.code InvstgtnRslt/InvstgtnSts"),
+        (lambda bank: altered(bank, lambda line: line.set("Ccy", "XAU")), "xml.value AnswrDtls/Mvmts/Mvmt/@Amt/@Ccy"),
+        (lambda bank: traced(bank, counterparty={"value": "\u202e1", **OTHER}), "xml.not_plain"),
         (lambda bank: bank.disclosed(ASKED, holder_name="NGUYEN \u202eVAN"), "xml.not_plain"),
         (lambda bank: bank.disclosed(ASKED, holder_name="NGUYEN VAN\u2028A"), "xml.not_plain"),
     ],
@@ -136,6 +145,69 @@ def test_what_is_not_understood_is_refused_by_its_place_and_never_guessed(
         assert parse.read(make(bank)).answer is not None
     else:
         assert refusal(make(bank)) == said
+
+
+@pytest.mark.parametrize(
+    ("lost", "place"),
+    [("Tp", "AnswrDtls/Mvmts/Mvmt"), ("Id", "AnswrDtls/Mvmts/Mvmt"), ("Svcr", "AnswrDtls/Mvmts/Mvmt")],
+)
+def test_half_of_where_the_money_went_is_refused(bank: Bank, lost: str, place: str) -> None:
+    assert refusal(altered(bank, lambda line: line.attrib.pop(lost))) == f"xml.value {place}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CdtDbtInd", "OUT"),
+        ("Amt", "-1"),
+        ("Amt", "1e3"),
+        ("Ccy", "vnd"),
+        ("BookgDtTm", "yesterday"),
+        ("Knd", "Ransom Money"),
+        ("Id", "9" * 35),
+        ("Ustrd", "for the flat"),
+    ],
+)
+def test_a_movement_that_the_schema_does_not_know_is_refused(bank: Bank, name: str, value: str) -> None:
+    assert refusal(altered(bank, lambda line: line.set(name, value))).startswith("xml.schema ")
+
+
+def test_what_was_disclosed_and_what_moved_are_never_one_answer(bank: Bank) -> None:
+    make = xml.Maker(xml.ORDER)
+
+    def both(line: Any) -> None:
+        line.getparent().addprevious(make("Dscld", "NGUYEN VAN MAU", Cd="holder_name"))
+
+    assert refusal(altered(bank, both)) == "xml.value AnswrDtls/Dscld"
+
+
+def test_two_hundred_of_the_longest_movements_fit_into_one_message_and_one_more_does_not(bank: Bank) -> None:
+    longest = Moved(
+        "out",
+        (10**15, "VND"),
+        "2026-11-23T06:00:00.123456+07:00",
+        "transfer",
+        {"kind": "account", "value": "9" * 34, "institution": "N" * 64},
+    )
+    raw = bank.traced(TRACED, Traced((longest,) * trace.MOST_MOVEMENTS, has_more=True))
+    answer = parse.read(raw).answer
+    assert answer is not None and answer.traced is not None
+    assert (len(answer.traced.movements), answer.traced.has_more) == (trace.MOST_MOVEMENTS, True)
+    assert len(raw) < xml.LARGEST
+    one_more = (iso_golden.MOVED[2],) * (trace.MOST_MOVEMENTS + 1)
+    assert refusal(bank.traced(TRACED, Traced(one_more, has_more=True))).startswith("xml.schema ")
+
+
+def traced(bank: Bank, status: str | None = None, **changes: Any) -> bytes:
+    return bank.traced(TRACED, Traced((replace(iso_golden.MOVED[0], **changes),), has_more=False), status=status)
+
+
+def altered(bank: Bank, change: Any) -> bytes:
+    """Return an answer to a trace whose first movement is another one, signed all the same."""
+    raw = bank.traced(TRACED, Traced(iso_golden.MOVED, has_more=False))
+    document = etree.fromstring(raw)[1][0]
+    change(next(document.iter(f"{{{xml.ORDER}}}Mvmt")))
+    return bank.seal(schemas.DISCLOSED, document)
 
 
 def test_two_answers_in_one_message_are_none(bank: Bank) -> None:

@@ -35,9 +35,10 @@ from adapters.etsi.adapter import Etsi
 from adapters.iso20022 import parse as business
 from adapters.iso20022.adapter import Iso20022
 from adapters.iso20022.sign import SignatureInvalid
+from adapters.sandbox import business as business_form
 from adapters.sandbox import hub as sandbox_hub
 from adapters.sandbox import inbox as sandbox_inbox
-from adapters.sandbox import signatures
+from adapters.sandbox import signatures, statement
 from adapters.sandbox.behaviour import (
     Behaviour,
     Flapping,
@@ -587,6 +588,29 @@ async def test_a_disclosure_is_answered_with_what_is_asked_and_the_event_names_n
     assert "NGUYEN" not in str(scene.events.told)
 
 
+WINDOW = {"since": "2026-11-21T00:00:00Z", "until": "2026-11-23T00:00:00Z"}
+
+
+async def test_a_trace_is_answered_from_within_its_window_and_the_event_names_no_account(play: Play) -> None:
+    scene = await play(Prompt())
+    await scene.send(order("ask-1", "trace", amount=None, window=WINDOW, confidential=True))
+    await scene.events.until("answered")
+    [(_, answer)] = scene.hub.answers
+    moved = answer["traced"]["movements"]
+    amounts = [int(each["amount"]["value"]) for each in moved]
+    assert len(moved) == 4 and amounts == sorted(amounts, reverse=True) and not answer["traced"]["has_more"]
+    assert all(WINDOW["since"] <= each["at"] <= WINDOW["until"] for each in moved)
+    assert {each["direction"] for each in moved} == {"in", "out"}
+    assert "9704000000001" in str(answer) and "97040000" not in str(scene.events.told)
+
+
+async def test_a_trace_without_a_window_is_no_order(play: Play) -> None:
+    scene = await play(Prompt())
+    with pytest.raises(DeliveryFailed):
+        await scene.send(order("ask-1", "trace", amount=None))
+    assert scene.hub.answers == []
+
+
 async def test_a_partial_bank_holds_a_part_then_more_by_itself_and_only_once(play: Play) -> None:
     scene = await play(Partial(first=90_000_000, more=60_000_000, after=0.0))
     await scene.send(order())
@@ -866,7 +890,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "read_back": {},
     "recall": {"payment": iso_orders.PAYMENT},
     "disclose": {"asked": ["holder_name", "holder_document"], "confidential": True, "amount": None},
+    "trace": iso_orders.TRACED,
 }
+STORY = business_form.traced({"movements": statement.moved(**iso_orders.WINDOW), "has_more": False})
 PAPER = {"holder_name": "NGUYEN VAN MAU", "holder_document": "national_id 000000000000"}
 
 
@@ -892,6 +918,7 @@ def told_by_bank(scene: Scene) -> list[Answer]:
         ("freeze", [Answer(HOLD, "executed", amount=(150_000_000, "VND"))]),
         ("recall", [Answer(HOLD, "executed", amount=(150_000_000, "VND"))]),
         ("disclose", [Answer(HOLD, "executed", disclosed=PAPER)]),
+        ("trace", [Answer(HOLD, "executed", traced=STORY)]),
         ("lift", [Answer(SECOND, "lifted")]),
         ("extend", [Answer(SECOND, "refused", refusal_code="target_not_found")]),
         ("read_back", [Answer(HOLD, "lifted")]),
@@ -1189,16 +1216,21 @@ async def test_a_batch_that_nobody_declared_or_that_is_none_is_refused(play: Pla
         assert caught.value.code == "http.400"
 
 
-async def test_half_of_a_recall_and_of_a_disclosure_come_first_and_the_rest_by_itself(play: Play) -> None:
+async def test_half_of_a_recall_a_disclosure_and_a_trace_come_first_and_the_rest_by_itself(play: Play) -> None:
     scene = await play(Half(after=0.0))
     await scene.send(order(action="recall"))
     await scene.events.until("answered", 2)
     asked = ["holder_name", "holder_document", "state"]
     await scene.send(order("order-2", "disclose", number=2, asked=asked, amount=None))
     await scene.events.until("answered", 4)
+    await scene.send(order("order-3", "trace", number=3, window=WINDOW, amount=None))
+    await scene.events.until("answered", 6)
     said = [answer for _, answer in scene.hub.answers]
     assert [each["amount_returned"]["value"] for each in said[:2]] == ["75000000", "150000000"]
-    assert [list(each["disclosed"]) for each in said[2:]] == [asked[:2], asked]
+    assert [list(each["disclosed"]) for each in said[2:4]] == [asked[:2], asked]
+    first, whole = (each["traced"] for each in said[4:])
+    assert (first["has_more"], whole["has_more"]) == (True, False)
+    assert first["movements"] == whole["movements"][:2] and len(whole["movements"]) == 4
 
 
 async def test_a_hub_that_is_away_is_asked_again_and_nothing_is_lost(

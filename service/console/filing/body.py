@@ -17,6 +17,7 @@ _HOSTS = frozenset({TargetKind.DOMAIN})
 _SPACED = str.maketrans("", "", " .-\N{NO-BREAK SPACE}")
 _SUM = re.compile(r"\d+|\d{1,3}(?:[.,  ]\d{3})+")
 _DAYS = frozenset({"document.date", "payment.sent_on"})
+_TIMES = frozenset({"ends_at", "window.since", "window.until"})
 _FIELD = "%Y-%m-%dT%H:%M"  # what a field for day and time takes and gives
 _DAY = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
 _TARGET = re.compile(r"targets\.(\d{1,3})\.\w+")
@@ -50,6 +51,9 @@ def build(answers: Answers, officer_id: str) -> dict[str, Any]:
     if action is Action.RECALL:
         said["payment"] = _members(answers, "payment", ("reference", "sent_on", "sender", "end_to_end_id"))
         said["payment"] |= {"sent_on": day(said["payment"]["sent_on"])} if "sent_on" in said["payment"] else {}
+    if action is Action.TRACE:
+        window = _members(answers, "window", ("since", "until"))
+        said["window"] = {name: instant(written) for name, written in window.items()}
     if action is Action.DISCLOSE:
         said["asked"] = sorted(name.removeprefix("asked.") for name in answers if name.startswith("asked."))
     if steps.Step.END in steps.order(action) and answers.get("until") == "named":
@@ -113,7 +117,7 @@ def kept(name: str, written: str) -> str:
     text = written.replace("\r\n", "\n")
     if name in _DAYS:
         return day(text)
-    if name == "ends_at" and (found := _moment(text)) is not None:
+    if name in _TIMES and (found := _moment(text)) is not None:
         return found.strftime(_FIELD)
     return text
 
@@ -128,6 +132,11 @@ def instant(written: str) -> str:
     """Return a time of a day in Vietnam as an instant; people write "2026-12-01T10:00" or "10:00 01/12/2026"."""
     found = _moment(written)
     return found.replace(tzinfo=VIETNAM).isoformat() if found else written.strip()
+
+
+def field_of(at: datetime) -> str:
+    """Return a time in Vietnam as a field for day and time takes it."""
+    return at.strftime(_FIELD)
 
 
 def _moment(written: str) -> datetime | None:

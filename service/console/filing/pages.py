@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -19,8 +20,9 @@ from service.i18n import formats
 from service.queries.sessions import Seat
 from service.security.scopes import Scope
 from service.web.doors import HubDep
-from workflows import disclose
+from workflows import disclose, trace
 from workflows.terms import MONEY_TARGETS, Action, Datum, LegalBasis, Measure, Urgency
+from workflows.working_hours import VIETNAM
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -124,6 +126,15 @@ async def _context(conn: Any, request: Request, table: Desk, step: Step) -> dict
             kinds = {body.kind_of(table.answers, place) for place in body.places(table.answers)} - {None}
             data = [each for each in Datum if all(disclose.may_be_asked(each, kind) for kind in kinds if kind)]
             return {"data": data}
+        case Step.WINDOW:
+            until = table.seat.now.astimezone(VIETNAM)
+            return {
+                "hours": trace.LONGEST_WINDOW // timedelta(hours=1),
+                "most": trace.MOST_MOVEMENTS,
+                # Most victims call within a day: who has nothing better to say goes on with one press.
+                "since": body.field_of(until - timedelta(days=1)),
+                "until": body.field_of(until),
+            }
         case Step.AMOUNT:
             sums = [formats.money(each).removesuffix(" ₫") for each in table.fits.sums]
             return {"sums": sums, "whole": action is Action.FREEZE}

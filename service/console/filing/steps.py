@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from workflows import authority_rules, disclose, extend, freeze, lift, recall, takedown
+from workflows import authority_rules, disclose, extend, freeze, lift, recall, takedown, trace
 from workflows.terms import Action, LegalBasis, TargetKind
 
 
@@ -16,6 +16,7 @@ class Step(StrEnum):
     TARGETS = "targets"
     MEASURE = "measure"
     ASKED = "asked"
+    WINDOW = "window"
     AMOUNT = "amount"
     PAYMENT = "payment"
     CASE = "case"
@@ -31,11 +32,11 @@ class Step(StrEnum):
 
 PATH = "/requests/new"
 # Content begins at its file: not here.
-ACTIONS = (Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE, Action.RECALL, Action.DISCLOSE)
+ACTIONS = (Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE, Action.RECALL, Action.TRACE, Action.DISCLOSE)
 # These begin on the page of the request that they are about, and name no target of their own.
 FOLLOW_UPS = (Action.LIFT, Action.EXTEND)
 # What is about one account at a time; the others take up to a hundred targets.
-ONE = frozenset({Action.FREEZE, Action.RECALL})
+ONE = frozenset({Action.FREEZE, Action.RECALL, Action.TRACE})
 
 _FIRST = (Step.ACTION, Step.TEXT, Step.FOUND, Step.TARGETS)
 _LAST = (Step.DOCUMENT, Step.PAPER, Step.CONTACT, Step.CHECK, Step.SIGN)
@@ -44,6 +45,7 @@ _MIDDLE: Mapping[Action, tuple[Step, ...]] = {
     Action.TAKEDOWN: (Step.MEASURE, Step.CASE, Step.BASIS, Step.URGENCY, Step.END),
     Action.PRESERVE: (Step.CASE, Step.BASIS, Step.URGENCY, Step.END),
     Action.RECALL: (Step.AMOUNT, Step.PAYMENT, Step.CASE, Step.BASIS, Step.URGENCY),
+    Action.TRACE: (Step.WINDOW, Step.CASE, Step.BASIS, Step.URGENCY),
     Action.DISCLOSE: (Step.ASKED, Step.CASE, Step.BASIS, Step.URGENCY),
     Action.LIFT: (Step.CASE, Step.BASIS, Step.URGENCY),
     Action.EXTEND: (Step.END, Step.CASE, Step.BASIS, Step.URGENCY),
@@ -55,6 +57,7 @@ _KINDS: Mapping[Action, frozenset[TargetKind]] = {
     Action.PRESERVE: frozenset(TargetKind),
     Action.RECALL: recall.TARGETS,
     Action.DISCLOSE: disclose.TARGETS,
+    Action.TRACE: trace.TARGETS,
 }
 
 # The answers of a question: by their whole name, or by what stands before a dot.
@@ -65,6 +68,7 @@ _FIELDS: Mapping[Step, tuple[str, ...]] = {
     Step.TARGETS: ("targets",),
     Step.MEASURE: ("measure",),
     Step.ASKED: ("asked",),
+    Step.WINDOW: ("window.since", "window.until"),
     Step.AMOUNT: ("extent", "amount", "whole_account"),
     Step.PAYMENT: ("payment",),
     Step.CASE: ("case_number",),

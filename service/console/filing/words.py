@@ -52,6 +52,13 @@ def _asked(_answers: Any, body: Any, reading: Reading, _end: Any) -> list[str]:
     return [i18n.sentence_case(", ".join(reading.term("datum", each) for each in body.get("asked", [])))]
 
 
+def _window(_answers: Any, body: Any, reading: Reading, _end: Any) -> list[str]:
+    said = body.get("window", {})
+    return [
+        f"{reading.label(f'window.{name}')}: {_moment(said[name])}" for name in ("since", "until") if said.get(name)
+    ]
+
+
 def _amount(_answers: Any, body: Any, reading: Reading, _end: Any) -> list[str]:
     if "whole_account" in body:
         whole = i18n.sentence_case(i18n.text("console.request.whole_account", reading.lang))
@@ -109,6 +116,13 @@ def _term(reading: Reading, group: str, code: str) -> str:
     return i18n.sentence_case(reading.term(group, str(code)))
 
 
+def _moment(written: str) -> str:
+    try:
+        return forms.moment(datetime.fromisoformat(written))
+    except ValueError:
+        return written
+
+
 def _day(written: str) -> str:
     try:
         return date.fromisoformat(written).strftime("%d/%m/%Y")
@@ -121,6 +135,7 @@ _TELL = {
     Step.TARGETS: _targets,
     Step.MEASURE: _measure,
     Step.ASKED: _asked,
+    Step.WINDOW: _window,
     Step.AMOUNT: _amount,
     Step.PAYMENT: _payment,
     Step.CASE: _case,

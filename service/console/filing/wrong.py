@@ -29,6 +29,7 @@ _FIELDS = {
     "document": "document.number",
     "contact": "contact.name",
     "payment": "payment.reference",
+    "window": "window.since",
 }
 
 

@@ -1,0 +1,162 @@
+"""What participants answered about people and money, for whoever asked: read on record, as a page and to take along."""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse
+
+from service import errors, i18n
+from service.actions import keep_draft, note_reading
+from service.console import doors, forms, rendering
+from service.console.filing import desk, steps
+from service.console.filing.steps import Step
+from service.engine.hub import Hub
+from service.queries import board, disclosures, movements, requests, visibility
+from service.queries.board import Name
+from service.queries.sessions import Seat
+from service.schemas.disclosures import DisclosureList
+from service.schemas.movements import Counterparty, MovementList
+from service.schemas.requests import RequestDetail
+from service.security.scopes import Scope
+from service.web.doors import HubDep
+from workflows import routing
+from workflows.terms import CONFIDENTIAL, Action, Direction, Door, OrderState, View
+
+router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+_COLUMNS = ("at", "direction", "amount", "currency", "kind", "other_kind", "other", "institution", "participant")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A request of the reader's own agency, what was answered to it, and how the participants are called."""
+
+    detail: RequestDetail
+    disclosed: DisclosureList | None
+    traced: MovementList | None
+    names: dict[str, Name]
+
+
+def may_read(seat: Seat, detail: RequestDetail, tenant: str) -> bool:
+    """Tell whether there is an answer that this person may read: of the own agency's request alone."""
+    principal = seat.principal
+    is_own = visibility.owns(principal, tenant) and Scope.DISCLOSURES_READ in principal.scopes
+    return is_own and detail.action in CONFIDENTIAL and OrderState.EXECUTED in detail.orders and not detail.erased
+
+
+@router.get("/requests/{request_id}/answers")
+async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
+    """Show what was disclosed, or what moved; an unknown request and another's get the same page."""
+    read = await _read(hub, seat, request_id)
+    return rendering.page(
+        request,
+        "answers.html",
+        now=seat.now,
+        detail=read.detail,
+        disclosed=read.disclosed,
+        traced=read.traced,
+        names=read.names,
+        may_file=Scope.REQUESTS_WRITE in seat.principal.scopes,
+        out=Direction.OUT,
+    )
+
+
+@router.get("/requests/{request_id}/answers.csv")
+async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
+    """Return the movements of a trace as a table that every spreadsheet opens (RFC 4180, with the mark of UTF-8)."""
+    read = await _read(hub, seat, request_id, only=Action.TRACE)
+    assert read.traced is not None
+    lang = rendering.language(request)
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow([i18n.text(f"console.answers.column.{name}", lang) for name in _COLUMNS])
+    for answer in read.traced.items:
+        who = read.names[answer.participant_id].short if answer.participant_id in read.names else answer.participant_id
+        for each in answer.movements:
+            other = each.counterparty
+            named = (
+                (i18n.text(f"terms.target_kind.{other.kind}", lang), other.value, other.institution) if other else ()
+            )
+            line = (
+                forms.moment(each.at),
+                i18n.text(f"terms.direction.{each.direction}", lang),
+                each.amount.minor_units,
+                each.amount.currency,
+                i18n.text(f"terms.movement_kind.{each.kind}", lang),
+                *(named or ("", "", "")),
+                who,
+            )
+            table.writerow([forms.cell(cell) for cell in line])
+    headers = {"Content-Disposition": f'attachment; filename="{request_id}.csv"'}
+    return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.post("/requests/{request_id}/next-hop")
+async def next_hop(
+    request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors.FormDep, request_id: UUID
+) -> Response:
+    """Begin a freeze where the money went on to; a draft of something else is left, and has to be ended first."""
+    principal = seat.principal
+    principal.require(Scope.REQUESTS_WRITE)
+    try:
+        to = Counterparty.model_validate({name: fields.get(name) for name in ("kind", "value", "institution")})
+    except ValidationError:
+        raise errors.MalformedInput("form.malformed") from None
+    async with hub.database.read(principal.reach) as conn:
+        table = await desk.lay(conn, request, hub, seat)
+        about = await requests.line(conn, principal, request_id)
+        at = await _called(conn, table, to)
+    if about is None or about.action is not Action.TRACE:
+        raise errors.NotFound
+    hop = {
+        "action": str(Action.FREEZE),
+        "targets.0.kind": str(to.kind),
+        "targets.0.value": to.value,
+        "targets.0.at": at,
+    }
+    if table.begun and any(table.answers.get(name) != value for name, value in hop.items()):
+        return RedirectResponse(f"{steps.PATH}?waits=1", 303)
+    if table.begun is None:
+        amount = fields.get("amount", "")
+        known = {"case_number": about.case_number, "targets.0.holder_name": ""}
+        known |= {"extent": "amount", "amount": amount} if amount.isascii() and amount.isdigit() else {}
+        await keep_draft.save(hub, principal, lambda _: {**known, **hop})
+    # The bank did not say whose account it is, and is not asked here: the officer does.
+    return RedirectResponse(f"{steps.PATH}/{Step.TARGETS}", 303)
+
+
+async def _read(hub: Hub, seat: Seat, request_id: UUID, only: Action | None = None) -> _Read:
+    """Open the answers and put on record that they were read, as the API does. Raises ``NotFound``."""
+    principal = seat.principal
+    principal.require(Scope.DISCLOSURES_READ)
+    async with hub.database.read(principal.reach) as conn:
+        detail = await requests.one(conn, hub.vault, principal, request_id)
+        if detail is None or (only is not None and detail.action is not only):
+            raise errors.NotFound
+        disclosed = await disclosures.of_request(conn, hub.vault, principal, request_id)
+        traced = await movements.of_request(conn, hub.vault, principal, request_id)
+        found = disclosed or traced
+        if found is None:
+            raise errors.NotFound
+        names = await board.names(conn, {each.participant_id for each in found.items})
+    if not found.erased:
+        view = View.DISCLOSURE if disclosed else View.MOVEMENTS
+        await note_reading.opened(hub, principal, Door.CONSOLE, view, [request_id])
+    return _Read(detail, disclosed, traced, names)
+
+
+async def _called(conn: Any, table: desk.Desk, to: Counterparty) -> str:
+    """Return how the directory calls the institution that a bank named by a code; what it does not know stays."""
+    target = routing.RoutingTarget(to.kind, to.value, to.institution)
+    try:
+        route = routing.route(target, table.known.directory, table.day)
+    except routing.UnknownInstitution:
+        return to.institution
+    first = route.participants[0].participant_id
+    found = await board.names(conn, {first})
+    return found[first].short if first in found else to.institution
