@@ -46,7 +46,7 @@ async def executed(given: Answering, done: Done) -> Verdict:
     order, state = given.order, given.order["state"]
     asked = order["amount"]
     if done.told is not None and (state, Event.EXECUTE) not in states.MOVES:
-        raise errors.Conflict("trace.over" if order["action"] is Action.TRACE else "disclosure.over")
+        raise errors.Conflict("trace.over") if order["action"] is Action.TRACE else errors.Conflict("disclosure.over")
     if state in _GONE:
         return await _too_late(given, done)
     before = order["amount_returned"] if order["amount_held"] is None else order["amount_held"]

@@ -1,8 +1,11 @@
 """What participants answered about people and money, for whoever asked: read on record, as a page and to take along."""
 
+import contextlib
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +16,12 @@ from starlette.responses import RedirectResponse
 from service import errors, i18n
 from service.actions import keep_draft, note_reading
 from service.console import doors, forms, rendering
-from service.console.filing import desk, steps
+from service.console.filing import body, desk, steps
 from service.console.filing.steps import Step
 from service.engine.hub import Hub
 from service.queries import board, disclosures, movements, requests, visibility
 from service.queries.board import Name
+from service.queries.registry import Known
 from service.queries.sessions import Seat
 from service.schemas.disclosures import DisclosureList
 from service.schemas.movements import Counterparty, MovementList
@@ -40,6 +44,8 @@ class _Read:
     disclosed: DisclosureList | None
     traced: MovementList | None
     names: dict[str, Name]
+    # What a bank called an institution, and what it is called here; what nobody is known as is not in it.
+    institutions: dict[str, str]
 
 
 def may_read(seat: Seat, detail: RequestDetail, tenant: str) -> bool:
@@ -61,6 +67,7 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         disclosed=read.disclosed,
         traced=read.traced,
         names=read.names,
+        institutions=read.institutions,
         may_file=Scope.REQUESTS_WRITE in seat.principal.scopes,
         out=Direction.OUT,
     )
@@ -110,22 +117,22 @@ async def next_hop(
     async with hub.database.read(principal.reach) as conn:
         table = await desk.lay(conn, request, hub, seat)
         about = await requests.line(conn, principal, request_id)
-        at = await _called(conn, table, to)
+        known = await _institutions(conn, table.known, table.day, [to])
     if about is None or about.action is not Action.TRACE:
         raise errors.NotFound
     hop = {
         "action": str(Action.FREEZE),
         "targets.0.kind": str(to.kind),
         "targets.0.value": to.value,
-        "targets.0.at": at,
+        "targets.0.at": known.get(to.institution, to.institution),
     }
     if table.begun and any(table.answers.get(name) != value for name, value in hop.items()):
         return RedirectResponse(f"{steps.PATH}?waits=1", 303)
     if table.begun is None:
         amount = fields.get("amount", "")
-        known = {"case_number": about.case_number, "targets.0.holder_name": ""}
-        known |= {"extent": "amount", "amount": amount} if amount.isascii() and amount.isdigit() else {}
-        await keep_draft.save(hub, principal, lambda _: {**known, **hop})
+        more = {"case_number": about.case_number, "targets.0.holder_name": ""}
+        more |= {"extent": "amount", "amount": amount} if amount.isascii() and amount.isdigit() else {}
+        await keep_draft.save(hub, principal, lambda _: {**more, **hop})
     # The bank did not say whose account it is, and is not asked here: the officer does.
     return RedirectResponse(f"{steps.PATH}/{Step.TARGETS}", 303)
 
@@ -144,19 +151,21 @@ async def _read(hub: Hub, seat: Seat, request_id: UUID, only: Action | None = No
         if found is None:
             raise errors.NotFound
         names = await board.names(conn, {each.participant_id for each in found.items})
+        moved = [each.counterparty for answer in (traced.items if traced else ()) for each in answer.movements]
+        registry, day = await hub.registry.known(conn), body.today(seat.now)
+        institutions = await _institutions(conn, registry, day, [each for each in moved if each])
     if not found.erased:
         view = View.DISCLOSURE if disclosed else View.MOVEMENTS
         await note_reading.opened(hub, principal, Door.CONSOLE, view, [request_id])
-    return _Read(detail, disclosed, traced, names)
+    return _Read(detail, disclosed, traced, names, institutions)
 
 
-async def _called(conn: Any, table: desk.Desk, to: Counterparty) -> str:
-    """Return how the directory calls the institution that a bank named by a code; what it does not know stays."""
-    target = routing.RoutingTarget(to.kind, to.value, to.institution)
-    try:
-        route = routing.route(target, table.known.directory, table.day)
-    except routing.UnknownInstitution:
-        return to.institution
-    first = route.participants[0].participant_id
-    found = await board.names(conn, {first})
-    return found[first].short if first in found else to.institution
+async def _institutions(conn: Any, known: Known, day: date, named: Sequence[Counterparty]) -> dict[str, str]:
+    """Return how the directory calls the institutions that a bank named by codes; what it does not know is left out."""
+    found: dict[str, str] = {}
+    for each in named:
+        target = routing.RoutingTarget(each.kind, each.value, each.institution)
+        with contextlib.suppress(routing.UnknownInstitution):
+            found[each.institution] = routing.route(target, known.directory, day).participants[0].participant_id
+    short = await board.names(conn, set(found.values()))
+    return {code: short[name].short for code, name in found.items() if name in short}

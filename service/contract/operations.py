@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from service.contract.disclosing import DISCLOSING
 from service.contract.following import FOLLOWING, SECOND_OFFICER
 from service.contract.told import Told
 from service.security.scopes import Scope
@@ -56,21 +57,6 @@ OPERATIONS: Mapping[str, Told] = {
         scopes=(Scope.REQUESTS_READ,),
         advice="Each fact carries the hash that chains it to the one before (SHA-256 over RFC 8785 JSON).",
     ),
-    "listDisclosures": Told(
-        scopes=(Scope.DISCLOSURES_READ,),
-        advice=(
-            "For the agency that asked, of a disclosure alone: for everybody else, coordinators and auditors too, it is"
-            " unknown. Each call is on record (`listReads`). Data are nowhere else: not in facts, statuses or orders."
-        ),
-    ),
-    "listMovements": Told(
-        scopes=(Scope.DISCLOSURES_READ,),
-        advice=(
-            "For the agency that asked, of a trace alone: for everybody else, coordinators and auditors too, it is"
-            " unknown. Each call is on record (`listReads`). Movements are nowhere else: not in facts, statuses or"
-            " orders."
-        ),
-    ),
     "listReads": Told(
         scopes=(Scope.REQUESTS_READ,),
         advice=(
@@ -106,6 +92,7 @@ OPERATIONS: Mapping[str, Told] = {
             " hoatoc-withdrawal+jws, `sub` the request's id."
         ),
     ),
+    **DISCLOSING,
     **FOLLOWING,
     "listOrders": Told(
         scopes=(Scope.ORDERS_READ,),
