@@ -75,11 +75,11 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def ask(self, path: bytes, headers: _Headers, content: bytes) -> tuple[int, _Headers]:
-        """POST, and return the status and the headers of the answer, once they are here."""
+    async def ask(self, method: bytes, path: bytes, headers: _Headers, content: bytes) -> tuple[int, _Headers]:
+        """Call, and return the status and the headers of the answer, once they are here."""
         assert self._transport is not None
         self.idle_since = None
-        call = h11.Request(method=b"POST", target=path, headers=list(headers))
+        call = h11.Request(method=method, target=path, headers=list(headers))
         # As one piece: a head that travels alone costs a record and a system call of its own.
         parts = [self._http.send(each) for each in (call, h11.Data(content), h11.EndOfMessage())]
         self._transport.write(b"".join(filter(None, parts)))
@@ -255,7 +255,8 @@ class Kept(httpx.AsyncBaseTransport):
         answer = _Answer(self._connections, connection)
         try:
             with _faults():
-                status, headers = await connection.ask(request.url.raw_path, request.headers.raw, request.content)
+                method, path = request.method.encode(), request.url.raw_path
+                status, headers = await connection.ask(method, path, request.headers.raw, request.content)
         except BaseException:
             await answer.aclose()
             raise

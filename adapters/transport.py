@@ -62,13 +62,22 @@ class Transport:
         ``url`` must have the host and port of the endpoint's own. The whole call, with the look-up of the name, takes
         at most ``endpoint.timeout`` seconds (never above 30).
         """
+        return await self._call("POST", url, content, headers, endpoint)
+
+    async def get(self, url: str, *, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
+        """GET what lies at the endpoint's host, as ``post`` does: what an identity provider publishes of itself."""
+        return await self._call("GET", url, b"", headers, endpoint)
+
+    async def _call(
+        self, method: str, url: str, content: bytes, headers: Mapping[str, str], endpoint: Endpoint
+    ) -> Receipt:
         began = time.monotonic()
         try:
             async with asyncio.timeout(min(endpoint.timeout, LONGEST_CALL)):
                 target = _parse(url)
                 address = await self._registered_address(target, endpoint)
                 async with self._line(target, endpoint) as kept:
-                    status, body = await _exchange(kept, target, address, content, headers)
+                    status, body = await _exchange(method, kept, target, address, content, headers)
         except httpx.ConnectTimeout:
             raise DeliveryFailed("connect.timeout") from None
         except (TimeoutError, httpx.TimeoutException):
@@ -149,12 +158,17 @@ def _client(*, verify: bool) -> httpx.AsyncClient:
 
 
 async def _exchange(
-    kept: Kept, target: Target, address: addresses.Address, content: bytes, headers: Mapping[str, str]
+    method: str,
+    kept: Kept,
+    target: Target,
+    address: addresses.Address,
+    content: bytes,
+    headers: Mapping[str, str],
 ) -> tuple[int, bytes]:
     url = _url(f"https://{targets.bracketed(str(address))}:{target.port}{target.path}")
     # No client of httpx stands in between: it would only be told not to follow, keep cookies or ask the environment.
     request = httpx.Request(
-        "POST",
+        method,
         url,
         headers={**_HEADERS, **headers, "Host": target.authority},
         content=content,

@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,6 +53,29 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
     mail_from: str = "hoatoc@localhost"
+    oidc_issuer: str | None = Field(
+        default=None, description="the identity provider at which people sign in, by its issuer; unset: there is none"
+    )
+    oidc_client_id: str | None = Field(default=None, description="how the provider knows this hub")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="what this hub shows the provider")
+    oidc_network: str | None = Field(
+        default=None, description="the CIDR in which the provider's address lies: nothing else is called in its name"
+    )
+    oidc_ca_file: Path | None = Field(
+        default=None, description="the only certificate authorities that the provider's certificate may come from (PEM)"
+    )
+    oidc_scopes: tuple[str, ...] = Field(default=("openid",), description="what is asked for, as a JSON list")
+    oidc_claim: str = Field(default="sub", description="the member of the ID token by which people are linked")
+    oidc_acr: tuple[str, ...] = Field(
+        default=(), description="the acr values of which a sign-in must have one, as a JSON list"
+    )
+    oidc_amr: tuple[str, ...] = Field(
+        default=(), description='the amr values that a sign-in must have, all of them, as ["mfa"]'
+    )
+    sign_in_by_links: bool = Field(default=True, description="whether single-use links open the console")
+    sign_in_by_passkeys: bool = Field(
+        default=True, description="whether people may make passkeys and sign in with them"
+    )
     pkcs11_module: Path | None = Field(
         default=None, description="the token's library, for a vault whose master key never leaves a PKCS#11 token"
     )
@@ -73,9 +97,32 @@ class Settings(BaseSettings):
             raise ValueError("a token is named by pkcs11_module, pkcs11_token and pkcs11_pin_file together")
         return self
 
+    @model_validator(mode="after")
+    def _whole_provider(self) -> "Settings":
+        """Take a provider that is named whole, or none: half of one would be found out by whoever signs in first."""
+        named = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret, self.oidc_network, self.oidc_ca_file)
+        if any(named) and not all(named):
+            raise ValueError(
+                "a provider is named by oidc_issuer, oidc_client_id, oidc_client_secret, oidc_network and oidc_ca_file"
+            )
+        if self.oidc_issuer is not None:
+            parts = urlsplit(self.oidc_issuer)
+            if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
+                raise ValueError("oidc_issuer is an https address without user, query and fragment")
+            if "openid" not in self.oidc_scopes:
+                raise ValueError("oidc_scopes has openid in it")
+        if self.oidc_network is not None:
+            ipaddress.ip_network(self.oidc_network)
+        return self
+
     @field_validator(
         *(
             "certification",
+            "oidc_issuer",
+            "oidc_client_id",
+            "oidc_client_secret",
+            "oidc_network",
+            "oidc_ca_file",
             "smtp_host",
             "database_url",
             "migration_url",

@@ -23,9 +23,11 @@ async def make(hub: Hub, principal: Principal, body: NewSignInLink) -> SignInLin
     """Make a link that lives 15 minutes; its path is shown this once.
 
     Raises ``NotFound``, ``InvalidInput`` for a role that is not for the sector, ``Conflict`` for a member not active
-    and for an officer who does not serve.
+    for an officer who does not serve, and where links are switched off.
     """
     principal.require(Scope.REGISTRY_WRITE)
+    if not hub.settings.sign_in_by_links:
+        raise errors.Conflict("sign_in_link.off")
 
     async def work(change: Change) -> SignInLinkMade:
         member = await changes.participant(change)

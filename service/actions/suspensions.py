@@ -6,11 +6,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from service import errors
-from service.actions import changes
+from service.actions import changes, sessions_end
 from service.actions.changes import Change
 from service.engine.hub import OPERATOR
 from service.models import Client, ConsoleSession, Endpoint, Officer, Participant, SignInLink, table_of
 from service.schemas.registry import SuspendedKind, Suspension
+from workflows.entry_terms import SessionEnd
 
 _PARTICIPANTS = table_of(Participant)
 _SESSIONS = table_of(ConsoleSession)
@@ -36,7 +37,7 @@ async def switch(change: Change, body: Suspension, *, active: bool) -> bool:
             left = sa.update(_TABLES[body.kind]).where(_TABLES[body.kind].c.id == body.id)
             await change.conn.execute(left.values(left_at=None if active else change.at))
         if body.kind is SuspendedKind.OFFICER and not active:
-            await _send_home(change, body.id)
+            await send_home(change, body.id)
     if changed:
         change.note(f"{body.kind}.{'resumed' if active else 'suspended'}", subject=body.id)
     return changed
@@ -53,8 +54,7 @@ async def _switch_participant(change: Change, participant_id: str, *, active: bo
     status = "active" if active else "suspended"
     await change.conn.execute(sa.update(_PARTICIPANTS).where(_PARTICIPANTS.c.id == row.id).values(status=status))
     if not active:
-        ended = sa.update(_SESSIONS).where(_SESSIONS.c.tenant == row.id, _SESSIONS.c.revoked_at.is_(None))
-        await change.conn.execute(ended.values(revoked_at=change.at))
+        await _close(change, sa.true())
     return bool(row.status != status)
 
 
@@ -67,11 +67,18 @@ async def _switch_row(change: Change, table: sa.Table, key: Any, *, active: bool
     return bool(was != active)
 
 
-async def _send_home(change: Change, person: str) -> None:
-    """End the person's sessions at the console and void the links that were not used yet."""
-    for table, ended in ((_SESSIONS, _SESSIONS.c.revoked_at), (_LINKS, _LINKS.c.used_at)):
-        theirs = (table.c.tenant == change.tenant, table.c.person == person, ended.is_(None))
-        await change.conn.execute(sa.update(table).where(*theirs).values({ended: change.at}))
+async def send_home(change: Change, person: str) -> int:
+    """End the person's sessions at the console and void the links that were not used yet; return how many sessions.
+
+    Passkeys and links to the provider stay: whether he may sit is asked at each sign-in.
+    """
+    theirs = (_LINKS.c.tenant == change.tenant, _LINKS.c.person == person, _LINKS.c.used_at.is_(None))
+    await change.conn.execute(sa.update(_LINKS).where(*theirs).values(used_at=change.at))
+    return await _close(change, _SESSIONS.c.person == person)
+
+
+async def _close(change: Change, which: sa.ColumnElement[bool]) -> int:
+    return await sessions_end.close(change.conn, change.log, change.tenant, which, change.actor, SessionEnd.SENT_HOME)
 
 
 def _key(body: Suspension) -> UUID | str:

@@ -19,6 +19,7 @@ from service.cli import (
     importing,
     keys,
     participants,
+    people,
     playing,
     policies,
     proving,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(enrolling.app, name="enroll")
 app.add_typer(participants.app, name="participant")
+app.add_typer(people.app, name="person")
 app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(policies.app, name="policy")
 app.add_typer(auditing.app, name="audit")

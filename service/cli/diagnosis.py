@@ -8,7 +8,7 @@ import typer
 from service import clock
 from service.cli import context, output
 from service.cli.output import AsJson
-from service.selfcheck import build, database, keys, means, outbound
+from service.selfcheck import build, database, entries, keys, means, outbound
 from service.selfcheck.check import Check
 from service.settings import Settings
 
@@ -46,4 +46,5 @@ def _for_production(chosen: Settings) -> Iterator[Check]:
     yield from means.before_start(chosen)
     yield from build.versions()
     yield from build.packages()
+    yield from entries.look(chosen)
     yield from outbound.look(chosen)

@@ -10,6 +10,8 @@ from service.console import (
     approving,
     assets,
     attempts,
+    by_passkey,
+    by_provider,
     callbacks,
     cases,
     delivery,
@@ -21,14 +23,18 @@ from service.console import (
     mine,
     notes,
     officer_key,
+    own_sessions,
     pages,
     participants,
+    providers,
     session,
     tasks,
+    walls,
 )
 from service.console.filing import finish, paper, receipt, start
 from service.console.filing import pages as questions
 from service.console.watching import Watch
+from service.engine.hub import Hub
 
 __all__ = ["mount"]
 
@@ -38,12 +44,36 @@ def mount(app: FastAPI) -> None:
     # Before the page of a request, whose id would else be taken to be "new".
     for door in (start, questions, paper, finish, receipt):
         app.include_router(door.router)
+    # Before the link, which would take their names for a token.
+    for door in (by_provider, by_passkey):
+        app.include_router(door.router)
     for door in (
-        *(session, pages, live, tasks, escalations, delivery, attempts, letters, participants, notes, mine, cases),
-        *(answers, approving, officer_key, appeals, callbacks, docs, about),
+        session,
+        pages,
+        live,
+        tasks,
+        escalations,
+        delivery,
+        attempts,
+        letters,
+        participants,
+        notes,
+        mine,
+        cases,
+        answers,
+        approving,
+        officer_key,
+        appeals,
+        callbacks,
+        docs,
+        about,
+        own_sessions,
+        walls,
     ):
         app.include_router(door.router)
     app.state.watch = Watch()
+    hub: Hub = app.state.hub
+    app.state.provider = providers.of(hub.settings)
     app.mount("/static", assets.StaticAssets(directory=assets.FOLDER), name="static")
     _answer_people(app)
 

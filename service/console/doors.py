@@ -1,8 +1,9 @@
 """What each page asks for: the person behind the cookie, a form with its token, and errors told as pages."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,19 +11,21 @@ from fastapi.routing import APIRoute
 
 from service import db, errors, i18n
 from service.actions.note_presence import note_presence
+from service.actions.sign_out import sign_out
 from service.console import forms, rendering
 from service.engine.hub import Hub
 from service.queries import sessions
 from service.queries.sessions import Seat
-from service.security import console_session
+from service.security import browsers, console_session
 from service.security.console_session import SessionToken
 from service.security.principals import ScopeMissing
-from service.web import bodies, multipart
+from service.web import bodies, multipart, refusals
 from service.web.doors import HubDep, RawBody
+from workflows.entry_terms import SessionEnd
 
 # The prefix binds a cookie to this host and to TLS (RFC 6265bis, 4.1.3); browsers refuse it without TLS.
 _COOKIE = "hoatoc_session"
-_SECURE_COOKIE = f"__Host-{_COOKIE}"
+_SECURE = "__Host-"
 
 # A page that renews itself says whether anybody moved since the last time: a screen left alone signs itself out.
 PRESENCE = "Hoatoc-Presence"
@@ -74,11 +77,17 @@ async def seat(request: Request, hub: HubDep) -> Seat:
     found = await seated(hub, token)
     if found is None:
         raise SessionMissing
-    request.state.seat = found
+    if found.browser != browser(request):
+        # The cookie has left the browser that it was given to: whoever has it now, the session is over for both.
+        await sign_out(hub, token, SessionEnd.MOVED)
+        await refusals.sign_in(request, hub, "session.moved")
+        raise SessionMissing
     request.state.csrf_token = console_session.csrf_token(SessionToken(token))
     is_alone = request.headers.get(PRESENCE) == "away" or "wall" in request.query_params
     if found.now - found.seen_at >= _NOTE_EVERY and not is_alone:
         await note_presence(hub, token, found.now)
+        found = replace(found, seen_at=found.now)
+    request.state.seat = found
     return found
 
 
@@ -128,9 +137,35 @@ def presented(request: Request) -> str:
     return request.cookies.get(cookie_name(request), "")
 
 
-def cookie_name(request: Request) -> str:
-    """Return the session cookie's name, which tells whether it needs TLS."""
-    return _SECURE_COOKIE if is_secure(request) else _COOKIE
+def browser(request: Request) -> str:
+    """Return which kind of browser calls."""
+    return browsers.kind(request.headers.get("user-agent", ""))
+
+
+def cookie_name(request: Request, name: str = _COOKIE) -> str:
+    """Return the name of the session's cookie, or of another one, which tells whether it needs TLS."""
+    return f"{_SECURE}{name}" if is_secure(request) else name
+
+
+def keep(
+    request: Request,
+    response: Response,
+    value: str,
+    lasts: timedelta,
+    *,
+    name: str = _COOKIE,
+    same_site: Literal["strict", "lax"] = "strict",
+) -> None:
+    """Give the browser a cookie that no script reads and no other host gets; ``timedelta(0)`` takes it back."""
+    response.set_cookie(
+        cookie_name(request, name),
+        value,
+        max_age=int(lasts.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite=same_site,
+        secure=is_secure(request),
+    )
 
 
 def is_secure(request: Request) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from service.errors import TooManyRequests
 from service.queries import board as names_of
 from service.queries import live_board, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
-from service.queries.sessions import Seat
+from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.web import problems
 from service.web.doors import HubDep
@@ -48,46 +48,63 @@ _LONGEST_ID = 64
 @router.get(PATH)
 async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
     """Show the board as it is now."""
-    principal = seat.principal
+    return await board(request, hub, seat.principal, seat.now, Asked.of(request))
+
+
+async def board(request: Request, hub: Hub, principal: Principal, now: datetime, asked: "Asked") -> Response:
+    """Return the page of the board as ``principal`` may see it. Raises ScopeMissing."""
     principal.require(Scope.REQUESTS_READ)
-    asked = _Asked.of(request)
     async with hub.database.read(principal.reach) as conn:
-        found = await live_board.load(conn, principal, asked.wanted, now=seat.now, limit=asked.limit)
+        found = await live_board.load(conn, principal, asked.wanted, now=now, limit=asked.limit)
         agencies, participants = await live_board.present(conn, principal)
         names = await names_of.names(conn, agencies | participants | _mentioned(found))
     return rendering.page(
         request,
         "board.html",
         keeps=_NAMES,
-        now=seat.now,
-        choices=_choices(seat, agencies, participants, names, rendering.language(request)),
+        now=now,
+        choices=_choices(principal, agencies, participants, names, rendering.language(request)),
         chosen={name: getattr(asked.wanted, name) or "" for name in (*_KINDS, "agency", "participant")},
         is_narrowed=asked.wanted != Filter(),
         is_wall=asked.is_wall,
         again=asked.address(),
-        events=asked.address(f"{PATH}/events"),
+        events=asked.address(f"{asked.path}/events"),
+        may_hang=Scope.TASKS_RESOLVE in principal.scopes,
+        is_screen=asked.path != PATH,
         wall=asked.address(wall=None if asked.is_wall else "1"),
         whole=asked.address(group=None, after=None),
-        **_shown(found, asked, seat, names),
+        **_shown(found, asked, principal, names),
     )
 
 
 @router.get(f"{PATH}/events")
 async def tell(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
     """Tell what of the board changes, for as long as the session lasts."""
-    seat.principal.require(Scope.REQUESTS_READ)
-    return _Events(request, hub, seat)
+    token = doors.presented(request)
+
+    async def is_alive() -> bool:
+        # The session ends for this reader as it does for every page: with its person, its member or its time.
+        return await doors.seated(hub, token) is not None
+
+    return events(request, seat.principal, Asked.of(request), is_alive)
+
+
+def events(request: Request, principal: Principal, asked: "Asked", is_alive: Callable[[], Awaitable[bool]]) -> Response:
+    """Return the stream of a board for as long as ``is_alive``. Raises ScopeMissing."""
+    principal.require(Scope.REQUESTS_READ)
+    return _Events(request, principal, asked, is_alive)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What the address asks for. What it does not know it leaves out: nobody gets an error for an old link."""
 
     wanted: Filter
     is_wall: bool
+    path: str = PATH
 
     @classmethod
-    def of(cls, request: Request) -> "_Asked":
+    def of(cls, request: Request) -> "Asked":
         given = request.query_params
         known = {name: _member(kind, given.get(name)) for name, kind in _KINDS.items()}
         wanted = Filter(
@@ -107,12 +124,17 @@ class _Asked:
             return LINES_ON_A_WALL
         return LINES_ALONE if self.wanted.group else LINES
 
-    def address(self, path: str = PATH, **other: str | None) -> str:
-        """Return the address of this board at ``path``, with other values of some parameters; None leaves one out."""
+    def address(self, path: str | None = None, **other: str | None) -> str:
+        """Return the board's address, or ``path``'s, with other values of some parameters; None leaves one out."""
         values = {name: getattr(self.wanted, name) for name in _NAMES if name != "wall"}
         values |= {"wall": "1" if self.is_wall else None, **other}
         query = urlencode({name: str(value) for name, value in values.items() if value})
-        return f"{path}?{query}" if query else path
+        place = path or self.path
+        return f"{place}?{query}" if query and self.path == PATH else place
+
+
+# A screen's board is one and the same for all of them: nothing of its address narrows it.
+WALL = Asked(Filter(), is_wall=True, path="/wall")
 
 
 class _Events(StreamingResponse):
@@ -120,11 +142,13 @@ class _Events(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, request: Request, hub: Hub, seat: Seat) -> None:
+    def __init__(
+        self, request: Request, principal: Principal, asked: Asked, is_alive: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._watch: Watch = request.app.state.watch
         self._hub: Hub = request.app.state.hub
-        self._person = f"{seat.principal.tenant} {seat.principal.client_id}"
-        content = _events(request, self._hub, self._watch, seat, rendering.language(request))
+        self._person = f"{principal.tenant} {principal.client_id}"
+        content = _events(self._hub, self._watch, principal, asked, is_alive, rendering.language(request))
         super().__init__(content, headers={"X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -136,8 +160,14 @@ class _Events(StreamingResponse):
             await problems.answer(error)(scope, receive, send)
 
 
-async def _events(request: Request, hub: Hub, watch: Watch, seat: Seat, lang: str) -> AsyncIterator[str]:
-    asked, principal, token = _Asked.of(request), seat.principal, doors.presented(request)
+async def _events(
+    hub: Hub,
+    watch: Watch,
+    principal: Principal,
+    asked: Asked,
+    is_alive: Callable[[], Awaitable[bool]],
+    lang: str,
+) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     before: Board | None = None
 
@@ -149,15 +179,16 @@ async def _events(request: Request, hub: Hub, watch: Watch, seat: Seat, lang: st
 
     while not hub.writer.doorbell.is_closed:
         moved = watch.next_move
-        # The session ends for this reader as it does for every page: with its person, its member or its time.
-        if await doors.seated(hub, token) is None:
+        if not await is_alive():
             yield "event: over\ndata:\n\n"
             return
         key = (principal.tenant, principal.sector, asked.wanted, asked.limit)
         found, names, now = await watch.shared(key, read)
         news = _news(before, found)
         if news:
-            html = rendering.part("board_news.html", lang, now=now, **{**_shown(found, asked, seat, names), **news})
+            html = rendering.part(
+                "board_news.html", lang, now=now, **{**_shown(found, asked, principal, names), **news}
+            )
             data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
             yield f"{data}\n"
             before = found
@@ -192,7 +223,7 @@ def _news(before: Board | None, found: Board) -> dict[str, Any]:
     return {"renewed": renewed, "changed": changed, "counted": bool(renewed), "fresh": fresh}
 
 
-def _shown(found: Board, asked: _Asked, seat: Seat, names: Mapping[str, names_of.Name]) -> dict[str, Any]:
+def _shown(found: Board, asked: Asked, principal: Principal, names: Mapping[str, names_of.Name]) -> dict[str, Any]:
     groups = list(Group) if not asked.is_wall else [Group.BREACHED, Group.QUARTER, Group.RUNNING]
     return {
         "board": found,
@@ -200,9 +231,11 @@ def _shown(found: Board, asked: _Asked, seat: Seat, names: Mapping[str, names_of
         "names": names,
         "groups": groups,
         "fresh": frozenset(),
+        # A screen opens nothing: there is nothing to follow.
+        "is_linked": asked.path == PATH,
         "looks": lanes.LOOKS,
         "group_looks": LOOKS,
-        "sees_agencies": visibility.sees_all(seat.principal),
+        "sees_agencies": visibility.sees_all(principal),
         "only": {group: asked.address(group=group, after=None, wall=None) for group in Group},
         "more": {
             group: asked.address(group=group, after=cursor if asked.wanted.group else None)
@@ -212,7 +245,7 @@ def _shown(found: Board, asked: _Asked, seat: Seat, names: Mapping[str, names_of
 
 
 def _choices(
-    seat: Seat, agencies: set[str], participants: set[str], names: Mapping[str, names_of.Name], lang: str
+    principal: Principal, agencies: set[str], participants: set[str], names: Mapping[str, names_of.Name], lang: str
 ) -> dict[str, Sequence[tuple[str, str]]]:
     def named(ids: set[str]) -> list[tuple[str, str]]:
         found = [(each, names[each].short if each in names else each) for each in ids]
@@ -228,7 +261,7 @@ def _choices(
         "action": terms("action", list(Action)),
         "urgency": terms("urgency", list(Urgency)),
     }
-    return {"agency": named(agencies), **found} if visibility.sees_all(seat.principal) else found
+    return {"agency": named(agencies), **found} if visibility.sees_all(principal) else found
 
 
 def _mentioned(found: Board) -> set[str]:

@@ -1,20 +1,38 @@
-"""Signing in by a single-use link, and signing out."""
+"""Signing in by a single-use link, the page of the ways there are, and signing out."""
 
 import functools
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
+from adapters.openid.provider import Provider
 from service import db, errors
+from service.actions.entering import SignedIn
 from service.actions.sign_in import sign_in
 from service.actions.sign_out import sign_out
 from service.console import doors, places, rendering
 from service.queries import sessions
+from service.security import passkeys
 from service.security.console_session import SESSION_LIFETIME
 from service.web import refusals
 from service.web.doors import HubDep
+from workflows.entry_terms import Way
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
+
+
+@router.get("/sign-in")
+async def ways(request: Request, hub: HubDep) -> Response:
+    """Show the ways in that are configured; without JavaScript the page says which of them works."""
+    chosen = hub.settings
+    by_passkey = chosen.sign_in_by_passkeys and passkeys.site_of(chosen.address) is not None
+    return rendering.page(
+        request,
+        "ways.html",
+        by_provider=request.app.state.provider is not None,
+        by_passkey=by_passkey,
+        by_link=chosen.sign_in_by_links,
+    )
 
 
 @router.get("/sign-in/{token}")
@@ -22,7 +40,7 @@ async def ask(request: Request, hub: HubDep, token: str) -> Response:
     """Show the one button: whatever fetches the page ahead of the person does not spend the link."""
     async with hub.database.read(db.HUB) as conn:
         is_open = await sessions.link_is_open(conn, token)
-    if not is_open:
+    if not is_open or not hub.settings.sign_in_by_links:
         return doors.refuse(request, 401, "link_over")
     return rendering.page(request, "sign_in.html")
 
@@ -31,28 +49,31 @@ async def ask(request: Request, hub: HubDep, token: str) -> Response:
 async def spend(request: Request, hub: HubDep, token: str) -> Response:
     """Spend the link, set the cookie and go to the first place of the role."""
     doors.same_site(request)
+    keep = functools.partial(refusals.sign_in, request)
     try:
-        signed_in = await sign_in(hub, token, functools.partial(refusals.sign_in, request))
+        signed_in = await sign_in(hub, token, keep, user_agent=request.headers.get("user-agent", ""))
     except errors.Unauthenticated:
         return doors.refuse(request, 401, "link_over", here=request.url.path)
+    return arrive(request, signed_in)
+
+
+def arrive(request: Request, signed_in: SignedIn) -> Response:
+    """Give the browser its session and send it to the first place of the role: to nothing that was asked for."""
     response = RedirectResponse(places.landing(signed_in.role), 303)
-    response.set_cookie(
-        doors.cookie_name(request),
-        signed_in.session,
-        max_age=int(SESSION_LIFETIME.total_seconds()),
-        path="/",
-        httponly=True,
-        samesite="strict",
-        secure=doors.is_secure(request),
-    )
+    doors.keep(request, response, signed_in.session, SESSION_LIFETIME)
     return response
 
 
 @router.post("/sign-out")
 async def leave(request: Request, hub: HubDep, _: doors.FormDep) -> Response:
-    """End the session and forget its cookie."""
-    await sign_out(hub, doors.presented(request))
-    response = RedirectResponse("/", 303)
+    """End the session and forget its cookie; whoever came from the provider signs out there too."""
+    way = await sign_out(hub, doors.presented(request))
+    response: Response = RedirectResponse("/", 303)
+    provider: Provider | None = request.app.state.provider
+    if way is Way.PROVIDER and provider is not None:
+        place = await provider.leaving(f"{hub.settings.address}/sign-in", rendering.language(request))
+        if place is not None:
+            response = rendering.page(request, "left.html", here="/", place=place)
     name, secure = doors.cookie_name(request), doors.is_secure(request)
     response.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=secure)
     return response

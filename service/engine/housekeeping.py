@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db, log
 from service.engine.hub import Hub
-from service.models import ConsoleSession, IdempotencyKey, Node, SignInLink, SpentIdentifier, table_of
+from service.models import ConsoleSession, Display, IdempotencyKey, Node, SignInLink, SpentIdentifier, table_of
 
 _SPENT = table_of(SpentIdentifier)
 _KEYS = table_of(IdempotencyKey)
 _SESSIONS = table_of(ConsoleSession)
 _LINKS = table_of(SignInLink)
 _NODES = table_of(Node)
+_DISPLAYS = table_of(Display)
 
 # A client repeats a submission with the same key for as long as a dispatch is retried.
 KEYS_KEPT = timedelta(hours=72)
@@ -25,7 +26,7 @@ _log = log.get(__name__)
 
 
 async def tidy(hub: Hub) -> dict[str, int]:
-    """Delete spent identifiers and keys past their time, old sessions, links and nodes; return how many of each."""
+    """Delete identifiers and keys past their time, old sessions, displays, links and nodes; return how many of each."""
 
     async def unit(conn: AsyncConnection) -> dict[str, int]:
         now = await db.now(conn)
@@ -33,6 +34,12 @@ async def tidy(hub: Hub) -> dict[str, int]:
             _SPENT: _SPENT.c.expires_at < now,
             _KEYS: _KEYS.c.created_at < now - KEYS_KEPT,
             _SESSIONS: _SESSIONS.c.expires_at < now - SESSIONS_KEPT,
+            _DISPLAYS: sa.or_(
+                _DISPLAYS.c.ends_at < now - SESSIONS_KEPT,
+                _DISPLAYS.c.revoked_at < now - SESSIONS_KEPT,
+                # A code that nobody typed.
+                sa.and_(_DISPLAYS.c.paired_at.is_(None), _DISPLAYS.c.code_ends_at < now - SESSIONS_KEPT),
+            ),
             _LINKS: _LINKS.c.expires_at < now - SESSIONS_KEPT,
             _NODES: _NODES.c.seen_at < now - NODES_KEPT,
         }

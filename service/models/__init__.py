@@ -18,10 +18,12 @@ from service.models.callback import Callback
 from service.models.case import Case
 from service.models.certification import Certification
 from service.models.client import Client
+from service.models.console_passkey import ConsolePasskey
 from service.models.console_session import ConsoleSession
 from service.models.contact import Contact
 from service.models.deadline import Deadline
 from service.models.dispatch import Dispatch
+from service.models.display import Display
 from service.models.draft import Draft
 from service.models.endpoint import Endpoint
 from service.models.endpoint_proposal import EndpointProposal
@@ -38,6 +40,7 @@ from service.models.officer import Officer
 from service.models.order import Order
 from service.models.participant import Participant
 from service.models.policy import Policy
+from service.models.provider_link import ProviderLink
 from service.models.public_key import PublicKey
 from service.models.queue_item import QueueItem
 from service.models.restoration import Restoration
@@ -76,10 +79,12 @@ __all__ = [
     "Case",
     "Certification",
     "Client",
+    "ConsolePasskey",
     "ConsoleSession",
     "Contact",
     "Deadline",
     "Dispatch",
+    "Display",
     "Draft",
     "Endpoint",
     "EndpointProposal",
@@ -96,6 +101,7 @@ __all__ = [
     "Order",
     "Participant",
     "Policy",
+    "ProviderLink",
     "PublicKey",
     "QueueItem",
     "Restoration",

@@ -4,7 +4,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.models import ActionRequest, Appeal, Dispatch, Escalation, Note, Order, Participant, Task, table_of
+from service.models import (
+    ActionRequest,
+    Appeal,
+    ConsolePasskey,
+    ConsoleSession,
+    Dispatch,
+    Display,
+    Escalation,
+    Note,
+    Order,
+    Participant,
+    Task,
+    table_of,
+)
 from service.security.principals import Principal
 from workflows.terms import Role, Sector
 
@@ -15,6 +28,9 @@ _ORDERS = table_of(Order)
 _ESCALATIONS = table_of(Escalation)
 _PARTICIPANTS = table_of(Participant)
 _NOTES = table_of(Note)
+_SESSIONS = table_of(ConsoleSession)
+_PASSKEYS = table_of(ConsolePasskey)
+_DISPLAYS = table_of(Display)
 _TASKS = table_of(Task)
 
 Condition = sa.ColumnElement[bool]
@@ -96,6 +112,21 @@ def tasks(principal: Principal) -> Condition:
 def notes(principal: Principal) -> Condition:
     """A note is for the house whose people wrote it: the desk's is not the agency's, nor the other way round."""
     return _NOTES.c.tenant == principal.tenant
+
+
+def sessions(principal: Principal) -> Condition:
+    """Where somebody is signed in is for that person alone, whatever the role."""
+    return sa.and_(_SESSIONS.c.tenant == principal.tenant, _SESSIONS.c.person == principal.client_id)
+
+
+def passkeys(principal: Principal) -> Condition:
+    """By which passkeys somebody signs in is for that person alone."""
+    return sa.and_(_PASSKEYS.c.tenant == principal.tenant, _PASSKEYS.c.person == principal.client_id)
+
+
+def displays(principal: Principal) -> Condition:
+    """The screens on the walls are the coordinators'."""
+    return _DISPLAYS.c.tenant == principal.tenant if sees_all(principal) else sa.false()
 
 
 def appeals(principal: Principal) -> Condition:

@@ -1,4 +1,4 @@
-"""The console's sign-in as pure values: single-use links, sessions, and the token against forged forms."""
+"""The console's sign-in as pure values: links, sessions, wall displays, and the token against forged forms."""
 
 import base64
 import hashlib
@@ -10,6 +10,13 @@ from typing import NewType
 LINK_LIFETIME = timedelta(minutes=15)
 SESSION_LIFETIME = timedelta(hours=8)
 SESSION_IDLE = timedelta(minutes=30)
+# The code is typed at the screen by somebody who stands there; the screen then hangs for a month.
+CODE_LIFETIME = timedelta(minutes=10)
+DISPLAY_LIFETIME = timedelta(days=30)
+# Crockford's base 32 without what is read as something else: 40 random bits in two groups of four.
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CODE_LENGTH = 8
+_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 LinkToken = NewType("LinkToken", str)
 SessionToken = NewType("SessionToken", str)
@@ -37,6 +44,34 @@ def link_digest(presented: str) -> Digest:
 def session_digest(presented: str) -> Digest:
     """Return the digest by which to look up a session cookie as it was presented, whatever text that is."""
     return _digest(b"session", presented)
+
+
+def new_code() -> tuple[str, Digest]:
+    """Make the code that pairs a display, as it is shown, and the digest to store. The caller spends it once."""
+    letters = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_LENGTH))
+    return f"{letters[:4]}-{letters[4:]}", code_digest(letters)
+
+
+def code_digest(presented: str) -> Digest:
+    """Return the digest by which to look up a code as somebody typed it: case, blanks and hyphens do not count."""
+    typed = "".join(presented.upper().split()).replace("-", "").translate(_MISREAD)
+    return _digest(b"display code", typed)
+
+
+def new_display_token() -> tuple[str, Digest]:
+    """Make a display's token (256 random bits, for its cookie) and the digest to store."""
+    token = secrets.token_urlsafe(32)
+    return token, display_digest(token)
+
+
+def display_digest(presented: str) -> Digest:
+    """Return the digest by which to look up a display's cookie as it was presented, whatever text that is."""
+    return _digest(b"display", presented)
+
+
+def ends_at(started_at: datetime, seen_at: datetime) -> datetime:
+    """Return when a session ends if nobody moves any more."""
+    return min(started_at + SESSION_LIFETIME, seen_at + SESSION_IDLE)
 
 
 def link_is_alive(made_at: datetime, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Names where this hub connects to besides participants: the database and the mail relay, and nothing else."""
+"""Names where this hub connects to besides participants: the database, mail relay and identity provider."""
 
 from collections.abc import Iterator
 
@@ -15,3 +15,5 @@ def look(chosen: Settings) -> Iterator[Check]:
     yield ok("outbound", "database", where=where)
     if chosen.smtp_host is not None:
         yield ok("outbound", "mail", where=f"{chosen.smtp_host}:{chosen.smtp_port}")
+    if chosen.oidc_issuer is not None:
+        yield ok("outbound", "provider", where=f"{chosen.oidc_issuer} ({chosen.oidc_network})")

@@ -16,6 +16,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from builders import widened
 from console_story import Told
+from fastapi import FastAPI
 from playwright.sync_api import Page
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -42,6 +43,7 @@ class Site:
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self.hub: Hub
+        self.app: FastAPI
         self.told: Told
         self.address = ""
 
@@ -86,6 +88,10 @@ class Site:
 
         self.run(self.hub.database.write(unit, db.HUB))
 
+    def settings(self, port: int) -> Settings:
+        """Return the hub's settings."""
+        return Settings(data_dir=self._folder, port=port, issuer=self.address, node="node-a")
+
     async def fill(self) -> None:
         """Write what the pages show."""
         self.told = await console_story.seed(self.hub, clock.utc_now())
@@ -95,10 +101,10 @@ class Site:
             sock = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
             port = sock.getsockname()[1]
             self.address = f"http://{self.host}:{port}"
-            settings = Settings(data_dir=self._folder, port=port, issuer=self.address, node="node-a")
-            self.hub = widened(await app.open_hub(settings, migrate=True))
+            self.hub = widened(await app.open_hub(self.settings(port), migrate=True))
             await self.fill()
-            config = uvicorn.Config(app.create_app(self.hub), log_level="warning", access_log=False)
+            self.app = app.create_app(self.hub)
+            config = uvicorn.Config(self.app, log_level="warning", access_log=False)
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve(sockets=[sock]))
             # The socket listens already: whoever connects now waits until the server takes it.

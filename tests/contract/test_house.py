@@ -26,6 +26,7 @@ SABOTAGE = {
     "httpx-owner": ("adapters/signing.py", "import httpx"),
     "pkcs11-owner": ("service/audit.py", "import pkcs11"),
     "lxml-owner": ("adapters/webhook.py", "import lxml"),
+    "authlib-owner": ("adapters/webhook.py", "import authlib"),
     "apscheduler-owner": ("service/app.py", "import apscheduler"),
     "no-circles": ("workflows/terms.py", "import workflows.states"),
 }

@@ -14,15 +14,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from world import World
 
-from service import clock, db
-from service.console import doors, live, watching
+from service import db
+from service.console import live, watching
 from service.console.watching import Watch
 from service.engine.hub import OPERATOR, Hub
 from service.errors import TooManyRequests
 from service.models import ActionRequest, Deadline, Order
 from service.queries import cursors, live_board
 from service.queries.board_lines import Board, Filter, Group
-from service.queries.sessions import Seat
 from service.security import principals
 from service.security.principals import Principal
 from workflows.terms import Action, OrderState, Role, Sector, Stage, Urgency
@@ -201,16 +200,14 @@ async def test_a_look_that_finds_no_free_connection_is_followed_by_another(
 async def test_what_is_recorded_while_a_reader_is_being_told_is_told_at_once(
     hub: Hub, network: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def seated(*_: Any) -> str:
-        return "a seat"
+    async def seated() -> bool:
+        return True
 
-    monkeypatch.setattr(doors, "seated", seated)
-    monkeypatch.setattr(doors, "presented", lambda _: "a cookie")
     monkeypatch.setattr(live, "ALIVE", 3600.0)
     request = Request({"type": "http", "query_string": b"", "headers": [], "path": live.PATH})
-    watch, now = Watch(), clock.utc_now()
+    watch = Watch()
     with watch.place(hub, "lan"):
-        events = live._events(request, hub, watch, Seat(COORDINATOR, Role.COORDINATOR, OPERATOR, now, now), "vi")
+        events = live._events(hub, watch, COORDINATOR, live.Asked.of(request), seated, "vi")
         told = [await anext(events)]
         while "alive" not in told[-1]:
             told.append(await anext(events))

@@ -32,6 +32,10 @@ from service.supply import lock
 # each), and the two addresses that stay inside (metrics, and the committed contract).
 PAGES = {
     "/v1/orders/stream",
+    *("/sign-in", "/sign-in/provider", "/sign-in/provider/back", "/sign-in/provider/ended"),
+    *("/sign-in/passkey", "/sign-in/passkey/begin", "/sessions", "/sessions/ends", "/sessions/left", "/sessions/stays"),
+    *("/sessions/passkeys", "/sessions/passkeys/removals"),
+    *("/wall", "/wall/events", "/displays", "/displays/ends"),
     *("/", "/sign-in/{token}", "/sign-out", "/officer/key", "/appeals/{reference}", "/static", "/metrics"),
     *("/board", "/board/events", "/orders/{order_id}"),
     *("/orders/{order_id}/letter.pdf", "/orders/{order_id}/escalations"),

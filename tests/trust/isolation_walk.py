@@ -83,7 +83,7 @@ def operations() -> list[Route]:
 
 
 # No pages of people: numbers of this node, and streams, whose isolation test_streams and test_board_pages see to.
-_NO_PAGES = ("/metrics", "/v1/orders/stream", "/board/events")
+_NO_PAGES = ("/metrics", "/v1/orders/stream", "/board/events", "/wall/events")
 
 
 def pages(app: Any) -> list[Route]:
@@ -611,5 +611,16 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
         for path in ("", "/paper", "/digest", "/sign", *(f"/{each}" for each in _QUESTIONS))
     },
     "/sign-in/{token}": lambda _stage, _who, _values: {},
+    "/sign-in/provider/ended": lambda _stage, _who, _values: {"logout_token": "x"},
+    "/sign-in/passkey": lambda _stage, _who, _values: {"credential_id": "x"},
+    "/sign-in/passkey/begin": lambda _stage, _who, _values: {},
+    # An id of a session, passkey or screen is told to nobody but its own person: what is sent here is nobody's.
+    "/sessions/ends": lambda _stage, _who, _values: {"which": str(uuid4())},
+    "/sessions/stays": lambda _stage, _who, _values: {},
+    "/sessions/passkeys": lambda _stage, _who, _values: {"data": "x", "client_data": "x"},
+    "/sessions/passkeys/removals": lambda _stage, _who, _values: {"which": str(uuid4())},
+    "/wall": lambda _stage, _who, _values: {"code": "ABCD-EFGH"},
+    "/displays": lambda _stage, _who, _values: {"name": ""},
+    "/displays/ends": lambda _stage, _who, _values: {"which": str(uuid4())},
     "/sign-out": lambda _stage, _who, _values: {},
 }

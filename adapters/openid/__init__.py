@@ -1,0 +1,1 @@
+"""OpenID Connect, spoken with the one identity provider that the operator names: people sign in there."""
