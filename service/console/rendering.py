@@ -88,10 +88,14 @@ def page(
         language_links={each: _address(request, here, each, keeps) for each in i18n.LANGUAGES},
         path=path,
         places=places.of(seat),
-        # A refusal has no instant in it: what is not there and what is another's are one page, byte by byte.
-        clock_at=seat.now if seat and status < _REFUSED else None,
         **_words(lang),
-        **{"seat": seat, "csrf_token": getattr(request.state, "csrf_token", None), **context},
+        **{
+            "seat": seat,
+            "csrf_token": getattr(request.state, "csrf_token", None),
+            # A refusal has no instant in it: what is not there and what is another's are one page, byte by byte.
+            "clock_at": seat.now if seat and status < _REFUSED else None,
+            **context,
+        },
     )
     response = HTMLResponse(body, status, {"Content-Language": lang})
     if request.query_params.get("lang") == lang:
