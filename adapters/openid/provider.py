@@ -1,7 +1,7 @@
 """Speaks OpenID Connect with the one provider that the settings name: where to go, what came back, whom it vouches for.
 
 The code flow alone (OpenID Connect Core 1.0, 3.1) with PKCE, state and nonce; the provider is the operator's own and
-pinned by its issuer, its network and its certificate authority. ADR 0061.
+pinned by its issuer, its network and its certificate authority. ADR 0060.
 """
 
 import base64
