@@ -8,7 +8,7 @@ from service import errors
 from service.actions import answering
 from service.actions.answering import Answering, Verdict
 from service.engine import closing, lifting, settling
-from workflows import states, trace
+from workflows import amounts, states, trace
 from workflows.terms import Action, Event, Fact, OrderState
 
 _GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
@@ -60,7 +60,7 @@ async def executed(given: Answering, done: Done) -> Verdict:
     moved = states.advance(state, Event.EXECUTE)
     await answering.move(given, moved, amount_held=done.held, amount_returned=done.returned)
     counted: dict[str, Any] = dict(done.told or {})
-    partly = asked is not None and done.amount is not None and done.amount < asked
+    partly = amounts.is_partly(moved, asked, done.amount)
     verdict = await answering.tell(
         given,
         Fact.ORDER_PARTLY_EXECUTED if partly else Fact.ORDER_EXECUTED,

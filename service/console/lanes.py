@@ -11,6 +11,7 @@ from service.queries import board
 from service.queries.board import Background, Coming, Raised
 from service.schemas.common import ERASED
 from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail, TargetAnswer
+from workflows import amounts
 from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage
 
 # A card shows this many orders whole; of more it counts the states and shows what went another way.
@@ -145,9 +146,8 @@ def overview(detail: RequestDetail) -> Overview:
 
 
 def _held(order: OrderAnswer) -> int:
-    # Of a recall what was sent back: the same measure of what was asked.
-    amount = order.amount_returned if order.action is Action.RECALL else order.amount_held
-    return amount.minor_units if amount else 0
+    held, returned = (each.minor_units if each else None for each in (order.amount_held, order.amount_returned))
+    return amounts.done(order.action, held, returned) or 0
 
 
 def _lane(participant_id: str, views: Sequence[OrderView]) -> Lane:
@@ -178,7 +178,7 @@ def _view(
         icon = "unlock"
     asked = order.amount.minor_units if order.amount else None
     held = _held(order) if order.state is OrderState.EXECUTED else None
-    is_partly = asked is not None and held is not None and held < asked
+    is_partly = amounts.is_partly(order.state, asked, held)
     if is_partly:
         icon, tone = "half", "warn"
     clocks = _clocks(order, now, lang)

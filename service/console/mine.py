@@ -13,6 +13,7 @@ from service.queries.results import Result
 from service.security.principals import ScopeMissing
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
+from workflows import amounts
 from workflows.terms import Action, OrderState
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
@@ -68,12 +69,11 @@ def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str
     (state,) = result.states
     if state is OrderState.REFUSED and result.refusal is not None:
         said["reason"] = i18n.text(f"terms.refusal_code.{result.refusal}", lang)
-    if state is OrderState.EXECUTED and _how(result, state).startswith("partly"):
-        look = ("half", "warn")
-    else:
-        look = lanes.LOOKS[state]
+    is_partly = result.action in _HOLDS and amounts.is_partly(state, result.asked, result.done)
+    look = ("half", "warn") if is_partly else lanes.LOOKS[state]
     known = {key: value for key, value in said.items() if value is not None}
-    return (*look, forms.joined(i18n.text(f"console.mine.{_how(result, state)}", lang, **known)))
+    how = f"partly_{_how(result, state)}" if is_partly else _how(result, state)
+    return (*look, forms.joined(i18n.text(f"console.mine.{how}", lang, **known)))
 
 
 def _how(result: Result, state: OrderState) -> str:
@@ -81,5 +81,4 @@ def _how(result: Result, state: OrderState) -> str:
         return str(state)
     if result.action not in _HOLDS or result.done is None:
         return "executed"
-    of = "returned" if result.action is Action.RECALL else "held"
-    return f"partly_{of}" if result.asked is not None and result.done < result.asked else of
+    return "returned" if result.action is Action.RECALL else "held"

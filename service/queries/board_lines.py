@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from workflows import amounts
 from workflows.terms import Action, OrderState, Sector, Stage, Urgency
 
 
@@ -60,8 +61,7 @@ class Line:
     @property
     def is_partly(self) -> bool:
         """Tell whether less was done than asked."""
-        done = self.amount_done if self.state is OrderState.EXECUTED else None
-        return done is not None and self.amount is not None and done < self.amount
+        return amounts.is_partly(self.state, self.amount, self.amount_done)
 
 
 @dataclass(frozen=True, slots=True)

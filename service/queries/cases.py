@@ -12,6 +12,7 @@ from service.models import ActionRequest, Case, Order, Target, table_of
 from service.queries import visibility
 from service.security.principals import Principal
 from service.vault import Keys, Vault, subjects
+from workflows import amounts
 from workflows.terms import Action, OrderState, RequestState, TargetKind, Urgency
 
 _CASES = table_of(Case)
@@ -56,8 +57,7 @@ class Step:
     @property
     def is_partly(self) -> bool:
         """Tell whether less was held, or sent back, than was asked."""
-        known = self.state is OrderState.EXECUTED and self.done is not None and self.asked is not None
-        return known and (self.done or 0) < (self.asked or 0)
+        return amounts.is_partly(self.state, self.asked, self.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _step(vault: Vault, keys: Keys, row: sa.Row[Any]) -> Step:
         action=row.action,
         state=row.state,
         asked=row.amount,
-        done=row.amount_returned if row.action is Action.RECALL else row.amount_held,
+        done=amounts.done(row.action, row.amount_held, row.amount_returned),
         placed_at=row.placed_at,
         from_id=row.rerouted_from_id,
     )

@@ -23,7 +23,8 @@ from service.models import (
 from service.queries import board, cursors, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
 from service.security.principals import Principal
-from workflows.terms import Action, DeadlineState, DispatchKind, SubjectKind
+from workflows import amounts
+from workflows.terms import DeadlineState, DispatchKind, SubjectKind
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _CASES = table_of(Case)
@@ -261,7 +262,7 @@ def _line(row: sa.Row[Any], placed: sa.Row[Any], group: Group) -> Line:
         tenant=row.tenant,
         participant_id=row.participant_id,
         amount=row.amount,
-        amount_done=row.amount_returned if row.action is Action.RECALL else row.amount_held,
+        amount_done=amounts.done(row.action, row.amount_held, row.amount_returned),
         whole_account=row.whole_account,
         stage=None if is_done else placed.stage,
         started_at=None if is_done else placed.started_at,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import Acknowledgement, Order, table_of
 from service.queries import visibility
 from service.security.principals import Principal
+from workflows import amounts
 from workflows.terms import Action, OrderState, Outcome, RefusalCode
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
@@ -60,7 +61,7 @@ async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence
         result.at = max(result.at, at)
         result.refusal = row.refusal or result.refusal
         result.asked = _sum(result.asked, row.amount)
-        result.done = _sum(result.done, row.amount_returned if row.action is Action.RECALL else row.amount_held)
+        result.done = _sum(result.done, amounts.done(row.action, row.amount_held, row.amount_returned))
     return {request_id: list(members.values()) for request_id, members in found.items()}
 
 
