@@ -142,7 +142,8 @@ class Log:
         It never holds personal data. Members that are None are left out.
         """
         sequence, previous = self._heads.get(chain, (0, GENESIS))
-        text = canonical_json.dumps({key: _plain(value) for key, value in data.items() if value is not None}).decode()
+        plain = {name: clock.written(each) if isinstance(each, datetime) else each for name, each in data.items()}
+        text = canonical_json.dumps({name: each for name, each in plain.items() if each is not None}).decode()
         row = {
             "tenant": tenant,
             "chain": chain,
@@ -230,7 +231,7 @@ async def verify(conn: AsyncConnection) -> Verdict:
     async for chain, rows in _chains(conn):
         chains += 1
         entries += sum(row.last is None for row in rows)
-        findings += _walk(chain, rows, heads.pop(chain, None))
+        findings += walk(chain, rows, heads.pop(chain, None))
     # A head whose chain is gone altogether.
     findings += [Finding(chain, head.sequence, "deleted") for chain, head in heads.items() if head.sequence]
     away = await _away(conn, findings)
@@ -269,7 +270,8 @@ async def _chains(conn: AsyncConnection) -> AsyncIterator[tuple[str, list[Any]]]
         yield str(current), rows
 
 
-def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
+def walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
+    """Return what is wrong with a chain by its rows (a run has a ``last``, a fact has None there) and its head."""
     findings: list[Finding] = []
     stored = {row.hash: row.sequence for row in rows}
     expected, previous = 1, GENESIS
@@ -294,7 +296,3 @@ def _walk(chain: str, rows: list[Any], head: Any) -> list[Finding]:
     elif head.hash != previous and not findings:
         findings.append(Finding(chain, head.sequence, "head"))
     return findings
-
-
-def _plain(value: Any) -> Any:
-    return clock.written(value) if isinstance(value, datetime) else value

@@ -5,33 +5,54 @@ import hashlib
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit
+from service import audit, db, errors
 from service.actions import standing
 from service.engine import evidence, writer
 from service.engine.hub import Hub
 from service.models import ActionRequest, table_of
-from service.security.principals import Principal
+from service.queries import visibility
+from service.security.principals import Principal, ScopeMissing
 from service.security.scopes import Scope
 from workflows.terms import Fact
 
 _REQUESTS = table_of(ActionRequest)
 
 
+_SIGNED_OR_WATCHED = frozenset({Scope.REQUESTS_APPROVE, Scope.AUDIT_READ})
+
+
+def may(principal: Principal, tenant: str) -> bool:
+    """Tell whether the caller may export the evidence about a request of ``tenant``.
+
+    The hub's administrators may, and of the agency itself those who approve and those who audit. Coordinators and
+    auditors of the hub may not: in a file stands what was disclosed to the agency alone.
+    """
+    if Scope.REGISTRY_WRITE in principal.scopes:
+        return True
+    return visibility.owns(principal, tenant) and not principal.scopes.isdisjoint(_SIGNED_OR_WATCHED)
+
+
 async def export(hub: Hub, principal: Principal, name: str) -> str:
     """Return the bundle about the request with this id or reference, once it is on record that it was made.
 
     The fact is of the same transaction, on the request's own chain, so its agency sees it. The file cannot hold the
-    fact of its own making, and holds those of all files before it. Raises ``ScopeMissing``, ``NotFound`` and KeyUnfit.
+    fact of its own making, and holds those of all files before it. Raises ``ScopeMissing``, ``NotFound``, ``Erased``
+    and KeyUnfit.
     """
-    principal.require(Scope.REGISTRY_WRITE)
+    if principal.scopes.isdisjoint({Scope.REGISTRY_WRITE, *_SIGNED_OR_WATCHED}):
+        raise ScopeMissing(Scope.REGISTRY_WRITE)
 
     async def unit(conn: AsyncConnection) -> str:
         request_id = await evidence.find(conn, name)
         chain = audit.request_chain(request_id)
         log = await writer.lock(conn, [chain])
         await standing.check(conn, principal)
-        text = await evidence.bundle(conn, hub, request_id, log.at)
         tenant = (await conn.execute(sa.select(_REQUESTS.c.tenant).where(_REQUESTS.c.id == request_id))).scalar_one()
+        if not may(principal, tenant):
+            raise errors.NotFound
+        # It was found within the caller's own reach: whose keys signed the answers is in others' rows.
+        await db.extend(conn, db.HUB)
+        text = await evidence.bundle(conn, hub, request_id, log.at)
         digest = hashlib.sha256(text.encode()).hexdigest()
         log.record(chain, Fact.EVIDENCE_EXPORTED, principal.actor(), tenant, request_id=request_id, sha256=digest)
         await log.flush()

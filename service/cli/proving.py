@@ -14,7 +14,7 @@ from service.actions import export_evidence
 from service.cli import context, output, verdict
 from service.cli.output import AsJson
 from service.engine import evidence as bundles
-from service.security import evidence, keyfile, signatures
+from service.security import evidence, evidence_checks, keyfile, signatures
 from service.security.evidence import Check
 from service.security.signatures import Kind
 
@@ -147,13 +147,9 @@ def _holds(text: str) -> dict[str, Any]:
 
 def listed(path: Path) -> Sequence[Mapping[str, Any]]:
     """Read public keys that were obtained elsewhere: a JSON list, or a key set."""
-    try:
-        read = json.loads(_read(path))
-    except ValueError:
-        raise output.fail(f"{path} holds no JSON") from None
-    keys = read.get("keys") if isinstance(read, dict) else read
-    if not isinstance(keys, list) or not all(isinstance(each, dict) for each in keys):
-        raise output.fail(f"{path} holds no list of keys")
+    keys = evidence_checks.key_list(_read(path))
+    if keys is None:
+        raise output.fail(f"{path} holds no list of keys in JSON")
     return keys
 
 

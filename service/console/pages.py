@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from service import errors
-from service.actions import note_reading, write_letter, write_note
+from service.actions import export_evidence, note_reading, write_letter, write_note
 from service.console import answers, doors, lanes, rendering, telling
 from service.console.filing.steps import follow_ups
 from service.queries import board, callbacks, notes, reads, requests, timeline, visibility
@@ -104,6 +104,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         reads_answers=answers.may_read(seat, detail, behind.tenant),
         erased=ERASED,
         may_note=write_note.may(principal) and not detail.erased,
+        may_export=export_evidence.may(principal, behind.tenant) and not detail.erased,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
         now=seat.now,
@@ -139,4 +140,5 @@ def _may_see(seat: Seat) -> dict[str, Any]:
         "sees_escalations": Scope.ESCALATIONS_READ in scopes,
         "sees_letters": write_letter.scope(seat.principal) in scopes,
         "signs": Scope.REQUESTS_APPROVE in scopes,
+        "sees_audit": Scope.AUDIT_READ in scopes,
     }

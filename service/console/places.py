@@ -27,6 +27,7 @@ _PLACES = (
     Place("/escalations", "escalations.title", "ladder", frozenset({Scope.ESCALATIONS_READ})),
     Place("/delivery", "delivery.title", "send", frozenset({Scope.TASKS_READ})),
     Place("/participants", "participants.title", "plug", frozenset({Scope.REGISTRY_READ})),
+    Place("/audit", "audit.title", "seal", frozenset({Scope.AUDIT_READ})),
     Place("/officer/key", "officer_key.title", "seal", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
     Place("/docs", "docs.title", "book"),
 )

@@ -16,7 +16,7 @@ _MANY = 4
 _TOGETHER = timedelta(seconds=60)
 
 # What each fact looks like: a drawing of the sprite, and a tone that the stylesheet gives a colour and a frame.
-_LOOKS: Mapping[Fact, tuple[str, str]] = {
+LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.REQUEST_SUBMITTED: ("file", "info"),
     Fact.REQUEST_APPROVED: ("seal", "good"),
     Fact.REQUEST_ACTIVATED: ("bolt", "good"),
@@ -76,7 +76,7 @@ _LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.LEGAL_HOLD_RELEASED: ("unlock", "quiet"),
     Fact.AUTHORITY_REFUSED: ("cross", "bad"),
 }
-_PLAIN = ("dot", "quiet")
+PLAIN = ("dot", "quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def entries(told: TimelineAnswer, orders: Sequence[OrderAnswer], behind: Backgro
     made: list[Entry] = []
     for facts in _gathered(told.facts):
         first = facts[0]
-        icon, tone = _LOOKS.get(Fact(first.code), _PLAIN) if first.code in set(Fact) else _PLAIN
+        icon, tone = LOOKS.get(Fact(first.code), PLAIN) if first.code in set(Fact) else PLAIN
         rung = first.data.get("rung")
         made.append(
             Entry(

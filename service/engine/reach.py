@@ -67,6 +67,8 @@ async def on_duty(
             _ENDPOINTS.c.channel,
             _CONTACTS.c.from_minute,
             _CONTACTS.c.to_minute,
+            _CONTACTS.c.id.label("contact_id"),
+            _CONTACTS.c.name_sealed,
         )
         .join(_CONTACTS, _CONTACTS.c.endpoint_id == _ENDPOINTS.c.id)
         .where(_CONTACTS.c.tenant.in_(participants), _CONTACTS.c.active, definitions.may_be_used())

@@ -33,14 +33,15 @@ async def tell(conn: AsyncConnection, principal: Principal, request_id: UUID) ->
     rows = (
         await conn.execute(sa.select(_ENTRIES).where(_ENTRIES.c.chain == chain).order_by(_ENTRIES.c.sequence))
     ).all()
+    return TimelineAnswer(request_id=request_id, reference=reference, facts=await told(conn, rows))
+
+
+async def told(conn: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[FactAnswer]:
+    """Return these rows of the audit as they are told, in their order, with the names that a reader needs."""
     facts = [json.loads(row.data) for row in rows]
     names = await _names(conn, rows, facts)
     orders = await _orders(conn, facts)
-    return TimelineAnswer(
-        request_id=request_id,
-        reference=reference,
-        facts=[_fact(row, data, names, orders) for row, data in zip(rows, facts, strict=True)],
-    )
+    return [_fact(row, data, names, orders) for row, data in zip(rows, facts, strict=True)]
 
 
 async def _names(

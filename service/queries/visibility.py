@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from service.models import (
     ActionRequest,
     Appeal,
+    AuditEntry,
     ConsolePasskey,
     ConsoleSession,
     Dispatch,
@@ -24,6 +25,7 @@ from workflows.terms import Role, Sector
 _REQUESTS = table_of(ActionRequest)
 _APPEALS = table_of(Appeal)
 _DISPATCHES = table_of(Dispatch)
+_ENTRIES = table_of(AuditEntry)
 _ORDERS = table_of(Order)
 _ESCALATIONS = table_of(Escalation)
 _PARTICIPANTS = table_of(Participant)
@@ -127,6 +129,11 @@ def passkeys(principal: Principal) -> Condition:
 def displays(principal: Principal) -> Condition:
     """The screens on the walls are the coordinators'."""
     return _DISPLAYS.c.tenant == principal.tenant if sees_all(principal) else sa.false()
+
+
+def facts(principal: Principal) -> Condition:
+    """Who reads the audit sees the facts of the own house; at the hub those of all."""
+    return sa.true() if sees_all(principal) else _ENTRIES.c.tenant == principal.tenant
 
 
 def appeals(principal: Principal) -> Condition:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -242,6 +242,16 @@ def chain(request: EvidenceRequest) -> str:
             return f"fact {number} was changed"
         previous = leaf
     return "" if request.facts else "there are no facts"
+
+
+def key_list(text: str) -> Sequence[Mapping[str, Any]] | None:
+    """Return public keys that were obtained elsewhere, as a JSON list or a key set; None for a text that is neither."""
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    keys = read.get("keys") if isinstance(read, dict) else read
+    return keys if isinstance(keys, list) and all(isinstance(each, dict) for each in keys) else None
 
 
 def against(bundle_key: EvidenceKey, listed: Mapping[str, Any]) -> str:

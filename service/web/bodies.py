@@ -20,6 +20,9 @@ MOST_PARAMETERS = 16
 # A page on which an officer answers holds a pasted text, or a hundred targets; the paper behind a request is a scan.
 LARGEST_ANSWER = 262_144
 LARGEST_PAPER = 8_388_608
+# A file of evidence that a browser without scripts sends to be checked.
+LARGEST_EVIDENCE = 8_388_608
+MOST_EVIDENCE = 2
 # They are kept in memory while they come, before anybody knows whose they are.
 MOST_PAPERS = 8
 _COME_BACK = 5  # seconds
@@ -75,6 +78,7 @@ _JSON = Rule(LARGEST_BODY, "application/json", strict_json.parse, "json")
 _XML = Rule(LARGEST_BODY, "application/xml")
 _FORM = Rule(LARGEST_FORM, "application/x-www-form-urlencoded", read_form, "form")
 _PAPER = Rule(LARGEST_PAPER, at_once=MOST_PAPERS)
+_EVIDENCE = Rule(LARGEST_EVIDENCE, at_once=MOST_EVIDENCE)
 _ANSWER = Rule(LARGEST_ANSWER)
 _RULES = (
     ("/v1/iso20022", _XML),
@@ -82,6 +86,7 @@ _RULES = (
     ("/oauth", _FORM),
     ("/requests/new/paper", _PAPER),
     ("/requests/new", _ANSWER),
+    ("/audit/verify", _EVIDENCE),
 )
 _ANY = Rule(LARGEST_FORM)
 

@@ -12,6 +12,7 @@ from service import audit, clock, db, models
 from service.engine.hub import OPERATOR, Hub
 from service.models.subject_key import KeyOwner
 from service.vault import KeyRow, subjects
+from workflows import policy
 from workflows.terms import (
     Action,
     Actor,
@@ -162,6 +163,7 @@ class Teller:
             "body_sealed": self._vault.seal(sealing, "requests", request_id, "{}"),
             "body_sha256": "0" * 64,
             "submitted_at": at,
+            "policy": policy.to_snapshot(policy.loads("vn-default")),
             "activated_at": at + timedelta(minutes=2) if state is not RequestState.AWAITING_APPROVAL else None,
         }
         await self.insert(models.ActionRequest, **{**row, **values})

@@ -50,6 +50,11 @@ SHOTS = (
     Shot("participant", "/participants/vietcombank"),
     Shot("mine", "/mine", Role.MAKER, AGENCY, "cb-101", shown=("vi", "en")),
     Shot("filing", "/requests/new", Role.MAKER, AGENCY, "cb-101"),
+    Shot("ladders", "/requests/{7k3mq}/ladders"),
+    Shot("custody", "/requests/{7k3mq}/custody"),
+    Shot("audit", "/audit", Role.AUDITOR, OPERATOR, "vu-hai-an"),
+    Shot("audit-chain", "/audit/requests/{7k3mq}", Role.AUDITOR, OPERATOR, "vu-hai-an"),
+    Shot("verify", "/audit/verify"),
     Shot("about", "/about"),
 )
 

@@ -28,6 +28,7 @@ from workflows.terms import Role
             AGENCY,
             ["Bảng trực", "Yêu cầu của tôi", "Yêu cầu", "Lập yêu cầu", "Leo thang", "Khóa của tôi", "Tài liệu API"],
         ),
+        (Role.AUDITOR, None, ["Bảng trực", "Yêu cầu", "Danh bạ", "Nhật ký", "Tài liệu API"]),
         (Role.PARTICIPANT_OPERATOR, "vietcombank", ["Leo thang", "Tài liệu API"]),
     ],
 )

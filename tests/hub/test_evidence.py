@@ -24,12 +24,12 @@ from world import World
 from service import errors
 from service.actions import changes, export_evidence, revoke_key
 from service.engine import evidence as bundles
-from service.engine.hub import Hub
+from service.engine.hub import OPERATOR, Hub
 from service.models import ActionRequest, AuditEntry
 from service.security import evidence, signatures
-from service.security.principals import ScopeMissing
+from service.security.principals import Principal, ScopeMissing, of_person
 from service.security.signatures import Kind
-from workflows.terms import Action
+from workflows.terms import Action, Role, Sector
 
 Bundle = dict[str, Any]
 BOOK = Path(__file__).parents[2] / "service" / "handbook"
@@ -88,7 +88,7 @@ async def test_a_request_is_found_by_its_reference_and_an_unknown_one_is_not(wor
             await bundles.export(world.hub, name)
 
 
-async def test_an_export_is_a_fact_of_the_request_and_only_an_administrators(world: World) -> None:
+async def test_an_export_is_a_fact_of_the_request_whoever_made_it(world: World) -> None:
     order = await steps.held(world)
     name = str(order["request_id"])
     texts = [await export_evidence.export(world.hub, ADMINISTRATOR, name) for _ in range(2)]
@@ -102,12 +102,39 @@ async def test_an_export_is_a_fact_of_the_request_and_only_an_administrators(wor
     assert {(entry["actor_id"], entry["tenant"], entry["request_id"]) for entry in told} == {
         ("root", worlds.AGENCY, order["request_id"])
     }
-    with pytest.raises(ScopeMissing):
-        await export_evidence.export(world.hub, world.police, name)
     with pytest.raises(errors.NotFound):
         await export_evidence.export(world.hub, ADMINISTRATOR, "HT-261124-XXXXXX")
     assert (await world.facts(order["request_id"])).count("evidence.exported") == 2
     assert await steps.findings(world) == []
+
+
+def person(role: Role, tenant: str = worlds.AGENCY, sector: Sector = Sector.AGENCY) -> Principal:
+    return of_person("somebody", tenant=tenant, sector=sector, roles=[role])
+
+
+async def test_of_the_agency_who_approves_and_who_audits_export_and_nobody_of_another_house(world: World) -> None:
+    order = await steps.held(world)
+    name = str(order["request_id"])
+    before = (await world.facts(order["request_id"])).count("evidence.exported")
+    for role in (Role.APPROVER, Role.AUDITOR):
+        text = await export_evidence.export(world.hub, person(role), name)
+        assert [check for check in evidence.verify(text) if check.wrong] == [], role
+    assert (await world.facts(order["request_id"])).count("evidence.exported") == before + 2
+    for role in (Role.MAKER, Role.READER, Role.AGENCY_ADMIN):
+        with pytest.raises(ScopeMissing):
+            await export_evidence.export(world.hub, person(role), name)
+    # What was disclosed to the agency stands in the file: who watches over the hub does not get it.
+    with pytest.raises(ScopeMissing):
+        await export_evidence.export(world.hub, person(Role.COORDINATOR, OPERATOR, Sector.HUB), name)
+    for other in (
+        person(Role.AUDITOR, OPERATOR, Sector.HUB),
+        person(Role.AUDITOR, "sbv", Sector.SUPERVISOR),
+    ):
+        with pytest.raises(errors.NotFound):
+            await export_evidence.export(world.hub, other, name)
+    with pytest.raises(errors.HubError):
+        await export_evidence.export(world.hub, person(Role.APPROVER, "agency-elsewhere"), name)
+    assert (await world.facts(order["request_id"])).count("evidence.exported") == before + 2
 
 
 async def test_every_kind_of_story_is_proved(world: World, fast_forward: Callable[..., Awaitable[None]]) -> None:

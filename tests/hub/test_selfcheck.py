@@ -51,6 +51,8 @@ PAGES = {
         "/requests/{request_id}/answers.csv",
         "/requests/{request_id}/next-hop",
     ),
+    *("/audit", "/audit/requests/{request_id}", "/audit/verify", "/requests/{request_id}/evidence"),
+    *("/requests/{request_id}/ladders", "/requests/{request_id}/custody"),
     *("/delivery", "/delivery/previews", "/delivery/replays"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/new", "/requests/new/digest", "/requests/new/paper/file", "/requests/new/sign/content.json"),

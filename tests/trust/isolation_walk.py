@@ -604,6 +604,8 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
         "institution": "970436",
         "amount": "1",
     },
+    "/requests/{request_id}/evidence": lambda _stage, _who, _values: {},
+    "/audit/verify": lambda _stage, _who, _values: {},
     "/requests/{request_id}/notes": lambda _stage, _who, _values: {"text": "ghi chú"},
     # Whoever may file keeps a draft of his own by them, and files nothing: a word is no signature.
     **{

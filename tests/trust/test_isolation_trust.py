@@ -50,7 +50,7 @@ NEEDED: Mapping[str, set[str]] = {
 CONDITIONS = frozenset(
     {
         *("answerable", "appeals", "escalations", "inbox", "orders", "participants", "requests", "tasks"),
-        *("disclosures", "notes", "whole_participants", "sessions", "passkeys", "displays"),
+        *("disclosures", "facts", "notes", "whole_participants", "sessions", "passkeys", "displays"),
     }
 )
 

@@ -1,0 +1,207 @@
+"""The ladders of one request as they stand: each rung with its instant, what became of it, and who stands on it now."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import db
+from service.engine import dossier, ladders, reach, settling
+from service.engine.dossier import Dossier, Row
+from service.engine.hub import OPERATOR, Hub
+from service.engine.ladders import Known, Subject
+from service.models import ActionRequest, Deadline, Escalation, table_of
+from service.queries import visibility
+from service.security.principals import Principal
+from service.vault import subjects
+from workflows import escalation, policy
+from workflows.terms import DeadlineState, Reach, Role, SubjectKind
+
+_DEADLINES = table_of(Deadline)
+_ESCALATIONS = table_of(Escalation)
+_REQUESTS = table_of(ActionRequest)
+
+
+class RungState(StrEnum):
+    """What became of a rung: it fired, it is the next one, it comes later, or nobody has to be called any more."""
+
+    DONE = "done"
+    NEXT = "next"
+    LATER = "later"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who stands on a rung: in which part, of which house (None: there is none), how many are on duty now.
+
+    ``people`` are their names, for who may call them.
+    """
+
+    reach: Reach
+    house: str | None
+    on_duty: int
+    people: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step: when it is or was due, when it fired and how many it reached then (None: it did not fire)."""
+
+    number: int
+    due_at: datetime
+    state: RungState
+    raised_at: datetime | None
+    reached: int | None
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The ladder behind one stage of one order (None: of the request itself), by the policy that the request keeps."""
+
+    order_id: UUID | None
+    participant_id: str | None
+    stage: str
+    due_at: datetime
+    policy_name: str
+    policy_version: int
+    rungs: tuple[Rung, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nobody has to be called any more."""
+        return all(rung.state in (RungState.DONE, RungState.OVER) for rung in self.rungs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A deadline with its ladder, and what its rungs have done so far."""
+
+    deadline: Row
+    ladder: tuple[policy.Rung, ...]
+    fired: Mapping[int, Row]
+    timers: Mapping[int, datetime]
+
+
+async def of_request(conn: AsyncConnection, hub: Hub, principal: Principal, request_id: UUID) -> list[Ladder]:
+    """Return the ladders of a request that the caller was shown before, those that still climb first.
+
+    Whose duty rosters are asked lies with other members: the transaction's reach is extended for them. Names are for
+    coordinators, who call; others learn how many are on duty.
+    """
+    kept = sa.select(_REQUESTS.c.policy).where(_REQUESTS.c.id == request_id)
+    if (await conn.execute(kept)).scalar_one_or_none() is None:
+        return []  # what was refused at once climbs no ladder, and keeps none
+    file = (await dossier.load(conn, [request_id]))[request_id]
+    await db.extend(conn, db.HUB)
+    rows = [dict(row._mapping) for row in (await conn.execute(_of(request_id))).all()]
+    orders = {row["subject_id"] for row in rows if row["subject_kind"] is SubjectKind.ORDER}
+    known = await ladders.subjects(conn, {request_id: file}, orders)
+    raised = (await conn.execute(sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id))).all()
+    fired = {row.deadline_id: dict(row._mapping) for row in raised}
+    bases = _bases(rows, file, known, fired)
+    above = await reach.supervisors(conn, {each.deadline["participant_id"] for each in bases} - {None})
+    houses = {house for base in bases for _, house in _called(base, above) if house}
+    names = Role.COORDINATOR in principal.roles and visibility.sees_all(principal)
+    people = await _people(conn, hub, houses, names=names)
+    made = [_ladder(base, file, above, people) for base in bases]
+    return sorted(made, key=lambda ladder: (ladder.is_over, ladder.due_at))
+
+
+def _of(request_id: UUID) -> sa.Select[Any]:
+    return (
+        sa.select(_DEADLINES)
+        .where(_DEADLINES.c.request_id == request_id, _DEADLINES.c.subject_kind != SubjectKind.TASK)
+        .order_by(_DEADLINES.c.generation, _DEADLINES.c.id)
+    )
+
+
+def _bases(rows: Sequence[Row], file: Dossier, known: Mapping[UUID, Subject], fired: Mapping[int, Row]) -> list[_Base]:
+    """Return the latest clock of each stage that has a ladder: one that runs, was missed, or had a rung fired."""
+    latest = {(row["subject_id"], row["stage"]): row for row in rows if row["rung"] == 0}
+    asked: Known = {}
+    found = []
+    for (subject_id, stage), deadline in latest.items():
+        mine = [row for row in rows if (row["subject_id"], row["stage"]) == (subject_id, stage) and row["rung"]]
+        mine = [row for row in mine if row["generation"] == deadline["generation"]]
+        climbed = {row["rung"]: fired[row["id"]] for row in mine if row["id"] in fired}
+        if deadline["state"] not in (DeadlineState.PENDING, DeadlineState.MISSED) and not climbed:
+            continue
+        subject = known.get(subject_id)
+        if subject is not None and stage not in settling.PARTICIPANT_STAGES:
+            continue  # the hub's own reminders call nobody
+        ladder = ladders.of_order(subject, stage, asked) if subject else ladders.of_other(file.policy, stage)
+        timers = {row["rung"]: row["due_at"] for row in mine if row["state"] is DeadlineState.PENDING}
+        if ladder:
+            found.append(_Base(deadline, ladder, climbed, timers))
+    return found
+
+
+def _called(base: _Base, above: Mapping[str, str]) -> list[tuple[Reach, str | None]]:
+    participant = base.deadline["participant_id"]
+    whom = {
+        Reach.PARTICIPANT: participant,
+        Reach.COORDINATOR: OPERATOR,
+        Reach.SUPERVISOR: above.get(participant or ""),
+        Reach.AGENCY: base.deadline["tenant"],
+    }
+    return [(part, whom[part]) for part in dict.fromkeys(part for rung in base.ladder for part in rung.reach)]
+
+
+async def _people(conn: AsyncConnection, hub: Hub, houses: Collection[str], *, names: bool) -> dict[str, list[str]]:
+    """Return who of each house is on duty now: their names, or as many empty ones."""
+    duty = await reach.on_duty(conn, houses, await db.now(conn), mail=hub.settings.smtp_host is not None)
+    if not names:
+        return {house: [""] * len(contacts) for house, contacts in duty.items()}
+    keys = await subjects.of(conn, *(each.name_sealed for contacts in duty.values() for each in contacts))
+    return {
+        house: [hub.vault.shown(keys, "contacts", each.contact_id, each.tenant, each.name_sealed) for each in contacts]
+        for house, contacts in duty.items()
+    }
+
+
+def _ladder(base: _Base, file: Dossier, above: Mapping[str, str], people: Mapping[str, Sequence[str]]) -> Ladder:
+    deadline, whom = base.deadline, dict(_called(base, above))
+    is_order = deadline["subject_kind"] is SubjectKind.ORDER
+    is_climbed = deadline["state"] in (DeadlineState.PENDING, DeadlineState.MISSED)
+    coming = next((rung.number for rung in base.ladder if rung.number not in base.fired), None)
+    rungs = []
+    for rung in base.ladder:
+        raised = base.fired.get(rung.number)
+        if raised is not None:
+            state = RungState.DONE
+        elif not is_climbed or (deadline["state"] is DeadlineState.MISSED and not base.timers):
+            state = RungState.OVER
+        else:
+            state = RungState.NEXT if rung.number == coming else RungState.LATER
+        due_at = base.timers.get(rung.number, escalation.due(rung, deadline["started_at"]))
+        rungs.append(
+            Rung(
+                number=rung.number,
+                due_at=raised["due_at"] if raised else due_at,
+                state=state,
+                raised_at=raised["raised_at"] if raised else None,
+                reached=sum(entry["contacts"] for entry in raised["reached"]) if raised else None,
+                places=tuple(_place(part, whom[part], people) for part in rung.reach),
+            )
+        )
+    return Ladder(
+        order_id=deadline["subject_id"] if is_order else None,
+        participant_id=deadline["participant_id"] if is_order else None,
+        stage=str(deadline["stage"]),
+        due_at=deadline["due_at"],
+        policy_name=file.policy.name,
+        policy_version=file.policy.version,
+        rungs=tuple(rungs),
+    )
+
+
+def _place(part: Reach, house: str | None, people: Mapping[str, Sequence[str]]) -> Place:
+    standing = people.get(house or "", ())
+    return Place(part, house, len(standing), tuple(name for name in standing if name))

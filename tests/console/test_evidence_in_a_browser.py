@@ -1,0 +1,119 @@
+"""The verifier in a browser says of a file what the command says of it: of whole ones, and with a byte changed."""
+
+import json
+import random
+from typing import Any
+
+import appeal_steps
+import pytest
+import silence_steps
+import steps
+import world as worlds
+from console_desk import Desk
+from playwright.sync_api import BrowserContext, Page
+
+from service.console import assets
+from service.engine import evidence as bundles
+from service.security import evidence
+
+SCRIPTS = ("signing.js", "evidence_base.js", "evidence_form.js", "evidence_orders.js", "evidence.js")
+MUTATIONS = 400
+SEED = 7
+
+
+async def stories(desk: Desk) -> dict[str, str]:
+    """A bundle of each kind of story that a browser can judge to the end."""
+    world = desk.world
+    held = await steps.held(world)
+    appealed = await steps.held(world)
+    contested = await appeal_steps.file(world, appealed)
+    await appeal_steps.reply(world, contested)
+    await appeal_steps.decide(world, contested)
+    emergency = await world.submit(steps.emergency())
+    await world.review(emergency.id)
+    taken_back = await world.submit(worlds.freeze())
+    await world.withdraw(taken_back.id, "junior")
+    extension = await world.active(steps.extend(held, days=3))
+    lifted = await steps.held(world)
+    lift = await world.active(worlds.lift(lifted["request_id"]))
+    number = await world.active(worlds.takedown({"kind": "phone", "value": "+84980000007"}))
+    silent = await silence_steps.ended(world)
+    told = {
+        "held": held["request_id"],
+        "appealed": appealed["request_id"],
+        "emergency": emergency.id,
+        "withdrawn": taken_back.id,
+        "extension": extension.id,
+        "lift": lift.id,
+        "takedown": number.id,
+        "silence": silent["request_id"],
+    }
+    return {name: await bundles.export(world.hub, str(request_id)) for name, request_id in told.items()}
+
+
+@pytest.fixture(scope="module")
+def told(desk: Desk) -> dict[str, str]:
+    return desk.run(stories(desk))
+
+
+@pytest.fixture
+def judge(desk: Desk, context: BrowserContext) -> Page:
+    """A page of this hub with the scripts of the verifier and nothing else."""
+    page = context.new_page()
+    page.goto(f"{desk.address}/healthz")
+    for script in SCRIPTS:
+        page.evaluate((assets.FOLDER / script).read_text("utf-8"))
+    return page
+
+
+def in_browser(page: Page, text: str, keys: list[dict[str, Any]] | None = None) -> list[tuple[str, str, str]]:
+    found = page.evaluate("([text, keys]) => window.hoatocEvidence.verify(text, keys)", [text, keys])
+    assert not [each for each in found if each["unseen"]], found
+    return [(each["name"], each["about"], each["wrong"]) for each in found]
+
+
+def by_command(text: str, keys: list[dict[str, Any]] | None = None) -> list[tuple[str, str, str]]:
+    return [(each.name, each.about, each.wrong) for each in evidence.verify(text, keys)]
+
+
+def outcome(checks: list[tuple[str, str, str]]) -> list[tuple[str, bool]]:
+    """What holds, check by check in their order.
+
+    A broken text is called by other words in the two languages. Of a demand whose own signature is broken a browser may
+    not know that it is none (that a number cannot exist), and so not ask for a second officer.
+    """
+    is_broken = any(name == "request.signature" and wrong for name, _, wrong in checks)
+    return [(name, bool(wrong)) for name, _, wrong in checks if not (is_broken and name == "request.four_eyes")]
+
+
+def test_a_whole_file_of_every_kind_holds_check_by_check(told: dict[str, str], judge: Page) -> None:
+    for name, text in told.items():
+        keys = json.loads(text)["keys"]
+        assert in_browser(judge, text, keys) == by_command(text, keys), name
+        assert [each for each in in_browser(judge, text) if each[2]] == [], name
+
+
+def changed(text: str, draw: random.Random) -> str:
+    """The file with one character of it changed to another that may stand there."""
+    place = draw.choice([at for at, each in enumerate(text) if not each.isspace()])
+    old = text[place]
+    pool = "0123456789" if old.isdigit() else "abcdefghijklmnopqrstuvwxyz" if old.islower() else 'ABCXYZ-_.,:"{}[]'
+    new = draw.choice([each for each in pool if each != old])
+    return f"{text[:place]}{new}{text[place + 1 :]}"
+
+
+def test_one_changed_character_is_found_by_the_very_checks_that_the_command_names(
+    told: dict[str, str], judge: Page
+) -> None:
+    draw = random.Random(SEED)
+    texts, failed = list(told.values()), set()
+    for number in range(MUTATIONS):
+        text = changed(texts[number % len(texts)], draw)
+        theirs, ours = by_command(text), in_browser(judge, text)
+        if "bundle.form" in {name for name, _, wrong in theirs if wrong}:
+            assert [each[0] for each in ours] == ["bundle.form"], (number, ours, theirs)
+            continue
+        assert outcome(ours) == outcome(theirs), (number, set(ours) ^ set(theirs))
+        assert any(wrong for *_, wrong in ours), number
+        failed |= {name for name, _, wrong in ours if wrong}
+    assert len(failed) > 10, failed
