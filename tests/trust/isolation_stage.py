@@ -312,7 +312,7 @@ class Stage:
         """File a trace that the agency's bank has answered: the two of them alone know where the money went."""
         first, second = "approver" if agency == AGENCY else "approver-b", await self._senior(agency)
         window = steps.trace()["window"]
-        asked = self.body(agency, 10, action="trace", legal_basis="cpc_88", window=window, officer_id=first)
+        asked = self.body(agency, 10, action="trace", legal_basis="cpc_88", window=window) | {"officer_id": first}
         filed = await self.worlds[agency].submit({name: asked[name] for name in asked if name != "amount"})
         await self.worlds[agency].approve(filed.id, second)
         [order] = await self.world.orders(filed.id)

@@ -583,7 +583,7 @@ BODIES: Mapping[str, Body] = {
 }
 
 _QUESTIONS = (
-    *("action", "text", "found", "targets", "measure", "asked", "amount"),
+    *("action", "text", "found", "targets", "measure", "asked", "window", "amount"),
     *("payment", "case", "basis", "urgency", "end", "document", "contact"),
 )
 _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
