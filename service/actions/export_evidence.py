@@ -13,7 +13,7 @@ from service.models import ActionRequest, table_of
 from service.queries import visibility
 from service.security.principals import Principal, ScopeMissing
 from service.security.scopes import Scope
-from workflows.terms import Fact
+from workflows.terms import Action, Fact
 
 _REQUESTS = table_of(ActionRequest)
 
@@ -21,14 +21,17 @@ _REQUESTS = table_of(ActionRequest)
 _SIGNED_OR_WATCHED = frozenset({Scope.REQUESTS_APPROVE, Scope.AUDIT_READ})
 
 
-def may(principal: Principal, tenant: str) -> bool:
+def may(principal: Principal, tenant: str, action: Action) -> bool:
     """Tell whether the caller may export the evidence about a request of ``tenant``.
 
     The hub's administrators may, and of the agency itself those who approve and those who audit. Coordinators and
-    auditors of the hub may not: in a file stands what was disclosed to the agency alone.
+    auditors of the hub may not, nor may who audits the agency where something was disclosed: in the file stands what,
+    and that is for those who work on the matter.
     """
     if Scope.REGISTRY_WRITE in principal.scopes:
         return True
+    if action is Action.DISCLOSE and Scope.DISCLOSURES_READ not in principal.scopes:
+        return False
     return visibility.owns(principal, tenant) and not principal.scopes.isdisjoint(_SIGNED_OR_WATCHED)
 
 
@@ -47,8 +50,9 @@ async def export(hub: Hub, principal: Principal, name: str) -> str:
         chain = audit.request_chain(request_id)
         log = await writer.lock(conn, [chain])
         await standing.check(conn, principal)
-        tenant = (await conn.execute(sa.select(_REQUESTS.c.tenant).where(_REQUESTS.c.id == request_id))).scalar_one()
-        if not may(principal, tenant):
+        about = sa.select(_REQUESTS.c.tenant, _REQUESTS.c.action).where(_REQUESTS.c.id == request_id)
+        tenant, action = (await conn.execute(about)).one()
+        if not may(principal, tenant, action):
             raise errors.NotFound
         # It was found within the caller's own reach: whose keys signed the answers is in others' rows.
         await db.extend(conn, db.HUB)

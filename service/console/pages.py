@@ -104,7 +104,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         reads_answers=answers.may_read(seat, detail, behind.tenant),
         erased=ERASED,
         may_note=write_note.may(principal) and not detail.erased,
-        may_export=export_evidence.may(principal, behind.tenant) and not detail.erased,
+        may_export=export_evidence.may(principal, behind.tenant, detail.action) and not detail.erased,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
         now=seat.now,

@@ -137,6 +137,15 @@ async def test_of_the_agency_who_approves_and_who_audits_export_and_nobody_of_an
     assert (await world.facts(order["request_id"])).count("evidence.exported") == before + 2
 
 
+async def test_what_was_disclosed_is_in_no_file_for_who_may_not_read_it(world: World) -> None:
+    told = await silence_steps.ended(world)
+    name = str(told["request_id"])
+    with pytest.raises(errors.NotFound):
+        await export_evidence.export(world.hub, person(Role.AUDITOR), name)
+    assert "evidence.exported" not in await world.facts(told["request_id"])
+    assert wrong(json.loads(await export_evidence.export(world.hub, person(Role.APPROVER), name))) == []
+
+
 async def test_every_kind_of_story_is_proved(world: World, fast_forward: Callable[..., Awaitable[None]]) -> None:
     """Emergency and review, extension, lift by a request, lift at the end, refusal, partial holds, a ported number."""
     told: dict[str, UUID] = {}
