@@ -21,6 +21,8 @@ BODY_BELOW = 20_000
 BATCH_TYPE = "application/cloudevents-batch+json"
 BATCH_AT_MOST = 100
 SIGNATURE_ATTRIBUTE = "hoatocsignature"
+# Of an exercise, beside the word in the signed body: whoever routes by the envelope alone sees it.
+DRILL_ATTRIBUTE = "hoatocdrill"
 
 
 class EventInvalid(Exception):
@@ -124,6 +126,7 @@ def _event(message: Message, source: str) -> dict[str, Any]:
         "sequence": f"{message.sequence:010d}",
         "datacontenttype": "application/json",
         "data": dict(message.body),
+        **({DRILL_ATTRIBUTE: True} if message.body.get("drill") is True else {}),
     }
 
 

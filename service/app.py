@@ -12,7 +12,7 @@ from adapters.notice import Mail
 from adapters.registry import Adapters
 from adapters.transport import Transport
 from adapters.webhook import Webhook
-from service import __version__, clock, console, db, log, migrations, row_security
+from service import __version__, clock, console, db, log, metrics, migrations, row_security
 from service.api import (
     appeals,
     business_messages,
@@ -49,6 +49,7 @@ _log = log.get(__name__)
 async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
     """Open a node's means. Raises ``SchemaMismatch`` unless the database is at this build's schema.
 
+    Raises ``WrongKind`` where the settings are a drill's and the database is not, or the other way round.
     Raises ``Unprotected`` where policies do not bind the login that it works as; the demo is told, and goes on.
 
     ``migrate`` brings the database there first: for the embedded edition, which nobody else uses.
@@ -60,7 +61,7 @@ async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
         await _migrate(settings)
     database = Database(settings.url, settings.database_pool)
     try:
-        await migrations.check(database)
+        await migrations.check(database, drill=settings.drill)
         await _check_role(settings, database)
     except BaseException:
         await database.close()
@@ -90,7 +91,7 @@ async def open_hub(settings: Settings, *, migrate: bool = False) -> Hub:
 async def _migrate(settings: Settings) -> None:
     database = Database(settings.owner_url, pool=2)
     try:
-        await migrations.upgrade(database)
+        await migrations.upgrade(database, drill=settings.drill)
     finally:
         await database.close()
 
@@ -192,6 +193,8 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     app.state.streams = streams.Streams()
     include_doors(app)
     console.mount(app)
-    guards.install(app, addresses.networks(hub.settings.proxies), hub.settings.address_per_second)
+    settings = hub.settings
+    guards.install(app, addresses.networks(settings.proxies), settings.address_per_second, drill=settings.drill)
+    metrics.DRILL.set(settings.drill)
     app.state.refusals = Refusals(hub, app.state)
     return app

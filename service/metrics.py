@@ -48,6 +48,7 @@ FENCED = Counter(
     "hoatoc_self_fencings", "Times that this node gave up its leases because it looked dead", registry=REGISTRY
 )
 CLOCK_OFFSET = Gauge("hoatoc_clock_offset_seconds", "This node's clock minus the database's", registry=REGISTRY)
+DRILL = Gauge("hoatoc_drill", "1 where this is a drill's hub, 0 where it is the real one", registry=REGISTRY)
 HOLES = Gauge("hoatoc_audit_holes", "What should have happened and has not", ("kind",), registry=REGISTRY)
 LOOP_RESTARTS = Counter(
     "hoatoc_loop_restarts", "Loops of the worker that died and were started again", ("loop",), registry=REGISTRY

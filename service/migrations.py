@@ -1,4 +1,4 @@
-"""The schema's version: bring a database to the one this build knows, and refuse to work on any other."""
+"""The schema's version and the database's kind: bring it to this build's, and refuse to work on any other."""
 
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from service import db
 from service.db import Database
 
 _ROOT = Path(__file__).resolve().parent.parent
+# The model stands a floor above.
+_INSTALLATIONS = sa.table("installations", sa.column("drill", sa.Boolean))
 
 
 class SchemaMismatch(Exception):
@@ -22,6 +24,18 @@ class SchemaMismatch(Exception):
         super().__init__(f"the database is at {found or 'no version'}, this build needs {expected}: hoatoc db upgrade")
         self.found = found
         self.expected = expected
+
+
+class WrongKind(Exception):
+    """The database is a drill's and the settings are the real hub's, or the other way round (ADR 0059)."""
+
+    def __init__(self, *, is_drill: bool) -> None:
+        super().__init__(
+            "this database is a drill's, and HOATOC_DRILL is not set: the real hub never works on it"
+            if is_drill
+            else "this database is the real hub's, and HOATOC_DRILL is set: a drill has a database of its own"
+        )
+        self.is_drill = is_drill
 
 
 def config(connection: sa.Connection | None = None) -> Config:
@@ -36,18 +50,48 @@ def head() -> str | None:
     return ScriptDirectory.from_config(config()).get_current_head()
 
 
-async def upgrade(database: Database) -> None:
-    """Bring the database to this build's schema, in one transaction."""
+async def upgrade(database: Database, *, drill: bool = False) -> None:
+    """Bring the database to this build's schema, in one transaction; a new one becomes the real hub's, or a drill's.
+
+    What it is is said with its first table and never again. Raises ``WrongKind``, and nothing has changed.
+    """
 
     async def unit(conn: AsyncConnection) -> None:
+        is_drill = await _is_drill(conn)
+        if is_drill not in (None, drill):
+            raise WrongKind(is_drill=not drill)
         await conn.run_sync(lambda connection: command.upgrade(config(connection), "head"))
+        if is_drill is None and drill:
+            await conn.execute(sa.update(_INSTALLATIONS).values(drill=True))
 
     await database.alter(unit)
 
 
-async def check(database: Database) -> None:
-    """Raise ``SchemaMismatch`` unless the database's schema is exactly this build's."""
+async def check(database: Database, *, drill: bool = False) -> None:
+    """Raise ``SchemaMismatch`` unless the database's schema is exactly this build's.
+
+    Raises ``WrongKind`` unless the database is a drill's where ``drill`` is asked for, and the real hub's otherwise.
+    """
     async with database.read(db.NOBODY) as conn:
-        found = await conn.run_sync(lambda connection: MigrationContext.configure(connection).get_current_revision())
+        found = await conn.run_sync(_revision)
+        is_drill = await _is_drill(conn)
+    # First of all: whoever is on the wrong database must not be told to upgrade it.
+    if is_drill is not None and is_drill != drill:
+        raise WrongKind(is_drill=is_drill)
     if found != head():
         raise SchemaMismatch(found, head())
+
+
+async def _is_drill(conn: AsyncConnection) -> bool | None:
+    """Tell what the database is; None where there is none yet. One of before there were drills is real."""
+    if await conn.run_sync(_revision) is None:
+        return None
+    if not await conn.run_sync(lambda connection: sa.inspect(connection).has_table(_INSTALLATIONS.name)):
+        return False
+    found = (await conn.execute(sa.select(_INSTALLATIONS.c.drill))).scalars().all()
+    # Without its row nobody knows, and what nobody knows is real.
+    return any(found)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -59,6 +59,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "fact_archives": Rule.SHARED,
         "fact_runs": Rule.TENANT,
         "idempotency_keys": Rule.TENANT,
+        "installations": Rule.SHARED,
         "legal_holds": Rule.TENANT,
         "nodes": Rule.SHARED,
         "notes": Rule.TENANT,
@@ -99,9 +100,10 @@ _REACHED: Mapping[Rule, tuple[str, ...]] = MappingProxyType(
 )
 _READ_BY_ALL = frozenset({Rule.MEMBER, Rule.WRAPPED, Rule.SHARED})
 
-# Facts are written once; a chain's head moves and never goes; what stands for facts is the owner's to write.
+# Facts are written once; a chain's head moves and never goes; what stands for facts is the owner's to write, and so is
+# whether all this is real.
 _MAY: Mapping[str, str] = MappingProxyType(
-    {"audit_entries": APPEND, "audit_heads": MOVE, "fact_archives": READ, "fact_runs": READ}
+    {"audit_entries": APPEND, "audit_heads": MOVE, "fact_archives": READ, "fact_runs": READ, "installations": READ}
 )
 
 

@@ -10,6 +10,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# On one machine, where no names are served: the second address of its loopback.
+DRILL_ADDRESS = "127.0.0.2"
+_DRILL_LABELS = frozenset({"drill", "dientap"})
+
+
+def names_a_drill(address: str) -> bool:
+    """Tell whether a hub's public address says that it is a drill's."""
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    return host == DRILL_ADDRESS or not _DRILL_LABELS.isdisjoint(host.split("."))
+
 
 class Settings(BaseSettings):
     """The settings of one node; the defaults are the embedded edition on one machine."""
@@ -25,6 +35,10 @@ class Settings(BaseSettings):
     migration_url: str | None = Field(
         default=None,
         description="the login that owns the tables, for `hoatoc db upgrade` alone; unset: HOATOC_DATABASE_URL's",
+    )
+    drill: bool = Field(
+        default=False,
+        description="this is a hub for exercises, with data and an address of its own; every order and page says so",
     )
     profile: Literal["production", "demo"] = Field(
         default="production", description="demo lets sandbox participants live on loopback ports"
@@ -85,7 +99,7 @@ class Settings(BaseSettings):
     in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
     certification: Literal["required", "optional"] | None = Field(
         default=None,
-        description="whether an endpoint for orders needs a certification; unset: required, in the demo optional",
+        description="whether an endpoint for orders needs a certification; unset: required, in demo and drill optional",
     )
     certification_days: int = Field(default=365, ge=1, le=3650, description="how long a certification counts")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -114,6 +128,21 @@ class Settings(BaseSettings):
         if self.oidc_network is not None:
             ipaddress.ip_network(self.oidc_network)
         return self
+
+    @model_validator(mode="after")
+    def _said_by_its_address(self) -> "Settings":
+        """Refuse a drill at an address that could be the real hub's, and the other way round (ADR 0059).
+
+        The address is in every token, proof and signature: what was made for one is then never good at the other.
+        """
+        if names_a_drill(self.address) == self.drill:
+            return self
+        if self.drill:
+            raise ValueError(
+                "the address of a drill says so: drill or dientap is a label of HOATOC_ISSUER's host name,"
+                f" or HOATOC_HOST is {DRILL_ADDRESS}; found {self.address}"
+            )
+        raise ValueError(f"{self.address} is the address of a drill, and HOATOC_DRILL is not set")
 
     @field_validator(
         *(
@@ -174,7 +203,10 @@ class Settings(BaseSettings):
     @property
     def certification_required(self) -> bool:
         """Tell whether an endpoint for orders comes into force only with a certification."""
-        return self.certification == "required" or (self.certification is None and self.profile == "production")
+        if self.certification is not None:
+            return self.certification == "required"
+        # A drill is where one practises for it.
+        return self.profile == "production" and not self.drill
 
     @property
     def address(self) -> str:
@@ -183,5 +215,5 @@ class Settings(BaseSettings):
 
     @property
     def keys_dir(self) -> Path:
-        """The folder of the key files, each of mode 0400."""
-        return self.data_dir / "keys"
+        """The folder of the key files, each of mode 0400; a drill never opens the real hub's."""
+        return self.data_dir / ("drill-keys" if self.drill else "keys")

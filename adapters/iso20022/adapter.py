@@ -54,6 +54,7 @@ class Iso20022:
                 sender=Party(self.hub),
                 receiver=Party(message.body["participant_id"], endpoint.bin, endpoint.bic),
                 made_at=message.occurred_at,
+                drill=message.body.get("drill") is True,
             )
             return envelope.seal(header, build(message), kid, private)
         except (AttributeError, KeyError, TypeError, ValueError):

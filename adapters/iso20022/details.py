@@ -26,6 +26,7 @@ def supplement(make: xml.Maker, message: Message) -> Element:
     body = message.body
     made = _make(
         "OrdrDtls",
+        _make("Drll", "true") if body.get("drill") is True else None,
         _make("OrdrId", body["order_id"]),
         _make("ReqId", body["request_id"]),
         _make("Ref", body["reference"]),

@@ -26,13 +26,17 @@ class Party(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header says: the message's own id, which message it is, who from and to, when it was made."""
+    """What the header says: the message's own id, which message it is, who from and to, when it was made.
+
+    ``drill`` marks an exercise: the business service (``BizSvc``) is then another one.
+    """
 
     id: str
     definition: str
     sender: Party
     receiver: Party
     made_at: datetime
+    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Opened:
     """A message that is whole and valid, whose signature fits its bytes and whose key nobody has checked yet.
 
     ``document`` is what stands below ``Document`` in the signed bytes, ``audience`` the address of the hub that it is
-    for (``""`` where it names none).
+    for (``""`` where it names none), ``drill`` whether it says that it is an exercise.
     """
 
     id: str
@@ -49,6 +53,7 @@ class Opened:
     signed_at: datetime
     document: Element
     signed: Signed
+    drill: bool = False
 
 
 def seal(header: Header, document: Element, kid: str, private: ec.EllipticCurvePrivateKey) -> bytes:
@@ -64,7 +69,7 @@ def seal(header: Header, document: Element, kid: str, private: ec.EllipticCurveP
         _head("To", _party(header.receiver)),
         _head("BizMsgIdr", header.id),
         _head("MsgDefIdr", header.definition),
-        _head("BizSvc", terms.SERVICE),
+        _head("BizSvc", terms.DRILL_SERVICE if header.drill else terms.SERVICE),
         _head("CreDt", instant(header.made_at)),
     )
     root = _make("BizMsg", head, outer)
@@ -98,7 +103,8 @@ def open_(raw: bytes) -> Opened:
     if definition not in schemas.ANSWERS | schemas.SENT or xml.namespace_of(outer) != xml.ISO + definition:
         raise MessageRefused("xml.message", "AppHdr/MsgDefIdr")
     schemas.check(outer, definition)
-    if xml.text(head, "BizSvc") != terms.SERVICE:
+    service = xml.text(head, "BizSvc")
+    if service not in (terms.SERVICE, terms.DRILL_SERVICE):
         raise MessageRefused("xml.value", "AppHdr/BizSvc")
     if any(xml.name_of(each) in _FORBIDDEN for each in head):
         # Whether it is a repetition is seen by its id; a flag would be another message under the same one.
@@ -110,6 +116,7 @@ def open_(raw: bytes) -> Opened:
         signed_at=_read_instant(xml.needed(head, "CreDt")),
         document=outer[0],
         signed=signed,
+        drill=service == terms.DRILL_SERVICE,
     )
 
 

@@ -35,7 +35,8 @@ class Received:
     """What a bank's message says, whole and valid, and not yet proved: nothing may follow before ``verify``.
 
     ``id`` is the message's own, ``kid`` the key it names, ``audience`` the address of the hub that it is for,
-    ``signed_at`` its aware instant. Exactly one of ``answer`` and ``rejected`` is there.
+    ``signed_at`` its aware instant, ``drill`` whether it says that it is an exercise. Exactly one of ``answer`` and
+    ``rejected`` is there.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Received:
     signed_at: datetime
     answer: Answer | None
     rejected: Rejected | None
+    drill: bool
     _opened: Opened
 
     def verify(self, public: ec.EllipticCurvePublicKey) -> None:
@@ -69,6 +71,7 @@ def read(raw: bytes) -> Received:
         signed_at=opened.signed_at,
         answer=found if isinstance(found, Answer) else None,
         rejected=found if isinstance(found, Rejected) else None,
+        drill=opened.drill,
         _opened=opened,
     )
 

@@ -13,6 +13,8 @@ from adapters.iso20022.xml import Element, MessageRefused
 
 DATA = Path(__file__).parent / "data"
 SERVICE = "hoatoc.order.1"
+# Of an exercise: a bank that has not agreed to this service has no way to take it for an order.
+DRILL_SERVICE = "hoatoc.drill.1"
 # The scheme of names that only mean something at this hub: its members' ids, and addresses of hubs.
 SCHEME = "HOATOC"
 # What the State Bank's clearing calls a BIN; ISO's own list of clearing systems has no code for it.

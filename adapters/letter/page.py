@@ -53,7 +53,8 @@ class File:
 class Letter:
     """What a letter says, in one language, in the order in which the decree wants it.
 
-    ``void`` is empty, or says that the order is not to be carried out any more, and since when.
+    ``void`` is empty, or says that the order is not to be carried out any more, and since when. ``drill`` is empty, or
+    the mark of an exercise, which then stands on every page, and ``drill_note`` what it means.
     ``code`` is the content of its QR code: plain text that a scanner hands to a program.
     """
 
@@ -77,6 +78,8 @@ class Letter:
     copies_to: str
     copies: tuple[str, ...]
     signers: tuple[Signer, ...]
+    drill: str
+    drill_note: str
     code: str = field(repr=False)
     code_alt: str
     machine: tuple[str, ...]

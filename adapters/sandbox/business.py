@@ -81,6 +81,7 @@ class Business:
             if _addressee(opened) not in (None, self._name):
                 raise NotTaken(400, "malformed", "it is for another institution")
             order = read_order(opened)
+            self._bank.drill = opened.drill
         except MessageRefused as refused:
             raise NotTaken(400, "malformed", str(refused)) from None
         except (SignatureInvalid, SignatureRefused) as invalid:
@@ -196,6 +197,7 @@ def read_order(opened: Opened) -> Order | None:
             asked=tuple(each.text or "" for each in xml.every(details, "Askd")),
             window=_window(document),
             execute_by=next(due, None),
+            drill=opened.drill,
         )
     except ValueError:
         raise MessageRefused("xml.value", "OrdrDtls") from None

@@ -99,6 +99,7 @@ class Clerk:
         about = {} if order is None else {"order_id": order.id, "reference": order.reference}
         if order is not None:
             about |= {"action": order.action, "target": order.target}
+            about |= {"drill": "true"} if order.drill else {}
         self._on_event(kind, {"participant": self.name, **about, **data})
 
     async def _handle(self, order: Order) -> None:

@@ -26,11 +26,14 @@ class Bank:
     me: Party
     name: str
     sent: int = field(default=0)
+    # Whether the hub's messages are an exercise: what answers them says so too.
+    drill: bool = False
 
     def seal(self, definition: str, document: Element, message_id: str | None = None) -> bytes:
         """Return a signed message of the bank."""
         self.sent += 1
-        header = Header(message_id or f"{self.name}-{self.sent:06}", definition, self.me, Party(self.hub), self.at)
+        name = message_id or f"{self.name}-{self.sent:06}"
+        header = Header(name, definition, self.me, Party(self.hub), self.at, self.drill)
         return envelope.seal(header, document, self.kid, self.key)
 
     def receipt(

@@ -18,7 +18,8 @@ class Order:
 
     ``execute_by`` is when its execute clock ends, as RFC 3339 text, where it has one. ``asks`` is true of a message
     that demands nothing: it asks what is held of the freeze that it names. ``ends_silence`` is true of one that says
-    that what it names need not be kept secret any more. ``window`` is what a trace looks back on, two RFC 3339 texts.
+    that what it names need not be kept secret any more, ``drill`` of an exercise. ``window`` is what a trace looks back
+    on, two RFC 3339 texts.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Order:
     execute_by: str | None = None
     asks: bool = False
     ends_silence: bool = False
+    drill: bool = False
 
 
 # Messages that demand nothing, and the orders that they are about.
@@ -76,6 +78,7 @@ def read_order(message: Message) -> Order:
             execute_by=next(
                 (each["due_at"] for each in body.get("deadlines") or () if each["stage"] == Stage.EXECUTE), None
             ),
+            drill=body.get("drill") is True,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise EventInvalid("the order's body is malformed") from None

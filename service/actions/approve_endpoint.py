@@ -41,6 +41,7 @@ async def approve(
         defined = {name: proposal[name] for name in definitions.CHANGEABLE}
         try:
             endpoints.definition(hub.settings, NewDefinition(channel=endpoint["channel"], **defined))
+            await endpoints.refuse_live(change.conn, defined["url"])
         except errors.InvalidInput as invalid:
             # The rules, or the hub's own networks, are others by now; or this node lacks the client key.
             raise errors.Conflict("endpoint.not_allowed_now", reason=invalid.fields[0].code) from None

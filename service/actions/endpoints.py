@@ -13,6 +13,7 @@ from adapters import addresses, signing, targets
 from adapters.addresses import NetworkRefused
 from adapters.targets import Target, UrlRefused
 from service import clock, errors
+from service.engine import drills
 from service.engine.hub import Hub
 from service.models import Endpoint, table_of
 from service.schemas.endpoints import (
@@ -100,6 +101,7 @@ async def prepare(
     if not isinstance(body, NewWebhook | NewStandardDoor):
         return Prepared(row, None)
     defined = definition(hub.settings, body, within)
+    await refuse_live(conn, defined["url"], within)
     secret = signing.new_secret()
     row |= {**defined, "secret_sealed": hub.vault.seal(house, "endpoints", endpoint_id, secret)}
     return Prepared(row, secret, defined)
@@ -143,6 +145,15 @@ def definition(
         "batch": body.batch,
         "position": body.position,
     }
+
+
+async def refuse_live(conn: AsyncConnection, url: str, within: str = "") -> None:
+    """Refuse an address at which a member receives from the real hub: at a drill it is known by its digest alone.
+
+    Raises ``InvalidInput`` naming the field; at the real hub nothing is known, and nothing refused.
+    """
+    if url and drills.digest(url) in await drills.live(conn):
+        raise errors.InvalidInput.of(f"{within}/url", "endpoint.live")
 
 
 def _check_purpose(purpose: Purpose, sector: Sector, within: str) -> None:

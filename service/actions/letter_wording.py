@@ -80,6 +80,8 @@ class Wording:
                 self._say("copies.file", reference=body["reference"]),
             ),
             signers=tuple(self._signers(body)),
+            drill=i18n.text("drill.mark", self.lang) if body.get("drill") else "",
+            drill_note=i18n.text("drill.letter", self.lang) if body.get("drill") else "",
             code=_for_a_scanner(body, content),
             code_alt=self._say("code_alt"),
             machine=(
@@ -166,6 +168,7 @@ def _for_a_scanner(body: Mapping[str, Any], content: bytes) -> str:
     """Return what nobody must copy by hand, in one line of JSON; the digest ties it to the attached order."""
     told = {
         "hoatoc": 1,
+        "drill": body.get("drill"),
         "order_id": body["order_id"],
         "action": body["action"],
         "target": {name: value for name, value in body["target"].items() if name != "holder_name"},

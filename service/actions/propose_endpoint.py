@@ -21,6 +21,8 @@ async def propose(
         endpoint = await proposals.called(change, endpoint_id)
         if body.channel is not endpoint["channel"]:
             raise errors.InvalidInput.of("/channel", "endpoint.channel")
-        return await proposals.propose(change, principal, endpoint, endpoints.definition(hub.settings, body))
+        defined = endpoints.definition(hub.settings, body)
+        await endpoints.refuse_live(change.conn, defined["url"])
+        return await proposals.propose(change, principal, endpoint, defined)
 
     return await changes.run(hub, principal, participant_id, work)

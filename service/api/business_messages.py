@@ -47,6 +47,8 @@ async def receive(hub: HubDep, principal: Caller, raw: RawBody) -> BusinessMessa
     principal.require(Scope.ORDERS_ANSWER)
     try:
         received = parse.read(raw)
+        if received.drill is not hub.settings.drill:
+            raise MessageRefused("xml.value", "AppHdr/BizSvc")
     except MessageRefused as refused:
         raise _refusal(refused) from None
     except SignatureInvalid as invalid:

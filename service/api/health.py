@@ -12,9 +12,9 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/healthz", operation_id="getHealth")
-async def healthz() -> Health:
+async def healthz(hub: HubDep) -> Health:
     """Answer that the process lives; nothing else is asked."""
-    return Health(status="ok", faults=[])
+    return Health(status="ok", faults=[], drill=hub.settings.drill)
 
 
 @router.get("/readyz", operation_id="getReadiness", responses={503: {"model": Health}})
@@ -23,11 +23,13 @@ async def readyz(request: Request, hub: HubDep, response: Response) -> Health:
     faults: list[str] = []
     worker = request.app.state.worker
     try:
-        await migrations.check(hub.database)
+        await migrations.check(hub.database, drill=hub.settings.drill)
         if worker is None:
             faults += await _clock(hub)
     except migrations.SchemaMismatch:
         faults.append("schema.mismatch")
+    except migrations.WrongKind:
+        faults.append("database.kind")
     except Exception:
         faults.append("database.unreachable")
     if worker is not None:
@@ -36,7 +38,7 @@ async def readyz(request: Request, hub: HubDep, response: Response) -> Health:
         faults.append("node.stopping")
     if faults:
         response.status_code = 503
-    return Health(status="ok" if not faults else "not_ready", faults=faults)
+    return Health(status="ok" if not faults else "not_ready", faults=faults, drill=hub.settings.drill)
 
 
 async def _clock(hub: Hub) -> list[str]:

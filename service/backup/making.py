@@ -50,14 +50,15 @@ async def make(
 
     The copy is made and proved in the clear in a folder of its own within ``work`` (default: the data folder), which
     is removed; what leaves it is sealed. ``login`` is a PostgreSQL URL with the right of replication; default: the
-    hub's own. Raises ``BackupUnfit`` where the copy is not whole or a recipient unfit, and ``SchemaMismatch``.
+    hub's own. Raises ``BackupUnfit`` where the copy is not whole or a recipient unfit, and what
+    ``migrations.check`` raises.
     """
     to = await asyncio.to_thread(recipients.read, certificates)
     await asyncio.to_thread(manifest.new_folder, folder)
     database = Database(settings.url)
     working = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="backup-", dir=work or settings.data_dir))
     try:
-        await migrations.check(database)
+        await migrations.check(database, drill=settings.drill)
         async with database.read(db.HUB) as conn:
             made_at = await db.now(conn)
             heads, entries, chains = await reading(conn)

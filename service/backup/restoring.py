@@ -54,7 +54,7 @@ async def restore(
 
     Nothing is overwritten: a database that is there is moved away by hand first. ``ledger`` are the erasures that are
     known beside the file in the data folder; ``recipient`` opens a backup of the embedded database. Raises
-    ``BackupUnfit``.
+    ``BackupUnfit``, and ``WrongKind`` for a drill's backup at the real hub or the other way round.
     """
     found = await asyncio.to_thread(manifest.read, folder)
     # Before anything of it is put anywhere: what a database says is believed, but for its audit.
@@ -93,17 +93,18 @@ async def _put_in_place(
         heads, _, _ = await making.prove_sqlite(beside)
         if heads != found.heads:
             raise BackupUnfit("the audit is not the one that was backed up")
-        await _to_this_build(beside, found, principal)
+        await _to_this_build(beside, found, principal, drill=settings.drill)
         # Two at once: the second one finds the name taken.
         await asyncio.to_thread(_name, beside, target)
     finally:
         await asyncio.to_thread(_remove, beside)
 
 
-async def _to_this_build(path: Path, found: Manifest, principal: Principal) -> None:
+async def _to_this_build(path: Path, found: Manifest, principal: Principal, *, drill: bool) -> None:
     database = Database(f"sqlite+aiosqlite:///{path}")
     try:
-        await migrations.upgrade(database)
+        # A drill's is put in place of a drill's, and no other.
+        await migrations.upgrade(database, drill=drill)
         # Marked before it has its name: nobody can open it without seeing that it waits.
         await database.write(lambda conn: mark(conn, found, principal), db.HUB)
     finally:

@@ -12,6 +12,7 @@ from service.cli import (
     contracts,
     database,
     diagnosis,
+    drilling,
     endpoints,
     enrolling,
     erasing,
@@ -50,6 +51,7 @@ app.add_typer(importing.app, name="import")
 app.add_typer(supplying.app, name="advisories")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erasing.app, name="erase")
+app.add_typer(drilling.app, name="drill")
 for command in (
     running.serve,
     running.worker,

@@ -22,7 +22,7 @@ from service.engine import node
 from service.engine.hub import Hub
 from service.engine.node import AlreadyRunning
 from service.errors import HubError
-from service.migrations import SchemaMismatch
+from service.migrations import SchemaMismatch, WrongKind
 from service.row_security import Unprotected
 from service.security import keyfile
 from service.security.keyring import KeyUnfit
@@ -122,7 +122,7 @@ def told() -> Iterator[None]:
         raise output.fail(f"{running}; stop the hub first, or use its API") from None
     except PermissionError as error:
         raise output.fail(_of_file(error)) from None
-    except (SchemaMismatch, Unprotected, OSError, UnicodeDecodeError) as error:
+    except (SchemaMismatch, WrongKind, Unprotected, OSError, UnicodeDecodeError) as error:
         raise output.fail(str(error)) from None
 
 

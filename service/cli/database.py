@@ -35,6 +35,6 @@ async def _upgrade(chosen: Settings) -> None:
     with context.locked(chosen):
         database = Database(chosen.owner_url)
         try:
-            await migrations.upgrade(database)
+            await migrations.upgrade(database, drill=chosen.drill)
         finally:
             await database.close()

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from service import app as wiring
 from service import demo as scene
-from service import log
+from service import i18n, log
 from service.actions import load_directory
 from service.cli import context, output
 from service.engine.hub import Hub
@@ -126,6 +126,8 @@ async def _open_doors(chosen: Settings, door: socket.socket, *, with_worker: boo
     hub = await _open(chosen)
     try:
         _say(found)
+        if chosen.drill:
+            output.remark(f"{i18n.text('drill.mark', 'en')}: {i18n.text('console.frame.drill', 'en')}")
         worker = wiring.make_worker(hub) if with_worker else None
         app = wiring.create_app(hub, worker)
         gate = Gate(proxies=addresses.networks(chosen.proxies))

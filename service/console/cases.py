@@ -56,11 +56,15 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
     shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
     written = io.StringIO()
     table = csv.writer(written)
+    name = str(request_id)
+    if hub.settings.drill:
+        name = f"DIEN-TAP-{name}"
+        table.writerow([i18n.text("drill.mark", lang)])
     table.writerow([i18n.text(f"console.case.column.{name}", lang) for name in _COLUMNS])
     references = {matter.id: matter.reference for matter in whole.matters}
     for step in whole.steps:
         table.writerow([forms.cell(each) for each in shown.line(step, references[step.request_id])])
-    headers = {"Content-Disposition": f'attachment; filename="{request_id}.csv"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 

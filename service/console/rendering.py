@@ -84,10 +84,13 @@ def page(
         # looks the same whatever it was called.
         here, path = "/", ""
     seat = getattr(request.state, "seat", None)
+    settings = request.app.state.hub.settings
     body = _ENVIRONMENT.get_template(template).render(
         language_links={each: _address(request, here, each, keeps) for each in i18n.LANGUAGES},
         path=path,
         places=places.of(seat),
+        drill=settings.drill,
+        drill_mark=i18n.text("drill.mark", lang),
         **_words(lang),
         **{
             "seat": seat,
@@ -105,7 +108,7 @@ def page(
             max_age=_YEAR,
             httponly=True,
             samesite="lax",
-            secure=forms.needs_secure_cookie(request.app.state.hub.settings.address),
+            secure=forms.needs_secure_cookie(settings.address),
         )
     return response
 

@@ -20,16 +20,25 @@ MAKER, APPROVER, JUNIOR = (person.id for person in cast.OFFICERS)
 
 
 class Police:
-    """The client ``pc02-79-system``; every call carries an access token and a proof of its own.
+    """A police system, of the scene ``pc02-79-system``; every call carries an access token and a proof of its own.
 
     Its officers sign what they file and approve. Here one system keeps all their keys, to play them all; a real one
     has none: each officer's key is on a device of his own.
     """
 
-    def __init__(self, address: str, key: Mapping[str, Any], officer_keys: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        address: str,
+        key: Mapping[str, Any],
+        officer_keys: Mapping[str, Mapping[str, Any]],
+        *,
+        client: str = cast.POLICE_CLIENT,
+        approver: str = APPROVER,
+    ) -> None:
         self._address = address
         self._client = HubClient(address, timeout=30.0, largest=_LARGEST)
-        self._tokens = TokenHolder(self._client, cast.POLICE_CLIENT, key, address)
+        self._tokens = TokenHolder(self._client, client, key, address)
+        self._approver = approver
         self._officers = {officer: ECKey.import_key(dict(jwk)) for officer, jwk in officer_keys.items()}
 
     async def close(self) -> None:
@@ -46,8 +55,8 @@ class Police:
     async def approve(self, request_id: str) -> HubAnswer:
         """Approve it as the second officer, who signs the very bytes that the first one signed."""
         received = await self._get(f"/v1/requests/{request_id}/body")
-        signature = signatures.sign(self._officers[APPROVER], Kind.APPROVAL, received, request_id, self._address)
-        content = json.dumps({"officer_id": APPROVER, "signature": signature}).encode()
+        signature = signatures.sign(self._officers[self._approver], Kind.APPROVAL, received, request_id, self._address)
+        content = json.dumps({"officer_id": self._approver, "signature": signature}).encode()
         return await self._post(f"/v1/requests/{request_id}/approvals", content, {})
 
     async def read(self, path: str) -> Any:

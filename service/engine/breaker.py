@@ -28,7 +28,9 @@ LONGEST_PAUSE = 300
 TASK_WITHIN = timedelta(minutes=15)
 
 # What went wrong on our side, or what the endpoint said about one message or its own load: it can be reached.
-_NOT_ITS_FAULT = frozenset({"channel.unavailable", "message.unreadable", "hub.fault", "http.429"})
+_NOT_ITS_FAULT = frozenset(
+    {"channel.unavailable", "message.unreadable", "message.not_of_this_hub", "hub.fault", "http.429"}
+)
 
 
 @dataclass(frozen=True, slots=True)

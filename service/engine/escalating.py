@@ -60,7 +60,8 @@ async def raise_all(conn: AsyncConnection, hub: Hub, log: Log, due: Sequence[Due
             for endpoint in duty.get(name, ()):
                 key = (item.deadline["request_id"], item.deadline["participant_id"], item.deadline["stage"])
                 notices.setdefault(
-                    (*key, item.rung.number, endpoint.id), _notice(item, whom, endpoint, names.get(key[1], "–"))
+                    (*key, item.rung.number, endpoint.id),
+                    _notice(item, whom, endpoint, names.get(key[1], "–"), drill=hub.settings.drill),
                 )
         following += _next(item, log, somebody)
     await db.insert_rows(conn, _ESCALATIONS, rows)
@@ -124,7 +125,7 @@ def _tell(log: Log, hub: Hub, item: Due, reached: list[dict[str, Any]], somebody
     )
 
 
-def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> outbox.Outgoing:
+def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str, *, drill: bool) -> outbox.Outgoing:
     deadline = item.deadline
     reference = item.dossier.request["reference"] if item.dossier else ""
     said = {
@@ -139,7 +140,15 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> o
     # Not the row's own number: a database that was restored counts anew.
     names = ("subject_kind", "subject_id", "stage", "generation")
     identity = ("notice", *(deadline[name] for name in names), item.rung.number)
-    letters = [i18n.notice(item.rung.number, todo, language, **said) for language in i18n.LANGUAGES]
+    letters = [i18n.notice(item.rung.number, todo, language, drill=drill, **said) for language in i18n.LANGUAGES]
+    body = {
+        **said,
+        "participant_id": deadline["participant_id"],
+        "rung": item.rung.number,
+        "reach": str(whom),
+        "subject": letters[0][0],
+        "text": "\n\n".join(text for _, text in letters),
+    }
     return outbox.Outgoing(
         tenant=deadline["tenant"],
         participant_id=endpoint.tenant,
@@ -150,14 +159,7 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str) -> o
         subject=f"ntf_{clock.derived_id(*identity).hex}",
         identity=identity,
         sequence=1,
-        body={
-            **said,
-            "participant_id": deadline["participant_id"],
-            "rung": item.rung.number,
-            "reach": str(whom),
-            "subject": letters[0][0],
-            "text": "\n\n".join(text for _, text in letters),
-        },
+        body=messages.marked(body, drill=drill),
         request_id=deadline["request_id"],
         key=item.dossier.keys.get(item.dossier.id) if item.dossier else None,
         urgent=True,

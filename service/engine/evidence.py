@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db, errors
-from service.engine import order_keys
+from service.engine import messages, order_keys
 from service.engine.hub import Hub
 from service.queries import evidence
 from service.schemas.evidence import FORMAT
@@ -39,11 +39,9 @@ async def bundle(conn: AsyncConnection, hub: Hub, request_id: UUID, now: datetim
     """
     sealing = keyring.in_force(hub.order_keys, now)
     gathered = await evidence.gather(conn, hub.vault, request_id, sealing.kid)
-    content = {
-        "format": FORMAT,
-        "hub": hub.settings.address,
-        "exported_at": clock.written(now),
-        **gathered,
-    }
+    content = messages.marked(
+        {"format": FORMAT, "hub": hub.settings.address, "exported_at": clock.written(now), **gathered},
+        drill=hub.settings.drill,
+    )
     seal = order_keys.seal(hub, str(request_id), content, now)
     return json.dumps({**content, "seal": seal}, ensure_ascii=False, indent=1) + "\n"

@@ -204,6 +204,7 @@ def _outgoing(
         whole_account=dossier.request["whole_account"],
         ends_at=order["ends_at"],
         deadlines=limits,
+        drill=hub.settings.drill,
         lifts=order["id"],
         lifts_action=dossier.hold_action,
         reason=reason,

@@ -11,6 +11,8 @@ from service.vault import Keys, Vault
 from workflows.terms import CONFIDENTIAL, Action, Stage
 
 PREFIX = "vn.hoatoc"
+# What a body of a drill has and a real one never (ADR 0059).
+MARK = "drill"
 
 
 def order_type(action: Action) -> str:
@@ -61,13 +63,17 @@ def order_body(
     whole_account: bool,
     ends_at: datetime | None,
     deadlines: Iterable[tuple[Stage, datetime]],
+    drill: bool,
     lifts: UUID | None = None,
     lifts_action: Action | None = None,
     extends: UUID | None = None,
     reason: str | None = None,
 ) -> dict[str, Any]:
-    """Build the body of an order as ``openapi/participant.v1.json`` describes it."""
-    return {
+    """Build the body of an order as ``openapi/participant.v1.json`` describes it.
+
+    ``drill`` tells that this hub is a drill's: the body, which is what is signed, says then that it is an exercise.
+    """
+    body = {
         "order_id": str(order_id),
         "request_id": str(request["id"]),
         "reference": request["reference"],
@@ -105,6 +111,17 @@ def order_body(
         "deadlines": [{"stage": str(stage), "due_at": instant(due)} for stage, due in deadlines],
         "answer_url": f"/v1/orders/{order_id}/acknowledgements",
     }
+    return marked(body, drill=drill)
+
+
+def marked(body: dict[str, Any], *, drill: bool) -> dict[str, Any]:
+    """Return a body that says that it is an exercise, where the hub is a drill's; a real one says nothing of it."""
+    return body | {MARK: True} if drill else body
+
+
+def is_marked(body: Mapping[str, Any]) -> bool:
+    """Tell whether a body says that it is an exercise."""
+    return body.get(MARK) is True
 
 
 def _window(request: Mapping[str, Any]) -> dict[str, str | None] | None:

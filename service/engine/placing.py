@@ -216,6 +216,7 @@ def _outgoing(
         whole_account=request["whole_account"],
         ends_at=request["ends_at"],
         deadlines=limits,
+        drill=hub.settings.drill,
         lifts=placement.original if action is Action.LIFT else None,
         lifts_action=dossier.hold_action if action is Action.LIFT else None,
         extends=placement.original if action is Action.EXTEND else None,

@@ -43,6 +43,7 @@ def remark(
         whole_account=dossier.request["whole_account"],
         ends_at=order["ends_at"],
         deadlines=(),
+        drill=hub.settings.drill,
         reason=reason,
     )
     body |= {"action": name, **more}

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from adapters.base import Adapter, BatchAdapter, DeliveryFailed, Endpoint, Message, Transport
 from service import clock, log
-from service.engine import definitions
+from service.engine import definitions, messages
 from service.engine.hub import Hub
 from service.engine.store import Claimed
 from service.security import client_keys
@@ -86,13 +86,18 @@ async def send(
     opened: list[tuple[int, Message]] = []
     for at, claimed in enumerate(parcel):
         try:
-            opened.append((at, open_message(hub.vault, keys, claimed)))
+            message = open_message(hub.vault, keys, claimed)
         except _UNREADABLE:
             continue
-    messages = [message for _, message in opened]
-    calls: Sequence[Sequence[Message]] = [[message] for message in messages]
-    if len(messages) > 1 and isinstance(adapter, BatchAdapter):
-        calls = adapter.batches(messages)
+        # The last net: no order of a drill leaves the real hub, and none leaves a drill that does not say what it is.
+        if messages.is_marked(message.body) is not hub.settings.drill:
+            endings[at] = Ending(0.0, "message.not_of_this_hub", retryable=False)
+            continue
+        opened.append((at, message))
+    ready = [message for _, message in opened]
+    calls: Sequence[Sequence[Message]] = [[message] for message in ready]
+    if len(ready) > 1 and isinstance(adapter, BatchAdapter):
+        calls = adapter.batches(ready)
     places = iter(at for at, _ in opened)
     for call in calls:
         ending = await _call(adapter, call, endpoint, transport)
@@ -121,20 +126,20 @@ def _prepared(hub: Hub, adapters: Speakers, door: Door | None, now: datetime) ->
     return adapter, opened
 
 
-async def _call(adapter: Adapter, messages: Sequence[Message], endpoint: Endpoint, transport: Transport) -> Ending:
+async def _call(adapter: Adapter, together: Sequence[Message], endpoint: Endpoint, transport: Transport) -> Ending:
     began = clock.monotonic()
     try:
         async with asyncio.timeout(min(endpoint.timeout, _LONGEST) + _GRACE):
-            if len(messages) > 1 and isinstance(adapter, BatchAdapter):
-                receipt = await adapter.send_batch(messages, endpoint, transport)
+            if len(together) > 1 and isinstance(adapter, BatchAdapter):
+                receipt = await adapter.send_batch(together, endpoint, transport)
             else:
-                receipt = await adapter.send(messages[0], endpoint, transport)
+                receipt = await adapter.send(together[0], endpoint, transport)
     except TimeoutError:
         return _failed(began, DeliveryFailed("answer.timeout"))
     except DeliveryFailed as failure:
         return _failed(began, failure)
     except Exception:
-        _log.exception("attempt.broke", message_id=messages[0].id, channel=str(endpoint.channel))
+        _log.exception("attempt.broke", message_id=together[0].id, channel=str(endpoint.channel))
         return _failed(began, DeliveryFailed("hub.fault"))
     return Ending(clock.monotonic() - began, status=receipt.status, head=receipt.body_head)
 

@@ -47,7 +47,7 @@ async def tell(conn: AsyncConnection, hub: Hub, at: datetime, news: Sequence[New
                 message_type=f"{messages.PREFIX}.status.{about}",
                 subject=str(item.order_id or item.dossier.id),
                 sequence=1,
-                body=_body(item, at),
+                body=messages.marked(_body(item, at), drill=hub.settings.drill),
                 request_id=item.dossier.id,
                 key=item.dossier.keys.get(item.dossier.id),
                 order_id=item.order_id,

@@ -33,6 +33,7 @@ from service.models.escalation import Escalation
 from service.models.fact_archive import FactArchive
 from service.models.fact_run import FactRun
 from service.models.idempotency_key import IdempotencyKey
+from service.models.installation import Installation
 from service.models.legal_hold import LegalHold
 from service.models.node import Node
 from service.models.note import Note
@@ -94,6 +95,7 @@ __all__ = [
     "FactArchive",
     "FactRun",
     "IdempotencyKey",
+    "Installation",
     "LegalHold",
     "Node",
     "Note",

@@ -158,3 +158,5 @@ class Bundle(_Part):
     officers: list[EvidenceOfficer]
     keys: list[EvidenceKey]
     seal: _Jws | None
+    # Of a drill's hub alone: nothing in it was really ordered.
+    drill: Literal[True] | None = None

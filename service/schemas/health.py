@@ -1,5 +1,7 @@
 """The shape of the health answers."""
 
+from pydantic import Field
+
 from service.schemas.common import Answer
 
 
@@ -8,3 +10,4 @@ class Health(Answer):
 
     status: str
     faults: list[str]
+    drill: bool = Field(description="whether this is a drill's hub: nothing that it sends or shows is real")

@@ -77,6 +77,15 @@ class OrderDeadline(Answer):
     due_at: Instant
 
 
+Drill = Annotated[
+    Literal[True] | None,
+    Field(
+        description="true: an EXERCISE, sent by a hub for drills; answer it and touch no real account, number, page or"
+        " person. A real message has no such member"
+    ),
+]
+
+
 class OrderSays(Answer):
     """What every message about an order says, whether it demands something or asks."""
 
@@ -123,6 +132,7 @@ class OrderSays(Answer):
     )
     deadlines: list[OrderDeadline]
     answer_url: str = Field(description="POST your acknowledgement here, relative to the hub's address")
+    drill: Drill = None
 
 
 class OrderBody(OrderSays):
@@ -153,6 +163,7 @@ class StatusBody(Answer):
     state: str = Field(description="of the order where there is one, else of the request, after this fact")
     occurred_at: Instant
     appeal_id: UUID | None = Field(default=None, description="of the facts `appeal.…`: what `getAppeal` tells of")
+    drill: Drill = None
 
 
 class OrderStatusBody(StatusBody):
@@ -177,6 +188,7 @@ class NoticeBody(Answer):
     reach: Reach = Field(description="as whom you are called")
     subject: str = Field(description="one line, Vietnamese")
     text: str = Field(description="the whole letter, Vietnamese first, then English")
+    drill: Drill = None
 
 
 class Event(Answer):
@@ -189,6 +201,9 @@ class Event(Answer):
     time: Instant
     sequence: Sequence = Field(description="the CloudEvents extension: ten digits, so that text comparison orders it")
     datacontenttype: Literal["application/json"]
+    hoatocdrill: Literal[True] | None = Field(
+        default=None, description="of an exercise: what `data.drill` says, for whoever routes by the envelope"
+    )
 
 
 class OrderEvent(Event):

@@ -41,6 +41,7 @@ def verify(text: str, keys: Sequence[Mapping[str, Any]] | None = None) -> list[C
         return [Check("bundle.form", "", _where(wrong))]
     findings = Findings(bundle)
     findings.note("bundle.form", bundle.format)
+    checks.drill(findings)
     sections = [Section.of(request) for request in bundle.requests]
     asked = sections[0]
     _related(findings, sections)

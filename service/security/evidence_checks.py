@@ -270,3 +270,12 @@ def against(bundle_key: EvidenceKey, listed: Mapping[str, Any]) -> str:
         if given != wanted and not same_instant:
             return name
     return ""
+
+
+def drill(findings: Findings) -> None:
+    """A drill's bundle says what it is, and so does each order in it; a real one holds none that says it."""
+    bundle = findings.bundle
+    orders = [message for request in bundle.requests for order in request.orders for message in order.messages]
+    strange = sum((message.body.get("drill") is True) is not bool(bundle.drill) for message in orders)
+    if bundle.drill or strange:
+        findings.note("bundle.drill", "this is an EXERCISE", f"{strange} orders say otherwise" if strange else "")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import clock, db, migrations, row_security
 from service.db import Database
 from service.engine import node
-from service.migrations import SchemaMismatch
+from service.migrations import SchemaMismatch, WrongKind
 from service.models import CalendarDay, Endpoint, Participant, table_of
 from service.selfcheck import endpoints, means
 from service.selfcheck.check import Check, failed, grave, ok, warning
@@ -46,16 +46,18 @@ async def look(chosen: Settings, *, for_production: bool = False) -> list[Check]
     """Look at the database; for production also at the login, and at each address that is sent to."""
     database = Database(chosen.url, pool=1)
     try:
-        await migrations.check(database)
+        await migrations.check(database, drill=chosen.drill)
         async with database.read(db.HUB) as conn:
             looks = (*ALWAYS, *FOR_PRODUCTION) if for_production else ALWAYS
             if for_production and chosen.certification_required:
                 lasts = timedelta(days=chosen.certification_days)
                 looks = (*looks, functools.partial(endpoints.certified, lasts=lasts))
-            found = [ok("schema", head=migrations.head())]
+            found = [ok("schema", head=migrations.head()), ok("kind", "ok_drill" if chosen.drill else "ok")]
             for each in looks:
                 found.extend(await each(conn))
             return found
+    except WrongKind as wrong:
+        return [failed("kind", "drill" if wrong.is_drill else "real")]
     except SchemaMismatch as mismatch:
         return [failed("schema", "mismatch", found=mismatch.found, expected=mismatch.expected)]
     except (DBAPIError, OSError) as error:

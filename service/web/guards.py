@@ -14,6 +14,8 @@ from service.web.crowd import CrowdGuard
 from service.web.request_log import RequestLog
 
 STATIC = "/static/"
+# On every answer of a drill's hub, whoever asks, whatever for, and on none of the real one's (ADR 0059).
+DRILL = "Hoatoc-Drill"
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -30,11 +32,13 @@ HEADERS = {
 class SecurityHeaders:
     """Adds the security headers to every answer; a route that sets one of them itself keeps its own.
 
-    Nothing is cached but the files under ``/static/`` and what a route marks as cacheable.
+    Nothing is cached but the files under ``/static/`` and what a route marks as cacheable. In a ``drill`` every answer
+    says that it is one's.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, drill: bool = False) -> None:
         self.app = app
+        self._headers = HEADERS | {DRILL: "true"} if drill else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,7 +48,7 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message["headers"]))
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if not scope["path"].startswith(STATIC):
                     headers.setdefault("Cache-Control", "no-store")
@@ -54,7 +58,9 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers)
 
 
-def install(app: FastAPI, proxies: Sequence[Network] = (), per_address: int = limits.PER_ADDRESS) -> None:
+def install(
+    app: FastAPI, proxies: Sequence[Network] = (), per_address: int = limits.PER_ADDRESS, *, drill: bool = False
+) -> None:
     """Put the guards, the budgets and the problem answers in front of ``app``'s routes.
 
     From outside to inside: headers (every answer gets them, the 500 too), the log, the address, the bodies, the crowd:
@@ -67,5 +73,5 @@ def install(app: FastAPI, proxies: Sequence[Network] = (), per_address: int = li
     app.add_middleware(CrowdGuard)
     app.add_middleware(BodyGuard)
     app.add_middleware(AddressGuard, proxies=proxies)
-    for guard in (RequestLog, SecurityHeaders):
-        app.add_middleware(guard)
+    app.add_middleware(RequestLog)
+    app.add_middleware(SecurityHeaders, drill=drill)

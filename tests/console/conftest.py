@@ -2,13 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import world as worlds
 from console_desk import Desk
-from console_site import Open, Site, Watched
+from console_site import DrillSite, Open, Site, Watched
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from service.engine.hub import OPERATOR
@@ -57,6 +57,35 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def signed_in(site: Site, browser: Browser) -> Iterator[Open]:
     """``signed_in(role=…, tenant=…, **context)`` opens a page of a person who came in by a link."""
     yield from entering(site, browser)
+
+
+@pytest.fixture(scope="session")
+def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A drill's hub with the whole story, served on loopback."""
+    made = DrillSite(tmp_path_factory.mktemp("drill"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def in_drill(drill: Site, browser: Browser) -> Iterator[Open]:
+    """``in_drill(role=…, tenant=…, **context)`` opens a page of a person at the drill's hub."""
+    yield from entering(drill, browser)
+
+
+@pytest.fixture
+def let_in(browser: Browser) -> Iterator[Callable[[Site], Open]]:
+    """``let_in(site)`` returns what ``signed_in`` is at another site."""
+    doors: list[Iterator[Open]] = []
+
+    def into(site: Site) -> Open:
+        doors.append(entering(site, browser))
+        return next(doors[-1])
+
+    yield into
+    for door in doors:
+        assert next(door, None) is None
 
 
 @pytest.fixture(scope="session")

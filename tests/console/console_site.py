@@ -35,6 +35,12 @@ class Site:
     """A running hub: its address, its story, and a way to run something in its loop."""
 
     host = "127.0.0.1"
+    # Where it listens, and whether it is a drill's hub.
+    bound = "127.0.0.1"
+    drill = False
+    # By whose clocks, and whether its worker delivers and fires.
+    policy = "vn-default"
+    works = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,7 +96,8 @@ class Site:
 
     def settings(self, port: int) -> Settings:
         """Return the hub's settings."""
-        return Settings(data_dir=self._folder, port=port, issuer=self.address, node="node-a")
+        own: dict[str, Any] = {"drill": self.drill, "policy": self.policy}
+        return Settings(data_dir=self._folder, port=port, issuer=self.address, node="node-a", **own)
 
     async def fill(self) -> None:
         """Write what the pages show."""
@@ -98,12 +105,13 @@ class Site:
 
     async def _serve(self) -> None:
         try:
-            sock = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
+            sock = uvicorn.Config("", host=self.bound, port=0).bind_socket()
             port = sock.getsockname()[1]
             self.address = f"http://{self.host}:{port}"
             self.hub = widened(await app.open_hub(self.settings(port), migrate=True))
             await self.fill()
-            self.app = app.create_app(self.hub)
+            worker = app.make_worker(self.hub) if self.works else None
+            self.app = app.create_app(self.hub, worker)
             config = uvicorn.Config(self.app, log_level="warning", access_log=False)
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve(sockets=[sock]))
@@ -114,6 +122,13 @@ class Site:
             raise
         await serving
         await app.close_hub(self.hub)
+
+
+class DrillSite(Site):
+    """The same story at a drill's hub, at the second address of this machine."""
+
+    host = bound = "127.0.0.2"
+    drill = True
 
 
 class Watched:

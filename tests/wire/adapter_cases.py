@@ -163,7 +163,10 @@ CASES = {
         Case(
             Channel.ETSI,
             _to(Channel.ETSI, "https://telecom.example/hi1"),
-            {f"{action}.request.json": etsi_exchange.message(action) for action in _ETSI},
+            {
+                **{f"{action}.request.json": etsi_exchange.message(action) for action in _ETSI},
+                **{f"drill-{each}.request.json": etsi_exchange.message(each, drill=True) for each in _ETSI},
+            },
             _ISO_FREEZE,
             answer=_taken,
             shown=_hi1,
@@ -172,7 +175,7 @@ CASES = {
         Case(
             Channel.EMAIL,
             _to(Channel.EMAIL, "mailto:duty@bank.example"),
-            {"notice.eml": message_kinds.notice()},
+            {"notice.eml": message_kinds.notice(), "drill-notice.eml": message_kinds.notice_of_a_drill()},
             _ISO_FREEZE,
             instants=_date_in,
             opened=Wire.opened,

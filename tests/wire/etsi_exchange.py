@@ -163,6 +163,10 @@ def golden() -> dict[str, dict[str, Any]]:
         f"{action}.request": build.request(message(action), HUB)
         for action in ("takedown", "disclose", "preserve", "lift", "extend")
     }
+    found |= {
+        f"drill-{action}.request": build.request(message(action, drill=True), HUB)
+        for action in ("takedown", "disclose", "preserve", "lift", "extend")
+    }
     found["lift-by-the-hub.request"] = build.request(
         message("lift", order_id=ORDER_ID, measure="suspend", reason="end_reached", sequence=3), HUB
     )

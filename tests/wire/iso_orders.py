@@ -127,4 +127,8 @@ ORDERS = {
         target={"kind": "card", "value": "9704360000000000018", "institution": "VIETCOMBANK"},
         **TRACED,
     ),
+    "13-drill-freeze.camt.103": message("freeze", 13, order_id=order_id(13), drill=True),
+    "14-drill-disclose.auth.001": message(
+        "disclose", 14, order_id=order_id(14), asked=ASKED, confidential=True, amount=None, drill=True
+    ),
 }

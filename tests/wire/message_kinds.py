@@ -11,6 +11,7 @@ import etsi_exchange
 import iso_orders
 
 from adapters.base import Message
+from service import i18n
 from workflows.terms import DispatchKind
 
 OPENAPI = Path(__file__).parents[2] / "openapi"
@@ -67,6 +68,13 @@ def notice(**body: Any) -> Message:
     return message("notice.escalation", "ntf_" + "b" * 32, {**said, **body})
 
 
+def notice_of_a_drill() -> Message:
+    """Return a rung of a ladder that calls somebody in an exercise, worded as the hub words it."""
+    said = {"reference": "HT-261123-7K3MQ9", "participant": "Vietcombank", "stage": "receipt"}
+    letters = [i18n.notice(1, "participant", lang, drill=True, due_at=AT, **said) for lang in i18n.LANGUAGES]
+    return notice(subject=letters[0][0], text="\n\n".join(text for _, text in letters), drill=True)
+
+
 def _of_telecom(action: str, **changes: Any) -> Message:
     """Return an order to a telecom, with a signature that has the form of one."""
     return replace(etsi_exchange.message(action, **changes), signature=iso_orders.JWS)
@@ -87,6 +95,9 @@ ORDERS = {
     "takedown": _of_telecom("takedown"),
     "lift-takedown": _of_telecom("lift"),
     "preserve": _of_telecom("preserve"),
+    "drill-freeze": _ISO["13-drill-freeze.camt.103"],
+    "drill-disclose": _ISO["14-drill-disclose.auth.001"],
+    "drill-takedown": _of_telecom("takedown", drill=True),
 }
 MESSAGES = {
     **ORDERS,
@@ -106,6 +117,12 @@ MESSAGES = {
         },
     ),
     "notice": notice(),
+    "drill-status-request": message(
+        "status.request",
+        _STATUS["request_id"],
+        {**_STATUS, "fact": "request.activated", "state": "active", "drill": True},
+    ),
+    "drill-notice": notice_of_a_drill(),
 }
 # One of each kind, by its type; what a telecom gets is about what a telecom has.
 OF_EACH = {message.type: message for message in reversed(MESSAGES.values())}

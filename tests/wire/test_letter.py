@@ -51,6 +51,8 @@ def letter(**changes: Any) -> Letter:
         copies_to="Nơi nhận:",
         copies=("Như trên;",),
         signers=(Signer("CÁN BỘ YÊU CẦU", "Đại úy, số hiệu 079-112"),),
+        drill="",
+        drill_note="",
         code='{"hoatoc":1,"target":{"kind":"url","value":"https://lừa-đảo.example/đăng-nhập?a=1"}}',
         code_alt="Mã QR",
         machine=("SHA-256: " + "ab" * 32,),

@@ -1,5 +1,5 @@
 // Yours, and the only file that you change: hold `amount` at most (null: all there is), lift, block; of a read_back say
-// what you hold. It is asked once for each message; your system knows the order's id, and acts once.
+// what you hold; of a `drill` touch nothing real. It is asked once for each message, by the order's id.
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 

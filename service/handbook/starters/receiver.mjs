@@ -52,7 +52,7 @@ async function receive(headers, body) {
   return 202;
 }
 
-// Yours: hold `amount` at most (null: all there is), lift, block. Your system knows the order's id, and acts once.
+// Yours: hold `amount` at most (null: all), lift, block, once. In an exercise (`drill`) answer, and touch nothing real.
 function act(data) {
   console.log('acted', data.action, data.order_id);
   const held = ['freeze', 'read_back'].includes(data.action) ? { amount_held: data.amount } : {};

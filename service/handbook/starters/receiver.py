@@ -52,7 +52,7 @@ def receive(headers, body):
 
 
 def act(data):
-    """Yours: hold `amount` at most (null: all there is), lift, block; of a read_back say what you hold. Only once."""
+    """Yours: hold `amount` at most (null: all), lift, block, say what you hold; of a `drill` touch nothing real."""
     print("acted", data["action"], data["order_id"], flush=True)
     held = {"amount_held": data["amount"]} if data["action"] in ("freeze", "read_back") else {}
     return {"outcome": "lifted" if data["action"] == "lift" else "executed", **held}

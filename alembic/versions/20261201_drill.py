@@ -1,0 +1,30 @@
+"""Whether this database is the real hub's or a drill's; what there is by now is real."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlmodel.sql.sqltypes import AutoString
+
+from service.row_security import Rule, protect
+
+revision = "0020"
+down_revision = "0019"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the table with its one row; whoever makes a drill's database says so in the same transaction."""
+    table = op.create_table(
+        "installations",
+        sa.Column("name", AutoString(length=16), nullable=False),
+        sa.Column("drill", sa.Boolean(), nullable=False),
+        sa.Column("live_sha256", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_installations")),
+    )
+    op.bulk_insert(table, [{"name": "hub", "drill": False, "live_sha256": []}])
+    protect(op.get_bind(), "installations", Rule.SHARED)
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_table("installations")
