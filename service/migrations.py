@@ -57,7 +57,7 @@ async def upgrade(database: Database, *, drill: bool = False) -> None:
     """
 
     async def unit(conn: AsyncConnection) -> None:
-        is_drill = await _is_drill(conn)
+        is_drill = await _is_drill(conn, await conn.run_sync(_revision))
         if is_drill not in (None, drill):
             raise WrongKind(is_drill=not drill)
         await conn.run_sync(lambda connection: command.upgrade(config(connection), "head"))
@@ -74,7 +74,7 @@ async def check(database: Database, *, drill: bool = False) -> None:
     """
     async with database.read(db.NOBODY) as conn:
         found = await conn.run_sync(_revision)
-        is_drill = await _is_drill(conn)
+        is_drill = await _is_drill(conn, found)
     # First of all: whoever is on the wrong database must not be told to upgrade it.
     if is_drill is not None and is_drill != drill:
         raise WrongKind(is_drill=is_drill)
@@ -82,11 +82,12 @@ async def check(database: Database, *, drill: bool = False) -> None:
         raise SchemaMismatch(found, head())
 
 
-async def _is_drill(conn: AsyncConnection) -> bool | None:
-    """Tell what the database is; None where there is none yet. One of before there were drills is real."""
-    if await conn.run_sync(_revision) is None:
+async def _is_drill(conn: AsyncConnection, revision: str | None) -> bool | None:
+    """Tell what a database at this revision is; None where there is none yet. One of before drills is real."""
+    if revision is None:
         return None
-    if not await conn.run_sync(lambda connection: sa.inspect(connection).has_table(_INSTALLATIONS.name)):
+    # This build's schema has the table, an older one may lack it.
+    if revision != head() and not await conn.run_sync(lambda found: sa.inspect(found).has_table(_INSTALLATIONS.name)):
         return False
     found = (await conn.execute(sa.select(_INSTALLATIONS.c.drill))).scalars().all()
     # Without its row nobody knows, and what nobody knows is real.

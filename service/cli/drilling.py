@@ -11,7 +11,7 @@ import typer
 from service import app as wiring
 from service import migrations
 from service.actions import load_directory
-from service.cli import context, output
+from service.cli import context, output, tokens
 from service.cli.output import AsJson
 from service.db import Database
 from service.drill import cast as casting
@@ -59,13 +59,14 @@ def prepare(
 def run(
     scenario: Scene = "four-banks",
     seconds: Annotated[float, typer.Option(help="how long the sandbox plays; 0: until Ctrl-C", min=0)] = 0,
+    hub: Annotated[str | None, typer.Option(help="http address of the hub on this machine")] = None,
 ) -> None:
     """File a scenario at the running drill's hub, and play the participants that were prepared, until Ctrl-C."""
     chosen, chosen_one = _drill(), _scenario(scenario)
     with context.told():
         cast = Cast.load(chosen.data_dir)
     try:
-        filed = context.run(_play(chosen, chosen_one, cast, seconds))
+        filed = context.run(_play(chosen, tokens.address(hub), chosen_one, cast, seconds))
     except NotPlayed as failed:
         raise output.fail(str(failed)) from None
     output.remark(f"{len(filed)} requests were played; what came of them: hoatoc drill report")
@@ -152,14 +153,16 @@ async def _fill(hub: Hub, found: copying.Directory | None) -> Copied:
         raise output.fail("this drill's database has members already: a drill is prepared into a new one") from None
 
 
-async def _play(chosen: Settings, scenario: scenarios.Scenario, cast: Cast, seconds: float) -> list[Mapping[str, Any]]:
+async def _play(
+    chosen: Settings, hub: str, scenario: scenarios.Scenario, cast: Cast, seconds: float
+) -> list[Mapping[str, Any]]:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in _STOPS:
         loop.add_signal_handler(each, stop.set)
     if seconds:
         loop.call_later(seconds, stop.set)
-    return await playing.play(chosen, scenario, cast, _tell, stop)
+    return await playing.play(chosen, hub, scenario, cast, _tell, stop)
 
 
 def _tell(kind: str, data: Mapping[str, Any]) -> None:

@@ -34,10 +34,12 @@ class Police:
         *,
         client: str = cast.POLICE_CLIENT,
         approver: str = APPROVER,
+        issuer: str | None = None,
     ) -> None:
-        self._address = address
+        """``issuer`` is the hub's issuer string where it is not the ``address`` at which it is called."""
+        self._issuer = issuer or address
         self._client = HubClient(address, timeout=30.0, largest=_LARGEST)
-        self._tokens = TokenHolder(self._client, client, key, address)
+        self._tokens = TokenHolder(self._client, client, key, self._issuer)
         self._approver = approver
         self._officers = {officer: ECKey.import_key(dict(jwk)) for officer, jwk in officer_keys.items()}
 
@@ -48,14 +50,14 @@ class Police:
     async def submit(self, body: Mapping[str, Any], key: str | None = None) -> HubAnswer:
         """File a request, signed by the officer that it names."""
         content = json.dumps(body, ensure_ascii=False).encode()
-        signature = signatures.sign(self._officers[body["officer_id"]], Kind.REQUEST, content, None, self._address)
+        signature = signatures.sign(self._officers[body["officer_id"]], Kind.REQUEST, content, None, self._issuer)
         headers = {"Idempotency-Key": key or str(uuid.uuid4()), signatures.HEADER: signature}
         return await self._post("/v1/requests", content, headers)
 
     async def approve(self, request_id: str) -> HubAnswer:
         """Approve it as the second officer, who signs the very bytes that the first one signed."""
         received = await self._get(f"/v1/requests/{request_id}/body")
-        signature = signatures.sign(self._officers[self._approver], Kind.APPROVAL, received, request_id, self._address)
+        signature = signatures.sign(self._officers[self._approver], Kind.APPROVAL, received, request_id, self._issuer)
         content = json.dumps({"officer_id": self._approver, "signature": signature}).encode()
         return await self._post(f"/v1/requests/{request_id}/approvals", content, {})
 

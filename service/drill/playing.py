@@ -24,19 +24,27 @@ class NotPlayed(Exception):
 
 
 async def play(
-    settings: Settings, scenario: Scenario, cast: Cast, on_event: OnEvent, stop: asyncio.Event
+    settings: Settings, hub_url: str, scenario: Scenario, cast: Cast, on_event: OnEvent, stop: asyncio.Event
 ) -> list[Mapping[str, Any]]:
     """File the scenario, let the players answer until ``stop``, and return what was filed: id and reference each.
 
-    Whoever takes part with an exercise system of its own is not played. Raises ``NotPlayed`` where the hub does not
-    answer or is no drill's, or refuses what is filed.
+    ``hub_url`` is the hub's plain address on this machine, whatever its issuer is. Whoever takes part with an exercise
+    system of its own is not played. Raises ``NotPlayed`` where the hub does not answer or is no drill's, or refuses
+    what is filed.
     """
-    await _is_drill(settings.address)
+    await _is_drill(hub_url)
     tls = SandboxTls(settings.data_dir / "tls")
     police = Police(
-        settings.address, cast.police_key, cast.officer_keys, client=casting.POLICE_CLIENT, approver=casting.APPROVER
+        hub_url,
+        cast.police_key,
+        cast.officer_keys,
+        client=casting.POLICE_CLIENT,
+        approver=casting.APPROVER,
+        issuer=settings.address,
     )
-    players = [_sandbox(player, settings, scenario, tls, on_event) for player in _played(cast, scenario.roles)]
+    players = [
+        _sandbox(player, hub_url, settings.address, scenario, tls, on_event) for player in _played(cast, scenario.roles)
+    ]
     started: list[Sandbox] = []
     try:
         for player in players:
@@ -58,19 +66,20 @@ def _played(cast: Cast, roles: Collection[str]) -> list[casting.Player]:
 
 
 def _sandbox(
-    player: casting.Player, settings: Settings, scenario: Scenario, tls: SandboxTls, on_event: OnEvent
+    player: casting.Player, hub_url: str, issuer: str, scenario: Scenario, tls: SandboxTls, on_event: OnEvent
 ) -> Sandbox:
     return Sandbox(
         player.id,
         Sector(player.sector),
         scenario.roles[player.id].behaviour,
         0,
-        settings.address,
+        hub_url,
         casting.client_of(player.id),
         player.client_key,
         "",
         tls,
         on_event,
+        issuer=issuer,
         signing_key=player.answer_key,
         speaks=Channel.PULL,
     )
@@ -78,7 +87,10 @@ def _sandbox(
 
 async def _is_drill(address: str) -> None:
     """Ask the hub itself, before anything is filed: what it says of itself must be that it is a drill's."""
-    client = HubClient(address, timeout=10.0)
+    try:
+        client = HubClient(address, timeout=30.0)
+    except ValueError as wrong:
+        raise NotPlayed(f"{wrong}: --hub") from None
     try:
         answer = await client.get("/healthz", headers={})
     except DeliveryFailed as failed:

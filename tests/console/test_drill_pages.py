@@ -1,6 +1,7 @@
 """The pages of a drill: whatever is opened, by whoever, in either language, says loudly that none of it is real."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from service.actions import changes, load_directory
 from service.drill import cast as casting
 from service.drill import playing, report, scenarios
 from service.drill.cast import Cast
+from service.drill.playing import NotPlayed
 from workflows.terms import Role
 
 FOUR = scenarios.SCENARIOS["four-banks"]
@@ -148,8 +150,19 @@ def exercise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
     async def whole() -> list[Mapping[str, Any]]:
         stop = asyncio.Event()
+
+        async def answers() -> bool:
+            with contextlib.suppress(NotPlayed):
+                await playing._is_drill(made.address)
+                return True
+            return False
+
+        # It listens before it serves.
+        await until(answers, 120, "the drill's hub does not answer")
         playing_it = asyncio.create_task(
-            playing.play(made.hub.settings, FOUR, made.cast, lambda kind, data: told.append((kind, data)), stop)
+            playing.play(
+                made.hub.settings, made.address, FOUR, made.cast, lambda kind, data: told.append((kind, data)), stop
+            )
         )
 
         async def is_over() -> bool:
@@ -157,12 +170,12 @@ def exercise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             held = all(row.executed for name, row in rows.items() if name != "bidv")
             return playing_it.done() or (len(rows) == 4 and held and rows["bidv"].rungs >= 2)
 
-        await until(is_over, 90, lambda: f"the scenario came to no end: {told}")
+        await until(is_over, 240, lambda: f"the scenario came to no end: {told}")
         stop.set()
         return await playing_it
 
     future = asyncio.run_coroutine_threadsafe(whole(), made._loop)
-    yield Played(made, future.result(timeout=120), told)
+    yield Played(made, future.result(timeout=400), told)
     made.stop()
 
 
