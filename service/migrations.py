@@ -27,7 +27,7 @@ class SchemaMismatch(Exception):
 
 
 class WrongKind(Exception):
-    """The database is a drill's and the settings are the real hub's, or the other way round (ADR 0059)."""
+    """The database is a drill's and the settings are the real hub's, or the other way round (ADR 0064)."""
 
     def __init__(self, *, is_drill: bool) -> None:
         super().__init__(

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _said_by_its_address(self) -> "Settings":
-        """Refuse a drill at an address that could be the real hub's, and the other way round (ADR 0059).
+        """Refuse a drill at an address that could be the real hub's, and the other way round (ADR 0064).
 
         The address is in every token, proof and signature: what was made for one is then never good at the other.
         """

@@ -6,8 +6,8 @@ from sqlmodel.sql.sqltypes import AutoString
 
 from service.row_security import Rule, protect
 
-revision = "0020"
-down_revision = "0019"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

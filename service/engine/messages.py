@@ -11,7 +11,7 @@ from service.vault import Keys, Vault
 from workflows.terms import CONFIDENTIAL, Action, Stage
 
 PREFIX = "vn.hoatoc"
-# What a body of a drill has and a real one never (ADR 0059).
+# What a body of a drill has and a real one never (ADR 0064).
 MARK = "drill"
 
 

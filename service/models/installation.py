@@ -12,7 +12,7 @@ class Installation(SQLModel, table=True):
     __tablename__ = "installations"
 
     name: str = Field(primary_key=True, max_length=16)
-    # Written by the owner of the tables when they are made; the hub's own login reads it (ADR 0059).
+    # Written by the owner of the tables when they are made; the hub's own login reads it (ADR 0064).
     drill: bool
     # Of a drill: SHA-256 of the addresses at which the real hub's members receive; nothing is registered at one.
     live_sha256: list[str] = Field(sa_type=JSON)

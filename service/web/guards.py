@@ -14,7 +14,7 @@ from service.web.crowd import CrowdGuard
 from service.web.request_log import RequestLog
 
 STATIC = "/static/"
-# On every answer of a drill's hub, whoever asks, whatever for, and on none of the real one's (ADR 0059).
+# On every answer of a drill's hub, whoever asks, whatever for, and on none of the real one's (ADR 0064).
 DRILL = "Hoatoc-Drill"
 
 HEADERS = {

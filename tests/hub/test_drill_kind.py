@@ -71,13 +71,13 @@ async def test_a_real_database_of_before_is_not_upgraded_by_a_drill(nothing: str
 
     async def older(conn: AsyncConnection) -> None:
         await conn.exec_driver_sql("DROP TABLE installations")
-        await conn.exec_driver_sql("UPDATE alembic_version SET version_num = '0019'")
+        await conn.exec_driver_sql("UPDATE alembic_version SET version_num = '0022'")
 
     await database.alter(older)
     with pytest.raises(WrongKind, match="the real hub's"):
         await migrations.upgrade(database, drill=True)
     async with database.read(db.HUB) as conn:
-        assert (await conn.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one() == "0019"
+        assert (await conn.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one() == "0022"
     await migrations.upgrade(database)
     await migrations.check(database)
     with pytest.raises(WrongKind):
