@@ -25,6 +25,7 @@ _MAILBOX = re.compile(r"[\w.+-]{1,64}@(?:[\w-]+\.)+\w{2,24}")
 _URL = re.compile(r"https?://[^\s<>\"'“”]+", re.I)
 _HOST = re.compile(r"(?<![\w@.-])(?:[\w-]+\.)+[^\W\d_]{2,24}(?![\w@])(?P<path>/[^\s<>\"'“”]*)?")
 _TRAILING = ".,;:!?)]}…"
+_DIGEST = re.compile(r"(?<!\w)[0-9a-f]{64}(?!\w)", re.I)
 
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}")
 _DIGITS = re.compile(r"(?<![\w])\+?\d+(?:[ .-]\d+)*(?!\w)")
@@ -51,12 +52,16 @@ _NAME = re.compile(r"[^\W\d_a-z]{2,12}(?: {1,2}[^\W\d_a-z]{1,12}){1,5}(?!\w)")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One thing that a request may be about, and who is suggested for it; ``holder`` is a name that stands with it."""
+    """One thing that a request may be about, and who is suggested for it; ``holder`` is a name that stands with it.
+
+    ``sha256`` is the digest of a file that stands with the address of content.
+    """
 
     kind: TargetKind
     value: str
     suggestion: Suggestion | None = None
     holder: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +81,16 @@ def read(text: str, directory: Directory, today: date, is_host: Callable[[str], 
     for pattern, instead in _WRITTEN:
         clean = pattern.sub(instead, clean)
     found: list[tuple[int, Found]] = []
-    clean = _addresses(clean, is_host, found)
+    digests = list(_DIGEST.finditer(clean))
+    clean = _addresses(_blank(clean, [match.span() for match in digests]), is_host, found)
+    _contents(clean, digests, found)
     plain = _plain(clean)
     sums, spoken = _sums(plain)
     mentions = tuple(suggesting.mentions(clean, directory, today))
     found.extend(_numbers(clean, _blank(plain, spoken), mentions))
-    once: dict[tuple[TargetKind, str], Found] = {}
+    once: dict[tuple[TargetKind, str, str], Found] = {}
     for _, each in sorted(found, key=lambda pair: pair[0]):
-        once.setdefault((each.kind, each.value), each)
+        once.setdefault((each.kind, each.value, each.sha256), each)
     whole = [each if each.suggestion else _routed(each, directory, today) for each in once.values()]
     return Reading(tuple(whole[:MOST]), tuple(sorted(set(sums), reverse=True)))
 
@@ -121,6 +128,22 @@ def _addresses(text: str, is_host: Callable[[str], bool], found: list[tuple[int,
                 spans.append(match.span())
         text = _blank(text, spans)
     return text
+
+
+def _contents(text: str, digests: list[re.Match[str]], found: list[tuple[int, Found]]) -> None:
+    """Take an address for content where a file's SHA-256 follows it: in the same line, or in the next one.
+
+    Each digest means the nearest address before it; behind one address may stand several files.
+    """
+    urls = [pair for pair in found if pair[1].kind is TargetKind.URL]
+    for digest in digests:
+        before = text.rfind("\n", 0, digest.start())
+        since = text.rfind("\n", 0, max(before, 0)) + 1
+        near = [pair for pair in urls if since <= pair[0] < digest.start()]
+        if near:
+            place, url = near[-1]
+            found[:] = [pair for pair in found if pair != near[-1]]
+            found.append((place, Found(TargetKind.CONTENT, url.value, sha256=digest[0].lower())))
 
 
 def _mailbox(match: re.Match[str], is_host: Callable[[str], bool]) -> Found | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workflows import routing
 from workflows.routing import Directory, RoutingTarget
-from workflows.terms import MONEY_TARGETS, TargetKind
+from workflows.terms import MONEY_TARGETS, Measure, TargetKind
 
 _WORD = re.compile(r"[^\W_]+")
 # "Ngân hàng Thương mại cổ phần Ngoại thương Việt Nam" has ten words.
@@ -124,12 +124,14 @@ def named(
     return Suggestion((nearest.participant_id,), Confidence.LOW, Why.AMONG)
 
 
-def by_route(target: RoutingTarget, directory: Directory, today: date) -> Suggestion | None:
+def by_route(
+    target: RoutingTarget, directory: Directory, today: date, measure: Measure | None = None
+) -> Suggestion | None:
     """Return whom the directory itself names for a target, or None where somebody must say it."""
     if target.kind in MONEY_TARGETS - {TargetKind.CARD}:
         return None
     try:
-        route = routing.route(target, directory, today)
+        route = routing.route(target, directory, today, measure)
     except routing.UnknownInstitution:
         return None
     ways = [recipient.why for recipient in route.participants]

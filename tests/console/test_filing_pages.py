@@ -1,5 +1,6 @@
 """An officer without training files a request: a question a page, checked, signed, with a receipt; nothing is lost."""
 
+import hashlib
 import json
 import re
 import secrets
@@ -29,6 +30,17 @@ BOTH = pytest.mark.parametrize("lang", i18n.LANGUAGES)
 NARROW = {"width": 320, "height": 640}
 AXE = Axe()
 FILED = re.compile(r"/requests/([0-9a-f-]{36})/receipt$")
+# A deepfake on a platform, up to the last question; what is missing is the digest of its file.
+CONTENT = {
+    "action": "takedown",
+    "text": "",
+    "targets.0.kind": "content",
+    "targets.0.value": "facebook.com/mau/videos/1",
+    "targets.0.at": "",
+    "targets.0.holder_name": "",
+    "measure": "remove",
+    "legal_basis": "decree_147",
+}
 PNG = b"\x89PNG\r\n\x1a\n" + b"".join(
     struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
     for name, body in (
@@ -330,6 +342,80 @@ def test_data_are_kept_money_is_asked_back_and_holders_are_asked_for(
     to_sign(page)
     [row] = desk.run(desk.world.rows(ActionRequest, id=paste(desk, page)))
     assert (row["action"], row["state"]) == (action, "awaiting_approval")
+
+
+@BOTH
+def test_a_video_is_measured_where_it_lies_and_its_takedown_filed(desk: Desk, at_desk: Open, lang: str) -> None:
+    watched = maker(at_desk)
+    page, video = watched.page, secrets.token_bytes(3_000_000)
+    steps.laid(desk, number(), **CONTENT)
+    page.goto(f"{desk.address}/requests/new/targets?lang={lang}")
+    expect(page.locator(".suggestion")).to_contain_text("Meta")
+    page.get_by_role("button", name=steps.GO_ON).click()
+    # The digest is missing: the field is there and says so.
+    expect(page.locator("#f-targets-0-sha256-wrong")).to_contain_text(
+        {"vi": "Hãy chọn tệp", "en": "Choose the file"}[lang]
+    )
+    sent: list[int] = []
+    page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
+    page.locator("#f-targets-0-file").set_input_files({"name": "a.mp4", "mimeType": "video/mp4", "buffer": video})
+    expect(page.locator("#f-targets-0-sha256")).to_have_value(hashlib.sha256(video).hexdigest())
+    expect(page.locator("#f-targets-0-file-said")).to_contain_text({"vi": "Đã tính xong", "en": "Measured"}[lang])
+    page.locator("#f-targets-0-intimate").check()
+    sound(watched, lang)
+    steps.go_on(page, "measure")
+    assert max(sent) < 10_000
+    page.goto(f"{desk.address}/requests/new/check")
+    expect(page.locator(".answers")).to_contain_text(hashlib.sha256(video).hexdigest())
+    expect(page.locator(".answers")).to_contain_text({"vi": "hình ảnh nhạy cảm", "en": "intimate image"}[lang])
+    sound(watched, lang)
+    to_sign(page)
+    sound(watched, lang)
+    said = json.loads(page.locator("#content").inner_text())
+    assert said["targets"] == [
+        {
+            "kind": "content",
+            "value": "https://facebook.com/mau/videos/1",
+            "sha256": hashlib.sha256(video).hexdigest(),
+            "intimate": True,
+        }
+    ]
+    request_id = paste(desk, page)
+    assert desk.state(request_id) == "active"
+
+
+def test_without_scripts_a_digest_is_typed_and_a_text_brings_it_along(desk: Desk, at_desk: Open) -> None:
+    page = maker(at_desk, java_script_enabled=False, viewport=NARROW).page
+    digest = secrets.token_hex(32)
+    steps.laid(
+        desk,
+        number(),
+        **CONTENT
+        | {"targets.0.value": "", "text": f"https://facebook.com/mau/videos/2 {digest} và https://mau.example.com/a"},
+    )
+    page.goto(f"{desk.address}/requests/new/found")
+    expect(page.locator(".choice.found").first).to_contain_text(digest)
+    steps.go_on(page, "targets")
+    assert page.locator("#f-targets-0-sha256").input_value() == digest
+    assert not page.locator("#f-targets-0-file").is_visible()
+    page.locator("#f-targets-0-sha256").fill("12")
+    page.get_by_role("button", name=steps.GO_ON).click()
+    expect(page.locator("#f-targets-0-sha256-wrong")).to_be_visible()
+    # As people copy it: in capitals and in groups.
+    page.locator("#f-targets-0-sha256").fill(f"{digest[:32].upper()} {digest[32:]}")
+    steps.go_on(page, "measure")
+    page.goto(f"{desk.address}/requests/new/check")
+    expect(page.locator(".answers")).to_contain_text(digest)
+
+
+def test_a_picture_on_a_strange_page_needs_a_platform(desk: Desk, at_desk: Open) -> None:
+    page = maker(at_desk).page
+    steps.laid(desk, number(), **CONTENT | {"targets.0.value": "mau.example.org/x", "targets.0.sha256": "ab" * 32})
+    page.goto(f"{desk.address}/requests/new/targets")
+    page.get_by_role("button", name=steps.GO_ON).click()
+    expect(page.locator("#f-targets-0-at-wrong")).to_be_visible()
+    page.locator("#f-targets-0-at").fill("Meta")
+    steps.go_on(page, "measure")
 
 
 def test_a_measure_that_is_not_for_a_target_leads_to_the_question(desk: Desk, at_desk: Open) -> None:

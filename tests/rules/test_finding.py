@@ -13,7 +13,7 @@ from workflows import finding, routing, suggesting
 from workflows.finding import Reading
 from workflows.routing import AliasEntry, Directory, Member
 from workflows.suggesting import Confidence, Why
-from workflows.terms import TargetKind
+from workflows.terms import Measure, TargetKind
 
 TODAY = date(2026, 11, 30)
 
@@ -173,6 +173,29 @@ def test_hosts_that_are_on_a_public_list_of_scams_are_found_as_people_send_them(
     # Beside the few that are public suffixes themselves, of which the hub takes nothing down.
     assert [each for each in missed if is_host(each[0].split()[-1].rstrip("."))][:3] == []
     assert len(missed) <= len(hosts) // 20
+
+
+def test_a_digest_behind_an_address_makes_it_content() -> None:
+    one, two, three = "ab" * 32, "12" * 32, "0F" * 32
+    text = (
+        f"Video ghép mặt: https://facebook.com/mau/videos/1 sha256 {one}; bản khác {two}\n"
+        f"Ảnh: hxxps://mau[.]example.com/anh.jpg\nSHA-256: {three}\n\nXem https://facebook.com/mau\n\n\n{one}"
+    )
+    assert [(each.kind, each.value, each.sha256) for each in read(text).targets] == [
+        (TargetKind.CONTENT, "https://facebook.com/mau/videos/1", one),
+        (TargetKind.CONTENT, "https://facebook.com/mau/videos/1", two),
+        (TargetKind.CONTENT, "https://mau.example.com/anh.jpg", three.lower()),
+        # What stands further off is another matter.
+        (TargetKind.URL, "https://facebook.com/mau", ""),
+    ]
+    assert suggested(text)[0] == ("meta", Confidence.HIGH, Why.HOST)
+
+
+def test_a_domain_to_be_suspended_is_its_registrars() -> None:
+    named = routing.RoutingTarget(TargetKind.DOMAIN, "mau.vn")
+    block, suspend = (suggesting.by_route(named, DIRECTORY, TODAY, each) for each in (Measure.BLOCK, Measure.SUSPEND))
+    assert block is not None and block.why is Why.EVERYBODY
+    assert suspend is not None and suspend.participants[0] == "vnnic"
 
 
 def test_what_nobody_sees_in_a_copied_text_hides_nothing() -> None:

@@ -14,12 +14,16 @@ from workflows.working_hours import VIETNAM
 Answers = Mapping[str, str]
 _PLATFORM = frozenset({TargetKind.SOCIAL_ACCOUNT})
 _HOSTS = frozenset({TargetKind.DOMAIN})
+_ADDRESSES = frozenset({TargetKind.URL, TargetKind.CONTENT})
 _SPACED = str.maketrans("", "", " .-\N{NO-BREAK SPACE}")
+_OF_TARGET = ("value", "at", "holder_name", "sha256", "intimate")
 _SUM = re.compile(r"\d+|\d{1,3}(?:[.,  ]\d{3})+")
 _DAYS = frozenset({"document.date", "payment.sent_on"})
 _TIMES = frozenset({"ends_at", "window.since", "window.until"})
 _FIELD = "%Y-%m-%dT%H:%M"  # what a field for day and time takes and gives
 _DAY = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
+# A target that has none of these says nothing, and is left out.
+_SAYS = ("value", "at", "sha256")
 _TARGET = re.compile(r"targets\.(\d{1,3})\.\w+")
 
 
@@ -71,7 +75,7 @@ def content(body: Mapping[str, Any]) -> bytes:
 def places(answers: Answers) -> list[int]:
     """Return the numbers of the targets that say something, in their order."""
     named = {int(match[1]) for name in answers if (match := _TARGET.fullmatch(name))}
-    return [place for place in sorted(named) if any(answers.get(f"targets.{place}.{name}") for name in ("value", "at"))]
+    return [place for place in sorted(named) if any(answers.get(f"targets.{place}.{name}") for name in _SAYS)]
 
 
 def kind_of(answers: Answers, place: int) -> TargetKind | None:
@@ -85,6 +89,11 @@ def asks_where(kind: TargetKind) -> bool:
     return kind in MONEY_TARGETS or kind in _PLATFORM
 
 
+def may_say_where(kind: TargetKind) -> bool:
+    """Tell whether somebody may say who holds a target of this kind: of content, where its address does not."""
+    return asks_where(kind) or kind is TargetKind.CONTENT
+
+
 def value_of(kind: TargetKind | None, written: str) -> str:
     """Return a target's value without what people put in for the eye."""
     text = written.strip()
@@ -95,7 +104,7 @@ def value_of(kind: TargetKind | None, written: str) -> str:
         return e164(text)
     if kind in _HOSTS:
         return text.lower().removeprefix("https://").removeprefix("http://").strip("/")
-    if kind is TargetKind.URL and text and "://" not in text:
+    if kind in _ADDRESSES and text and "://" not in text:
         return f"https://{text}"
     return text
 
@@ -168,7 +177,7 @@ def _amount(said: dict[str, Any], answers: Answers, action: Action) -> None:
 
 def _target(answers: Answers, place: int) -> dict[str, Any]:
     kind = kind_of(answers, place)
-    written = {name: answers.get(f"targets.{place}.{name}", "").strip() for name in ("value", "at", "holder_name")}
+    written = {name: answers.get(f"targets.{place}.{name}", "").strip() for name in _OF_TARGET}
     said: dict[str, Any] = {"kind": str(kind or ""), "value": value_of(kind, written["value"])}
     if kind in MONEY_TARGETS:
         said["holder_name"] = written["holder_name"]
@@ -176,6 +185,10 @@ def _target(answers: Answers, place: int) -> dict[str, Any]:
             said["institution"] = written["at"]
     if kind in _PLATFORM:
         said["platform"] = written["at"]
+    if kind is TargetKind.CONTENT:
+        said |= {"platform": written["at"]} if written["at"] else {}
+        said["sha256"] = "".join(written["sha256"].lower().split())
+        said |= {"intimate": True} if written["intimate"] else {}
     return said
 
 

@@ -167,7 +167,7 @@ async def _targets(conn: Any, request: Request, table: Desk) -> dict[str, Any]:
         "holders": sorted(names[each] for each in holders if each in names),
         "one": action in steps.ONE,
         "may_add": may_add,
-        "where_kinds": {str(kind) for kind in steps.kinds(action) if body.asks_where(kind)},
+        "where_kinds": {str(kind) for kind in steps.kinds(action) if body.may_say_where(kind)},
         "money_kinds": {str(kind) for kind in steps.kinds(action) if kind in MONEY_TARGETS},
     }
 

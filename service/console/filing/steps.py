@@ -31,7 +31,6 @@ class Step(StrEnum):
 
 
 PATH = "/requests/new"
-# Content begins at its file: not here.
 ACTIONS = (Action.FREEZE, Action.TAKEDOWN, Action.PRESERVE, Action.RECALL, Action.TRACE, Action.DISCLOSE)
 # These begin on the page of the request that they are about, and name no target of their own.
 FOLLOW_UPS = (Action.LIFT, Action.EXTEND)
@@ -131,7 +130,7 @@ def before(step: Step, action: Action | None, *, found: bool) -> Step | None:
 
 def kinds(action: Action) -> tuple[TargetKind, ...]:
     """Return the kinds of target that a request may name on these pages, in the order of the vocabulary."""
-    return tuple(kind for kind in TargetKind if kind in _KINDS.get(action, ()) and kind is not TargetKind.CONTENT)
+    return tuple(kind for kind in TargetKind if kind in _KINDS.get(action, ()))
 
 
 def bases(action: Action) -> tuple[LegalBasis, ...]:

@@ -14,7 +14,7 @@ from service.schemas import targets as schemas
 from workflows import finding, routing, suggesting
 from workflows.finding import Found, Reading
 from workflows.suggesting import Confidence, Suggestion
-from workflows.terms import Action
+from workflows.terms import MONEY_TARGETS, Action, Measure
 
 # So many of those who are suggested are named; of "every provider" the number says more.
 _NAMED = 3
@@ -60,6 +60,7 @@ def taken(answers: Mapping[str, str], fits: Fits, picked: list[int], names: Mapp
         if each.suggestion and body.asks_where(each.kind) and each.suggestion.confidence is not Confidence.LOW:
             at = names.get(each.suggestion.participants[0], each.suggestion.participants[0])
         said = {"kind": str(each.kind), "value": each.value, "at": at, "holder_name": each.holder}
+        said |= {"sha256": each.sha256} if each.sha256 else {}
         kept.update({f"targets.{place}.{name}": value for name, value in said.items()})
     return kept
 
@@ -71,9 +72,11 @@ def suggested(answers: body.Answers, fits: Fits, known: Known, day: date, place:
         return None
     value = body.value_of(kind, answers.get(f"targets.{place}.value", ""))
     found = next((each for each in fits.targets if (each.kind, each.value) == (kind, value)), None)
-    if found and found.suggestion:
+    if found and found.suggestion and kind in MONEY_TARGETS:
         return found.suggestion
-    return suggesting.by_route(routing.RoutingTarget(kind, value), known.directory, day) if value else None
+    # Where a domain is to be suspended, its registrar can; what else is suggested does not hang on the measure.
+    measure = Measure(answers["measure"]) if answers.get("measure") in set(Measure) else None
+    return suggesting.by_route(routing.RoutingTarget(kind, value), known.directory, day, measure) if value else None
 
 
 async def short_names(conn: AsyncConnection, ids: set[str]) -> dict[str, str]:

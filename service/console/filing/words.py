@@ -40,7 +40,10 @@ def _targets(_answers: Any, body: Any, reading: Reading, _end: Any) -> list[str]
             continue
         notes = [each.get("institution"), each.get("platform"), each.get("holder_name")]
         kind = _term(reading, "target_kind", each["kind"]) if each["kind"] else "?"
+        if each.get("intimate"):
+            notes.append(reading.label("intimate"))
         lines.append(" · ".join([f"{kind}: {each['value']}", *(note for note in notes if note)]))
+        lines.append(each.get("sha256", ""))
     return lines
 
 

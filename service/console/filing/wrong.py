@@ -19,7 +19,7 @@ from service.schemas.demands import SubmitRequest
 from service.security.principals import Principal
 from service.web import problems, validation
 from workflows import authority, routing
-from workflows.terms import Action, TargetKind
+from workflows.terms import MONEY_TARGETS, Action, TargetKind
 
 _SHAPE: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
 # Where the page has one field, the body has an object or a name of its own.
@@ -188,7 +188,7 @@ def _text(field: str, error: FieldError, answers: bodies.Answers, lang: str) -> 
         if name == "targets_value" and kind is not None:
             name = f"value_{kind}"
         if name == "targets_at" and kind is not None:
-            name = "at_platform" if kind is TargetKind.SOCIAL_ACCOUNT else "at_institution"
+            name = "at_institution" if kind in MONEY_TARGETS else "at_platform"
     key = f"console.filing.wrong.{name.replace('.', '_')}"
     text = i18n.text(key, lang) if i18n.has(key) else problems.field_message(error, lang)
     return _numbered(field, text, answers, lang)
