@@ -20,6 +20,7 @@ from service.api import (
     escalations,
     etsi,
     health,
+    maintenance,
     oauth,
     orders,
     read_backs,
@@ -152,7 +153,7 @@ def include_doors(app: FastAPI) -> None:
     """Add the machines' doors to an application: all that ``openapi/hub.v1.json`` promises."""
     for door in (
         *(health, oauth, signing_keys_door, requests, orders, read_backs, silence_ends, business_messages, etsi),
-        *(appeals, escalations, tasks, replays, registry, endpoints),
+        *(appeals, escalations, tasks, replays, registry, endpoints, maintenance),
     ):
         app.include_router(door.router)
 

@@ -61,6 +61,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "idempotency_keys": Rule.TENANT,
         "installations": Rule.SHARED,
         "legal_holds": Rule.TENANT,
+        "maintenance_windows": Rule.TENANT,
         "nodes": Rule.SHARED,
         "notes": Rule.TENANT,
         "officers": Rule.TENANT,

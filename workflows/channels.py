@@ -10,11 +10,15 @@ from workflows.terms import Channel, PassedOver
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One endpoint for orders: ``works`` as long as it is in use, in force and its breaker is closed."""
+    """One endpoint for orders: ``works`` as long as it is in use, in force and its breaker is closed.
+
+    ``is_served`` is False during a maintenance that the participant announced.
+    """
 
     endpoint_id: UUID
     channel: Channel
     works: bool
+    is_served: bool = True
 
 
 def passed_over(
@@ -24,11 +28,19 @@ def passed_over(
 
     ``within`` is the time that the participant has for the receipt: each of its endpoints has as long.
     """
-    if not any(way.works for way in ways if way.endpoint_id == endpoint_id):
+    here = [way for way in ways if way.endpoint_id == endpoint_id]
+    if not any(way.works for way in here):
         return PassedOver.UNREACHABLE
+    if not any(way.is_served for way in here):
+        return PassedOver.MAINTENANCE
     return PassedOver.NOT_RECEIVED if within is not None and now >= tried_at + within else None
 
 
-def following(ways: Sequence[Way], tried: Collection[UUID]) -> Way | None:
-    """Return the first endpoint, in the participant's own order, that works and was not tried, or None."""
-    return next((way for way in ways if way.works and way.endpoint_id not in tried), None)
+def following(ways: Sequence[Way], tried: Collection[UUID], why: PassedOver | None = None) -> Way | None:
+    """Return the first endpoint, in the participant's own order, that works and was not tried, or None.
+
+    One in maintenance comes behind those that are served; from one in maintenance to another nothing is passed on.
+    """
+    left = [way for way in ways if way.works and way.endpoint_id not in tried]
+    served = next((way for way in left if way.is_served), None)
+    return served or (None if why is PassedOver.MAINTENANCE else next(iter(left), None))

@@ -21,7 +21,11 @@ class Purpose(StrEnum):
 
 
 class PassedOver(StrEnum):
-    """Why an order goes to a participant's next endpoint: the one before does not work, or did not take it in time."""
+    """Why an order goes to a participant's next endpoint: the one before does not work, or did not take it in time.
+
+    Or the participant said itself that it does not serve it now.
+    """
 
     UNREACHABLE = "unreachable"
+    MAINTENANCE = "maintenance"
     NOT_RECEIVED = "not_received"

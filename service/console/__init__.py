@@ -24,6 +24,7 @@ from service.console import (
     ladders,
     letters,
     live,
+    maintenance,
     mine,
     notes,
     officer_key,
@@ -61,6 +62,7 @@ def mount(app: FastAPI) -> None:
         attempts,
         letters,
         participants,
+        maintenance,
         notes,
         mine,
         cases,
@@ -82,6 +84,7 @@ def mount(app: FastAPI) -> None:
     app.state.watch = Watch()
     hub: Hub = app.state.hub
     app.state.provider = providers.of(hub.settings)
+    app.state.page_of = doors.page_of
     app.mount("/static", assets.StaticAssets(directory=assets.FOLDER), name="static")
     _answer_people(app)
 

@@ -1,8 +1,10 @@
 """The page of a case: its requests, the trail as a drawing and as a table, and both to take along."""
 
+import bisect
 import csv
 import io
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +14,9 @@ from service import errors, i18n
 from service.actions import note_reading
 from service.console import doors, forms, lanes, rendering, trail
 from service.engine.hub import Hub
-from service.queries import board, cases, visibility
+from service.queries import board, case_history, cases, visibility
 from service.queries.board import Name
+from service.queries.case_history import Event
 from service.queries.cases import Step, Whole
 from service.queries.sessions import Seat
 from service.schemas.common import ERASED
@@ -28,8 +31,14 @@ _COLUMNS = ("placed", "request", "action", "kind", "target", "participant", "sta
 
 @router.get("/requests/{request_id}/case")
 async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
-    """Show the case that a request belongs to; an unknown request and another's get the same page."""
-    whole, names = await _load(hub, seat, request_id)
+    """Show the case that a request belongs to; an unknown request and another's get the same page.
+
+    ``at`` (an instant) or ``event`` (its number) shows it as it was known then.
+    """
+    now_whole, names, past = await _load(hub, seat, request_id)
+    moments = case_history.instants(past)
+    at = _asked(request, moments)
+    whole = now_whole if at is None else case_history.as_of(now_whole, past, at)
     lang = rendering.language(request)
     shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
     return rendering.page(
@@ -37,6 +46,10 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         "case.html",
         now=seat.now,
         request_id=request_id,
+        keeps=("at", "event"),
+        at=at,
+        place=bisect.bisect_right(moments, at) if at else len(moments),
+        moments=moments,
         case=whole,
         agency=names.get(whole.tenant),
         drawing=trail.draw(whole.steps, target=shown.target, member=shown.member),
@@ -51,7 +64,7 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
 @router.get("/requests/{request_id}/case.csv")
 async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
     """Return the trail as a table that every spreadsheet opens (RFC 4180, with the mark that tells UTF-8)."""
-    whole, names = await _load(hub, seat, request_id)
+    whole, names, _ = await _load(hub, seat, request_id)
     lang = rendering.language(request)
     shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
     written = io.StringIO()
@@ -68,7 +81,45 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
     return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _load(hub: Hub, seat: Seat, request_id: UUID) -> tuple[Whole, dict[str, Name]]:
+@router.get("/requests/{request_id}/case.svg")
+async def picture(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
+    """Return the drawing as a file of its own, in colours for paper, as it is now or was at an instant."""
+    whole, names, past = await _load(hub, seat, request_id)
+    at = _asked(request, case_history.instants(past))
+    whole = whole if at is None else case_history.as_of(whole, past, at)
+    lang = rendering.language(request)
+    shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
+    drawing = trail.draw(whole.steps, target=shown.target, member=shown.member)
+    if drawing is None:
+        raise errors.NotFound
+    described = "; ".join(
+        " ".join(each for each in (node.title, node.state, node.under) if each) for node in drawing.nodes
+    )
+    svg = rendering.part(
+        "case_trail.svg", lang, drawing=drawing, number=whole.number, at=at or seat.now, described=described
+    )
+    headers = {
+        "Content-Disposition": f'attachment; filename="{request_id}.svg"',
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    }
+    return Response(svg, media_type="image/svg+xml", headers=headers)
+
+
+def _asked(request: Request, moments: Sequence[datetime]) -> datetime | None:
+    """Return the instant that the address asks for; None for now, and for what is no instant."""
+    given = request.query_params
+    number = given.get("event", "")
+    if number.isascii() and number.isdigit() and len(number) < 7 and moments:
+        place = min(max(int(number), 1), len(moments))
+        return None if place == len(moments) else moments[place - 1]
+    try:
+        at = datetime.fromisoformat(given.get("at", ""))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None and moments and moments[0] <= at < moments[-1] else None
+
+
+async def _load(hub: Hub, seat: Seat, request_id: UUID) -> tuple[Whole, dict[str, Name], list[Event]]:
     principal = seat.principal
     principal.require(Scope.REQUESTS_READ)
     async with hub.database.read(principal.reach) as conn:
@@ -76,8 +127,9 @@ async def _load(hub: Hub, seat: Seat, request_id: UUID) -> tuple[Whole, dict[str
         if whole is None:
             raise errors.NotFound
         names = await board.names(conn, {whole.tenant, *(step.participant_id for step in whole.steps)})
+        past = await case_history.events(conn, whole)
     await note_reading.opened(hub, principal, Door.CONSOLE, View.PAGE, [matter.id for matter in whole.matters])
-    return whole, names
+    return whole, names, past
 
 
 class _Shown:

@@ -8,10 +8,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse
 
+from service import db
 from service.actions import replay_dispatches
-from service.console import doors, rendering
+from service.console import doors, rendering, streaming
+from service.console.streaming import News
+from service.console.watching import Watch
 from service.engine.hub import Hub
 from service.queries import board, dispatch_health
+from service.queries.dispatch_health import Health
 from service.queries.sessions import Seat
 from service.schemas.replays import ReplaySelection
 from service.security.scopes import Scope
@@ -31,6 +35,34 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
     seat.principal.require(Scope.TASKS_READ)
     asked = {name: request.query_params.get(name, "")[:64] for name in _FIELDS}
     return await _page(request, hub, seat, asked, sent=request.query_params.get("sent", ""))
+
+
+@router.get(f"{PATH}/events")
+async def tell(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
+    """Tell how delivery fares whenever it fares otherwise, for as long as the session lasts."""
+    seat.principal.require(Scope.TASKS_READ)
+    return streaming.Events(request, seat.principal, streaming.of_session(request, hub), _teller(request, hub, seat))
+
+
+def _teller(request: Request, hub: Hub, seat: Seat) -> News:
+    principal, lang = seat.principal, rendering.language(request)
+    watch: Watch = request.app.state.watch
+    before = ""
+
+    async def read() -> tuple[Health, datetime]:
+        async with hub.database.read(principal.reach) as conn:
+            now = await db.now(conn)
+            return await dispatch_health.load(conn, principal, now), now
+
+    async def news() -> str:
+        nonlocal before
+        health, now = await watch.shared((PATH, principal.tenant, principal.sector), read)
+        may_replay = Scope.TASKS_RESOLVE in principal.scopes
+        html = rendering.part("delivery_news.html", lang, now=now, health=health, may_replay=may_replay)
+        told, before = ("" if html == before else html), html
+        return told
+
+    return news
 
 
 @router.post(f"{PATH}/previews")

@@ -1,6 +1,6 @@
 """What each page asks for: the person behind the cookie, a form with its token, and errors told as pages."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.types import Scope
 
 from service import db, errors, i18n
 from service.actions.note_presence import note_presence
@@ -177,6 +178,16 @@ def refuse(request: Request, status: int, kind: str, *, here: str | None = None,
     """Return the page ``console.<kind>`` of an error."""
     base = here or (None if request.method == "GET" else "/")
     return rendering.page(request, "refused.html", status=status, here=base, kind=kind, detail=detail)
+
+
+def page_of(scope: Scope, error: errors.HubError, headers: Mapping[str, str]) -> Response:
+    """Return the page of an error that stopped a form before any route saw it, in the person's language."""
+    request = Request(scope)
+    page = refuse(request, error.status, "error", detail=_detail(request, error))
+    page.headers.update(headers)
+    if error.retry_after:
+        page.headers["Retry-After"] = str(error.retry_after)
+    return page
 
 
 def _detail(request: Request, error: errors.HubError) -> str:

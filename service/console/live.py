@@ -1,29 +1,27 @@
 """The live board: the page, which needs no scripts, and the stream that brings it what changes."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import StreamingResponse
-from starlette.types import Receive, Send
-from starlette.types import Scope as AsgiScope
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import RedirectResponse
 
 from service import db, i18n
-from service.console import doors, lanes, rendering
+from service.console import doors, lanes, rendering, streaming
+from service.console.streaming import News
 from service.console.watching import Watch
 from service.engine.hub import Hub
-from service.errors import TooManyRequests
 from service.queries import board as names_of
-from service.queries import live_board, visibility
+from service.queries import live_board, maintenance, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
+from service.security import console_session
+from service.security.console_session import SessionToken
 from service.security.principals import Principal
 from service.security.scopes import Scope
-from service.web import problems
 from service.web.doors import HubDep
 from workflows.terms import Action, Sector, Urgency
 
@@ -31,8 +29,6 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 PATH = "/board"
 LINES, LINES_ALONE, LINES_ON_A_WALL = 25, 200, 12
-# How often a stream that has nothing to tell says that it is alive: the page renews itself once it does not.
-ALIVE = 5.0
 LOOKS: Mapping[Group, tuple[str, str]] = {
     Group.BREACHED: ("clock-missed", "bad"),
     Group.QUARTER: ("hourglass", "warn"),
@@ -40,7 +36,10 @@ LOOKS: Mapping[Group, tuple[str, str]] = {
     Group.DONE: ("flag", "good"),
 }
 _KINDS: Mapping[str, Any] = {"sector": Sector, "action": Action, "urgency": Urgency}
-_NAMES = ("agency", "participant", "sector", "action", "urgency", "text", "group", "after", "wall")
+_NAMES = ("agency", "participant", "sector", "action", "urgency", "searched", "group", "after", "wall")
+# What is typed may be a person's name or number: it is in no address, hence in no log and no history, but in a cookie
+# that only the session opens. The address says no more than that something is searched for.
+_COOKIE, _SECURE_COOKIE = "hoatoc_search", "__Secure-hoatoc_search"
 _LONGEST_TEXT = 40
 _LONGEST_ID = 64
 
@@ -48,7 +47,7 @@ _LONGEST_ID = 64
 @router.get(PATH)
 async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
     """Show the board as it is now."""
-    return await board(request, hub, seat.principal, seat.now, Asked.of(request))
+    return await board(request, hub, seat.principal, seat.now, Asked.of(request, seat.now))
 
 
 async def board(request: Request, hub: Hub, principal: Principal, now: datetime, asked: "Asked") -> Response:
@@ -58,6 +57,7 @@ async def board(request: Request, hub: Hub, principal: Principal, now: datetime,
         found = await live_board.load(conn, principal, asked.wanted, now=now, limit=asked.limit)
         agencies, participants = await live_board.present(conn, principal)
         names = await names_of.names(conn, agencies | participants | _mentioned(found))
+        found = await _resting(conn, found, now)
     return rendering.page(
         request,
         "board.html",
@@ -67,6 +67,7 @@ async def board(request: Request, hub: Hub, principal: Principal, now: datetime,
         choices=_choices(principal, agencies, participants, names, rendering.language(request)),
         chosen={name: getattr(asked.wanted, name) or "" for name in (*_KINDS, "agency", "participant")},
         is_narrowed=asked.wanted != Filter(),
+        is_over=asked.is_searched and not asked.wanted.text,
         is_wall=asked.is_wall,
         again=asked.address(),
         events=asked.address(f"{asked.path}/events"),
@@ -78,22 +79,35 @@ async def board(request: Request, hub: Hub, principal: Principal, now: datetime,
     )
 
 
+@router.post(PATH)
+async def search(request: Request, seat: doors.SeatDep, form: doors.FormDep) -> Response:
+    """Narrow the board: what was chosen goes into the address, what was typed into the cookie."""
+    seat.principal.require(Scope.REQUESTS_READ)
+    text = form.get("text", "").strip()[:_LONGEST_TEXT]
+    chosen = {name: form.get(name, "") for name in ("agency", "participant", *_KINDS)}
+    query = urlencode(
+        {**{name: value for name, value in chosen.items() if value}, **({"searched": "1"} if text else {})}
+    )
+    response = RedirectResponse(f"{PATH}?{query}" if query else PATH, 303)
+    name, secure = _cookie_name(request), doors.is_secure(request)
+    if text:
+        hidden = console_session.hide(SessionToken(doors.presented(request)), text, seat.now)
+        response.set_cookie(name, hidden, path=PATH, httponly=True, samesite="strict", secure=secure)
+    else:
+        response.delete_cookie(name, path=PATH, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
 @router.get(f"{PATH}/events")
 async def tell(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
     """Tell what of the board changes, for as long as the session lasts."""
-    token = doors.presented(request)
-
-    async def is_alive() -> bool:
-        # The session ends for this reader as it does for every page: with its person, its member or its time.
-        return await doors.seated(hub, token) is not None
-
-    return events(request, seat.principal, Asked.of(request), is_alive)
+    return events(request, seat.principal, Asked.of(request, seat.now), streaming.of_session(request, hub))
 
 
 def events(request: Request, principal: Principal, asked: "Asked", is_alive: Callable[[], Awaitable[bool]]) -> Response:
     """Return the stream of a board for as long as ``is_alive``. Raises ScopeMissing."""
     principal.require(Scope.REQUESTS_READ)
-    return _Events(request, principal, asked, is_alive)
+    return streaming.Events(request, principal, is_alive, _teller(request, principal, asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +116,26 @@ class Asked:
 
     wanted: Filter
     is_wall: bool
+    is_searched: bool
     path: str = PATH
 
     @classmethod
-    def of(cls, request: Request) -> "Asked":
+    def of(cls, request: Request, now: datetime) -> "Asked":
         given = request.query_params
+        is_searched = given.get("searched") == "1"
+        hidden = request.cookies.get(_cookie_name(request), "") if is_searched else ""
+        text = console_session.reveal(SessionToken(doors.presented(request)), hidden, now) if hidden else ""
         known = {name: _member(kind, given.get(name)) for name, kind in _KINDS.items()}
         wanted = Filter(
             agency=given.get("agency", "")[:_LONGEST_ID] or None,
             participant=given.get("participant", "")[:_LONGEST_ID] or None,
-            text=given.get("text", "").strip()[:_LONGEST_TEXT],
+            text=text,
             group=_member(Group, given.get("group")),
             after=given.get("after") or None,
             **known,
         )
-        return cls(wanted if wanted.group else replace(wanted, after=None), given.get("wall") == "1")
+        is_wall = given.get("wall") == "1"
+        return cls(wanted if wanted.group else replace(wanted, after=None), is_wall, is_searched)
 
     @property
     def limit(self) -> int:
@@ -127,75 +146,42 @@ class Asked:
 
     def address(self, path: str | None = None, **other: str | None) -> str:
         """Return the board's address, or ``path``'s, with other values of some parameters; None leaves one out."""
-        values = {name: getattr(self.wanted, name) for name in _NAMES if name != "wall"}
-        values |= {"wall": "1" if self.is_wall else None, **other}
+        values = {name: getattr(self.wanted, name, None) for name in _NAMES}
+        values |= {"wall": "1" if self.is_wall else None, "searched": "1" if self.is_searched else None, **other}
         query = urlencode({name: str(value) for name, value in values.items() if value})
         place = path or self.path
         return f"{place}?{query}" if query and self.path == PATH else place
 
 
 # A screen's board is one and the same for all of them: nothing of its address narrows it.
-WALL = Asked(Filter(), is_wall=True, path="/wall")
+WALL = Asked(Filter(), is_wall=True, is_searched=False, path="/wall")
 
 
-class _Events(StreamingResponse):
-    """One reader's stream; no connection to the database waits with it."""
-
-    media_type = "text/event-stream"
-
-    def __init__(
-        self, request: Request, principal: Principal, asked: Asked, is_alive: Callable[[], Awaitable[bool]]
-    ) -> None:
-        self._watch: Watch = request.app.state.watch
-        self._hub: Hub = request.app.state.hub
-        self._person = f"{principal.tenant} {principal.client_id}"
-        content = _events(self._hub, self._watch, principal, asked, is_alive, rendering.language(request))
-        super().__init__(content, headers={"X-Accel-Buffering": "no"})
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Send it, if there is a place for it."""
-        try:
-            with self._watch.place(self._hub, self._person):
-                await super().__call__(scope, receive, send)
-        except TooManyRequests as error:
-            await problems.answer(error)(scope, receive, send)
-
-
-async def _events(
-    hub: Hub,
-    watch: Watch,
-    principal: Principal,
-    asked: Asked,
-    is_alive: Callable[[], Awaitable[bool]],
-    lang: str,
-) -> AsyncIterator[str]:
-    yield "retry: 2000\n\n"
+def _teller(request: Request, principal: Principal, asked: Asked) -> News:
+    """Return what tells one reader the parts of the board that differ from what he has."""
+    lang = rendering.language(request)
+    hub: Hub = request.app.state.hub
+    watch: Watch = request.app.state.watch
     before: Board | None = None
 
     async def read() -> tuple[Board, Mapping[str, names_of.Name], datetime]:
         async with hub.database.read(principal.reach) as conn:
             now = await db.now(conn)
             found = await live_board.load(conn, principal, asked.wanted, now=now, limit=asked.limit)
-            return found, await names_of.names(conn, _mentioned(found)), now
+            names = await names_of.names(conn, _mentioned(found))
+            return await _resting(conn, found, now), names, now
 
-    while not hub.writer.doorbell.is_closed:
-        moved = watch.next_move
-        if not await is_alive():
-            yield "event: over\ndata:\n\n"
-            return
+    async def tell() -> str:
+        nonlocal before
         key = (principal.tenant, principal.sector, asked.wanted, asked.limit)
         found, names, now = await watch.shared(key, read)
         news = _news(before, found)
-        if news:
-            html = rendering.part(
-                "board_news.html", lang, now=now, **{**_shown(found, asked, principal, names), **news}
-            )
-            data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
-            yield f"{data}\n"
-            before = found
-        yield "event: alive\ndata:\n\n"
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(moved.wait(), ALIVE)
+        if not news:
+            return ""
+        before = found
+        return rendering.part("board_news.html", lang, now=now, **{**_shown(found, asked, principal, names), **news})
+
+    return tell
 
 
 def _news(before: Board | None, found: Board) -> dict[str, Any]:
@@ -265,9 +251,27 @@ def _choices(
     return {"agency": named(agencies), **found} if visibility.sees_all(principal) else found
 
 
+async def _resting(conn: AsyncConnection, found: Board, now: datetime) -> Board:
+    """Return the board with what the participants of its lines announced; it is the last that this reader reads."""
+    # The lines are the reader's own: with whom its orders lie it may know.
+    await db.extend(conn, db.HUB)
+    until = await maintenance.until(
+        conn, {each.participant_id for group in found.lines.values() for each in group}, now
+    )
+    lines = {
+        group: [replace(each, rests_until=until.get(each.participant_id)) for each in rows]
+        for group, rows in found.lines.items()
+    }
+    return replace(found, lines=lines)
+
+
 def _mentioned(found: Board) -> set[str]:
     lines: list[Line] = [each for group in found.lines.values() for each in group]
     return {each.participant_id for each in lines} | {each.tenant for each in lines}
+
+
+def _cookie_name(request: Request) -> str:
+    return _SECURE_COOKIE if doors.is_secure(request) else _COOKIE
 
 
 def _member(kind: Any, given: str | None) -> Any:

@@ -1,25 +1,32 @@
 """The pages of the directory: who is connected, whom to call now, over what each is reached, and what expires when."""
 
+from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import errors, i18n
+from service import db, errors, i18n
 from service.actions import note_reading
 from service.console import doors, rendering
 from service.engine import definitions, reach
-from service.queries import board, certificates, dispatch_health, participants
+from service.engine.hub import Hub
+from service.queries import board, certificates, dispatch_health, maintenance, participants
+from service.queries.sessions import Seat
 from service.schemas.endpoints import ContactAnswer
 from service.schemas.registry import ParticipantDetail
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
+from workflows.maintenance import AHEAD, HOUR, LONGEST, MaintenanceReason
 from workflows.terms import Channel, Door, Sector
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 PATH = "/participants"
 _PAGE = 50
+MemberId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+# To these nobody sends an order that could take another way.
+_NO_ORDERS = frozenset({Sector.AGENCY, Sector.SUPERVISOR, Sector.HUB})
 _STATUSES = ("active", "listed", "suspended")
 
 
@@ -40,6 +47,9 @@ async def show(
     async with hub.database.read(principal.reach) as conn:
         found = await participants.page(conn, principal, wanted, after=after, limit=_PAGE)
         above = await board.names(conn, {each.supervisor_id or each.parent_id or "" for each in found.items})
+        # Whom the reader may see was found within its own reach.
+        await db.extend(conn, db.HUB)
+        resting = await maintenance.until(conn, [each.id for each in found.items], seat.now)
     lang = rendering.language(request)
     return rendering.page(
         request,
@@ -48,6 +58,7 @@ async def show(
         now=seat.now,
         members=found.items,
         above=above,
+        resting=resting,
         next=found.next,
         is_first=after is None,
         wanted={"sector": sector, "status": status, "q": q},
@@ -61,9 +72,23 @@ async def one(
     request: Request,
     hub: HubDep,
     seat: doors.SeatDep,
-    participant_id: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")],
+    participant_id: MemberId,
 ) -> Response:
     """Show one member: whole to itself and to the hub's roles, as one line of the list to its supervisor."""
+    return await page(request, hub, seat, participant_id)
+
+
+async def page(
+    request: Request,
+    hub: Hub,
+    seat: Seat,
+    participant_id: str,
+    *,
+    said: Mapping[str, str] | None = None,
+    wrong: str | None = None,
+    status: int = 200,
+) -> Response:
+    """Render a member's page; ``said`` is what stands in the form of a maintenance, ``wrong`` what is wrong with it."""
     principal = seat.principal
     principal.require(Scope.REGISTRY_READ)
     async with hub.database.read(principal.reach) as conn:
@@ -74,12 +99,21 @@ async def one(
         above = await board.names(conn, {member.supervisor_id or "", member.parent_id or ""})
         health = await dispatch_health.load(conn, principal, seat.now, participant_id)
         expiring = await certificates.expiring(conn, principal, participant_id)
+        windows = await maintenance.announced(conn, principal, participant_id, seat.now) or []
     if whole is not None and any(contact.name is not None for contact in whole.contacts):
         await note_reading.opened_roster(hub, principal, Door.CONSOLE, participant_id)
     return rendering.page(
         request,
         "participant.html",
+        status=status,
+        here=f"{PATH}/{participant_id}",
         now=seat.now,
+        windows=windows,
+        may_announce=Scope.TASKS_RESOLVE in principal.scopes and member.sector not in _NO_ORDERS,
+        said={name: (said or {}).get(name, "") for name in ("endpoint_id", "starts_at", "ends_at", "reason")},
+        wrong=wrong,
+        reasons=list(MaintenanceReason),
+        limits={"hours": LONGEST // HOUR, "days": AHEAD.days},
         member=member,
         whole=whole,
         above=above,

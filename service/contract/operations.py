@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from service.contract.disclosing import DISCLOSING
 from service.contract.following import FOLLOWING, SECOND_OFFICER
+from service.contract.maintenance import MAINTENANCE
 from service.contract.told import Told
 from service.security.scopes import Scope
 from workflows import authority
@@ -271,6 +272,7 @@ OPERATIONS: Mapping[str, Told] = {
         advice=f"A webhook is called once an administrator of the hub has let it pass (`approveEndpoint`). {_OWN}",
     ),
     "removeContact": Told(scopes=_ADMINISTRATORS, advice=_OWN),
+    **MAINTENANCE,
     "setDutyPhone": Told(
         scopes=(Scope.REGISTRY_WRITE,),
         advice="From paper, never from a message: whoever answers this number releases what is held.",

@@ -14,6 +14,7 @@ from service.engine import messages, outbox, reach, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import OPERATOR, Hub
 from service.models import Escalation, table_of
+from service.queries import maintenance
 from workflows import escalation, policy
 from workflows.terms import DispatchKind, Fact, Reach, SubjectKind
 
@@ -45,6 +46,7 @@ async def raise_all(conn: AsyncConnection, hub: Hub, log: Log, due: Sequence[Due
     everyone = {name for names in called.values() for _, name in names if name}
     duty = await reach.on_duty(conn, everyone, log.at, mail=hub.settings.smtp_host is not None)
     names = await reach.names(conn, participants)
+    resting = await maintenance.until(conn, participants, log.at)
     rows: list[dict[str, Any]] = []
     notices: dict[tuple[Any, ...], outbox.Outgoing] = {}
     following: list[timers.Timer] = []
@@ -61,7 +63,9 @@ async def raise_all(conn: AsyncConnection, hub: Hub, log: Log, due: Sequence[Due
                 key = (item.deadline["request_id"], item.deadline["participant_id"], item.deadline["stage"])
                 notices.setdefault(
                     (*key, item.rung.number, endpoint.id),
-                    _notice(item, whom, endpoint, names.get(key[1], "–"), drill=hub.settings.drill),
+                    _notice(
+                        item, whom, endpoint, names.get(key[1], "–"), resting.get(key[1]), drill=hub.settings.drill
+                    ),
                 )
         following += _next(item, log, somebody)
     await db.insert_rows(conn, _ESCALATIONS, rows)
@@ -125,7 +129,9 @@ def _tell(log: Log, hub: Hub, item: Due, reached: list[dict[str, Any]], somebody
     )
 
 
-def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str, *, drill: bool) -> outbox.Outgoing:
+def _notice(
+    item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str, rests_until: datetime | None, *, drill: bool
+) -> outbox.Outgoing:
     deadline = item.deadline
     reference = item.dossier.request["reference"] if item.dossier else ""
     said = {
@@ -134,13 +140,14 @@ def _notice(item: Due, whom: Reach, endpoint: reach.EndpointRow, name: str, *, d
         "stage": str(deadline["stage"]),
         "due_at": messages.instant(item.was_due_at),
     }
+    rests = messages.instant(rests_until) if rests_until else None
     # An agency that is late itself is told to act, not to press somebody else.
     own = whom is Reach.AGENCY and deadline["subject_kind"] is SubjectKind.APPEAL
     todo = "appeal" if own else str(whom)
     # Not the row's own number: a database that was restored counts anew.
     names = ("subject_kind", "subject_id", "stage", "generation")
     identity = ("notice", *(deadline[name] for name in names), item.rung.number)
-    letters = [i18n.notice(item.rung.number, todo, language, drill=drill, **said) for language in i18n.LANGUAGES]
+    letters = [i18n.notice(item.rung.number, todo, lang, rests, drill=drill, **said) for lang in i18n.LANGUAGES]
     body = {
         **said,
         "participant_id": deadline["participant_id"],

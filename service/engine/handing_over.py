@@ -16,6 +16,7 @@ from service.audit import Log
 from service.engine import definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
+from service.queries import maintenance
 from workflows import channels, read_back, silence
 from workflows.channels import Way
 from workflows.terms import DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
@@ -45,17 +46,19 @@ class _Move:
 async def hand_over(hub: Hub) -> int:
     """Give orders that their endpoint does not take to the next one of the participant; return how many.
 
-    An endpoint is passed over when it is out of use, when its breaker is open, or when it did not take the order
-    within the time that the participant has for the receipt. The next one carries the same message under the same id,
-    so that a participant that gets it twice knows it again; the one before is tried on until either has it. Any node
-    may call it at any time; a request that another transaction holds is left for the next call.
+    An endpoint is passed over when it is out of use, when its breaker is open, during a maintenance that was
+    announced, or when it did not take the order within the time that its participant has for the receipt. The next one
+    carries the same message under the same id, so that a participant that gets it twice knows it again; the one before
+    is tried on until either has it. Any node may call it at any time; a request that another transaction holds is left
+    for the next call.
     """
     return await hub.writer.run(lambda conn: _hand_over(conn, hub), reach=db.HUB)
 
 
 async def _hand_over(conn: AsyncConnection, hub: Hub) -> int:
-    ways = await _ways(conn)
-    moves = await _moves(conn, ways, await db.now(conn))
+    now = await db.now(conn)
+    ways = await _ways(conn, now)
+    moves = await _moves(conn, ways, now)
     if not moves:
         return 0
     log = await Log.open(conn, None, {move.chain for move in moves}, wait=False)
@@ -67,7 +70,7 @@ async def _hand_over(conn: AsyncConnection, hub: Hub) -> int:
     return len(held)
 
 
-async def _ways(conn: AsyncConnection) -> dict[str, list[Way]]:
+async def _ways(conn: AsyncConnection, now: datetime) -> dict[str, list[Way]]:
     """Return, in their order, the endpoints for orders of each participant that has more than one."""
     query = (
         sa.select(_ENDPOINTS, _STATES.c.open_until)
@@ -78,12 +81,14 @@ async def _ways(conn: AsyncConnection) -> dict[str, list[Way]]:
     found: dict[str, list[sa.Row[Any]]] = defaultdict(list)
     for row in (await conn.execute(query)).all():
         found[row.tenant].append(row)
-    return {tenant: [_way(row) for row in rows] for tenant, rows in found.items() if len(rows) > 1}
+    several = {tenant: rows for tenant, rows in found.items() if len(rows) > 1}
+    resting = await maintenance.windows(conn, now) if several else []
+    return {tenant: [_way(row, resting) for row in rows] for tenant, rows in several.items()}
 
 
-def _way(row: sa.Row[Any]) -> Way:
+def _way(row: sa.Row[Any], resting: Sequence[sa.Row[Any]]) -> Way:
     works = row.active and row.open_until is None and definitions.is_in_force(dict(row._mapping))
-    return Way(row.id, row.channel, works)
+    return Way(row.id, row.channel, works, maintenance.of_endpoint(resting, row.tenant, row.id) is None)
 
 
 async def _moves(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: datetime) -> list[_Move]:
@@ -99,17 +104,17 @@ async def _moves(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: 
             continue
         theirs, within = ways[row["participant_id"]], patience.get(row["order_id"])
         why = channels.passed_over(row["endpoint_id"], theirs, row["replayed_at"] or row["created_at"], within, now)
-        to = channels.following([way for way in theirs if _speaks(way, row)], tried[message])
+        to = channels.following([way for way in theirs if _speaks(way, row)], tried[message], why)
         if why is not None and to is not None:
             moves.append(_Move(row, to, why))
     return moves
 
 
 async def _waiting(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: datetime) -> set[UUID]:
-    """Return the messages that nobody took yet and whose endpoint does not work, or whose receipt is overdue."""
+    """Return the messages that nobody took yet, at an endpoint that does not work or rests, or past their receipt."""
     if not ways:
         return set()
-    idle = [way.endpoint_id for theirs in ways.values() for way in theirs if not way.works]
+    idle = [way.endpoint_id for theirs in ways.values() for way in theirs if not (way.works and way.is_served)]
     overdue = sa.exists().where(
         _DEADLINES.c.subject_id == _DISPATCHES.c.order_id,
         _DEADLINES.c.stage == Stage.RECEIPT,

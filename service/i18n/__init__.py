@@ -62,16 +62,21 @@ def group(enum: type[StrEnum]) -> str:
     return _CAPITAL.sub("_", enum.__name__).lower()
 
 
-def notice(rung: int, reach: str, lang: str, *, drill: bool = False, **params: Any) -> tuple[str, str]:
+def notice(
+    rung: int, reach: str, lang: str, rests_until: str | None = None, *, drill: bool = False, **params: Any
+) -> tuple[str, str]:
     """Return subject and text of an escalation's e-mail: ``reference``, ``participant``, ``stage``, ``due_at``.
 
     ``reach`` says who reads it (a ``terms.Reach``; ``appeal`` for an agency that is late itself) and so what there is
-    to do. A notice never holds personal data. That of a drill says so first, in its subject and in its text.
+    to do; ``rests_until`` until when the participant announced a maintenance, which moves no deadline. A notice never
+    holds personal data. That of a drill says so first, in its subject and in its text.
     """
     number = min(max(rung, 1), FALLBACK_RUNG)
     subject = text(f"notices.rung_{number}.subject", lang, **params)
     todo = text(f"notices.todo.{reach}", lang, **params)
     opening = text(f"notices.rung_{number}.text", lang, **params)
+    if rests_until is not None:
+        opening += f" {text('notices.maintenance', lang, until=rests_until, **params)}"
     if drill:
         subject = f"{text('drill.mark', lang)}: {subject}"
         opening = f"{text('drill.mark', lang)}\n{text('drill.notice', lang)}\n\n{opening}"

@@ -35,6 +35,7 @@ from service.models.fact_run import FactRun
 from service.models.idempotency_key import IdempotencyKey
 from service.models.installation import Installation
 from service.models.legal_hold import LegalHold
+from service.models.maintenance_window import MaintenanceWindow
 from service.models.node import Node
 from service.models.note import Note
 from service.models.officer import Officer
@@ -97,6 +98,7 @@ __all__ = [
     "IdempotencyKey",
     "Installation",
     "LegalHold",
+    "MaintenanceWindow",
     "Node",
     "Note",
     "Officer",

@@ -35,7 +35,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One order: what it waits for and until when, how far the ladder climbed, when its participant was last heard."""
+    """One order: what it waits for and until when, how far the ladder climbed, when its participant was last heard.
+
+    ``rests_until`` is the end of a maintenance that its participant announced, while it lasts.
+    """
 
     id: UUID
     group: Group
@@ -57,6 +60,7 @@ class Line:
     channel: str | None
     attempts: int
     heard_at: datetime | None
+    rests_until: datetime | None = None
 
     @property
     def is_partly(self) -> bool:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import Dispatch, Endpoint, EndpointState, Participant, QueueItem, Task, table_of
-from service.queries import visibility
+from service.queries import maintenance, visibility
 from service.security.principals import Principal
 from workflows.terms import Channel, DispatchState, Purpose, TaskKind
 
@@ -28,7 +28,8 @@ _PENDING = sa.literal(DispatchState.PENDING, _DISPATCHES.c.state.type, literal_e
 class Lane:
     """One endpoint: ``waiting`` since ``oldest`` at the earliest, ``sending`` now; ``next_at`` is its next attempt.
 
-    ``open_until`` is the instant until which its breaker keeps it in peace; ``inbox`` counts what lies unfetched.
+    ``open_until`` is the instant until which its breaker keeps it in peace, ``rests_until`` the end of its announced
+    maintenance; ``inbox`` counts what lies unfetched.
     """
 
     endpoint_id: UUID
@@ -45,6 +46,7 @@ class Lane:
     next_at: datetime | None
     failures: int
     open_until: datetime | None
+    rests_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: s
         )
         .order_by(_PARTICIPANTS.c.id, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
     )
-    lanes = [_lane(row._mapping) for row in (await conn.execute(query)).all()]
+    resting = await maintenance.windows(conn, now)
+    lanes = [_lane(row._mapping, resting) for row in (await conn.execute(query)).all()]
     tasks = (
         sa.select(_TASKS.c.participant_id, sa.func.count().label("tasks"))
         .where(_TASKS.c.kind == TaskKind.DEAD_DISPATCH, _TASKS.c.resolved_at.is_(None), visibility.tasks(principal))
@@ -125,7 +128,7 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: s
     return Health(tuple(lanes), given_up)
 
 
-def _lane(row: Mapping[Any, Any]) -> Lane:
+def _lane(row: Mapping[Any, Any], resting: list[sa.Row[Any]]) -> Lane:
     counted = {name: row[name] or 0 for name in ("waiting", "sending", "retries", "inbox", "failures")}
     return Lane(
         endpoint_id=row["id"],
@@ -137,5 +140,6 @@ def _lane(row: Mapping[Any, Any]) -> Lane:
         oldest=row["oldest"],
         next_at=row["next_at"],
         open_until=row["open_until"],
+        rests_until=maintenance.of_endpoint(resting, row["tenant"], row["id"]),
         **counted,
     )

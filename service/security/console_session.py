@@ -1,11 +1,14 @@
-"""The console's sign-in as pure values: links, sessions, wall displays, and the token against forged forms."""
+"""The console's sign-in as pure values: links, sessions, displays, the token against forged forms, a hidden search."""
 
 import base64
 import hashlib
 import hmac
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NewType
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 LINK_LIFETIME = timedelta(minutes=15)
 SESSION_LIFETIME = timedelta(hours=8)
@@ -17,6 +20,10 @@ DISPLAY_LIFETIME = timedelta(days=30)
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CODE_LENGTH = 8
 _MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
+# What somebody searches for is kept so long: somebody's name or number may be in it.
+SEARCH_LIFETIME = timedelta(minutes=30)
+_SECOND = timedelta(seconds=1)  # the instant is kept in whole ones
+_NONCE = 12
 
 LinkToken = NewType("LinkToken", str)
 SessionToken = NewType("SessionToken", str)
@@ -93,6 +100,28 @@ def csrf_token(session: SessionToken) -> str:
 def csrf_matches(session: SessionToken, presented: str) -> bool:
     """Compare a form's token with the session's, in constant time; any text may be presented."""
     return hmac.compare_digest(_bytes(csrf_token(session)), _bytes(presented))
+
+
+def hide(session: SessionToken, text: str, now: datetime) -> str:
+    """Return what a person searches for as a cookie keeps it: nobody reads it without this session's own cookie."""
+    nonce = secrets.token_bytes(_NONCE)
+    plain = int(now.timestamp()).to_bytes(8, "big") + text.encode()
+    return base64.urlsafe_b64encode(nonce + AESGCM(_key(session)).encrypt(nonce, plain, None)).rstrip(b"=").decode()
+
+
+def reveal(session: SessionToken, hidden: str, now: datetime) -> str:
+    """Return what ``hide`` kept, or an empty text once it is over, of another session, or anything else."""
+    try:
+        sealed = base64.urlsafe_b64decode(hidden + "=" * (-len(hidden) % 4))
+        plain = AESGCM(_key(session)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        kept_at = datetime.fromtimestamp(int.from_bytes(plain[:8], "big"), UTC)
+        return plain[8:].decode() if timedelta() <= now - kept_at + _SECOND < SEARCH_LIFETIME else ""
+    except (ValueError, InvalidTag):
+        return ""
+
+
+def _key(session: SessionToken) -> bytes:
+    return hmac.new(_bytes(session), b"hoatoc console search", hashlib.sha256).digest()
 
 
 def _digest(use: bytes, presented: str) -> Digest:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -89,6 +89,9 @@ _RULES = (
     ("/audit/verify", _EVIDENCE),
 )
 _ANY = Rule(LARGEST_FORM)
+_MACHINES = ("/v1", "/oauth")
+# Makes a page of an error, with headers added: left by the console in the application's state, for it stands above.
+PageOf = Callable[[Scope, HubError, Mapping[str, str]], ASGIApp]
 
 
 class BodyGuard:
@@ -107,6 +110,7 @@ class BodyGuard:
             await self.app(scope, receive, send)
             return
         held: Rule | None = None
+        headers: Headers = {}
         try:
             try:
                 headers = heads.check(scope)
@@ -127,7 +131,7 @@ class BodyGuard:
                     replayed = _replay(raw, receive)
             except HubError as error:
                 # What is left of the body is never read: the connection ends with the answer.
-                await problems.answer(error, {"Connection": "close"})(scope, receive, send)
+                await _refusal(scope, headers, error)(scope, receive, send)
                 return
             await self.app(scope, replayed, send)
         finally:
@@ -141,6 +145,16 @@ class BodyGuard:
             raise Unavailable("overloaded", retry_after=_COME_BACK)
         self._inside[rule] += 1
         return rule
+
+
+def _refusal(scope: Scope, headers: Headers, error: HubError) -> ASGIApp:
+    """Return the problem; who sent a form with a browser gets the page that the console made of it."""
+    close = {"Connection": "close"}
+    asks_for_page = any(b"text/html" in value for value in headers.get(b"accept", []))
+    page: PageOf | None = getattr(scope["app"].state, "page_of", None) if "app" in scope else None
+    if not asks_for_page or page is None or any(_under(prefix, scope["path"]) for prefix in _MACHINES):
+        return problems.answer(error, close)
+    return page(scope, error, close)
 
 
 def _under(prefix: str, path: str) -> bool:

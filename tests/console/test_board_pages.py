@@ -15,14 +15,18 @@ from console_site import Open, Site
 from console_teller import ACCOUNTS, AGENCY, FOREIGN, HOLDERS
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy.ext.asyncio import AsyncConnection
+from steps import now
 
 from service import db, i18n
+from service.actions import announce_maintenance, end_maintenance
 from service.engine.hub import OPERATOR
 from service.models import AuditEntry, Deadline
-from workflows.terms import Fact, Role
+from service.schemas.maintenance import MaintenanceEnd, NewMaintenance
+from service.security.principals import of_person
+from workflows.terms import Fact, Role, Sector
 
 AXE = Axe()
-ADDRESSES = ("/board", "/board?wall=1", "/board?group=done", "/board?urgency=khan&text=W6N")
+ADDRESSES = ("/board", "/board?wall=1", "/board?group=done", "/board?urgency=khan&searched=1")
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
 
 
@@ -78,6 +82,53 @@ def test_the_board_says_who_is_late_without_scripts_and_names_no_person(site: Si
     assert "urgency=khan" in page.url and groups(page)["Overdue"] == 0
     page.goto(f"{site.address}/board?sector=nonsense&group=x&after=x&participant={'x' * 300}")
     assert page.locator("h1").inner_text() == "Live board"
+
+
+@pytest.mark.parametrize("scripts", [False, True])
+def test_what_is_typed_narrows_the_board_and_stands_in_no_address(site: Site, signed_in: Open, scripts: bool) -> None:
+    page = signed_in(java_script_enabled=scripts).page
+    visited: list[str] = []
+    page.on("request", lambda request: visited.append(request.url))
+    page.goto(f"{site.address}/board")
+    page.locator(".filter-box summary").click()
+    page.get_by_label("Số yêu cầu").fill("7K3MQ")
+    page.get_by_label("Độ khẩn").select_option("hoa_toc")
+    follow(page, page.get_by_role("button", name="Lọc"))
+    expect(page).to_have_url(f"{site.address}/board?urgency=hoa_toc&searched=1")
+    assert page.locator(".line").count() >= 1
+    assert set(page.locator(".line th a").all_inner_texts()) == {"HT-261123-7K3MQ"}
+    assert page.locator("#by-text").input_value() == "7K3MQ"
+    # The other language and one group alone keep it.
+    follow(page, page.get_by_role("link", name="English"))
+    follow(page, page.locator("#totals a").first)
+    assert set(page.locator(".line th a").all_inner_texts()) <= {"HT-261123-7K3MQ"}
+    assert visited and not [url for url in visited if "7k3mq" in url.lower()]
+    (kept,) = [each for each in page.context.cookies() if each["name"] == "hoatoc_search"]
+    assert kept["httpOnly"] and kept["sameSite"] == "Strict" and kept["expires"] == -1 and "7K3MQ" not in kept["value"]
+    # In another session it opens nothing: the page says that nothing is narrowed by it.
+    other = signed_in(java_script_enabled=scripts).page
+    other.context.add_cookies([kept])
+    other.goto(f"{site.address}/board?searched=1")
+    expect(other.get_by_role("status").filter(has_text="không còn được giữ")).to_be_visible()
+    assert other.locator("#by-text").input_value() == ""
+    # An address of before has no text in it that counts.
+    other.goto(f"{site.address}/board?text=7K3MQ")
+    assert other.locator("#by-text").input_value() == "" and other.locator(".line").count() > 3
+
+
+def test_the_board_says_which_participant_announced_a_maintenance(desk: Desk, at_desk: Open) -> None:
+    desk.run(desk.world.active(worlds.freeze()))
+    agencys = at_desk().page
+    agencys.goto(f"{desk.address}/board")
+    assert agencys.locator(".line .badge.warn").filter(has_text="Bảo trì đến").count() == 0
+    ends_at = desk.run(now(desk.world)) + timedelta(hours=1)
+    body = NewMaintenance.model_validate({"ends_at": ends_at, "reason": "network"})
+    lan = of_person("lan", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
+    made = desk.run(announce_maintenance.announce(desk.hub, lan, "vietcombank", body))
+    # Nobody reloads: the stream reads the lines anew every few seconds.
+    expect(agencys.locator(".line .badge.warn").filter(has_text="Bảo trì đến").first).to_be_visible()
+    desk.run(end_maintenance.end(desk.hub, lan, "vietcombank", MaintenanceEnd(window_id=made.id)))
+    expect(agencys.locator(".line .badge.warn").filter(has_text="Bảo trì đến")).to_have_count(0)
 
 
 def test_each_role_sees_its_own_board_or_none(site: Site, signed_in: Open) -> None:

@@ -3,9 +3,11 @@
 import csv
 import functools
 import io
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
+from xml.etree import ElementTree
 
 import pytest
 import world as worlds
@@ -78,11 +80,57 @@ def test_its_own_agency_takes_the_table_along_and_a_bank_does_not(desk: Desk, at
     assert mine.request.get(f"{desk.address}/requests/{uuid4()}/case").status == 404
 
 
+def test_the_case_is_shown_as_it_was_known_event_by_event(desk: Desk, at_desk: Open) -> None:
+    money, content = matter(desk)
+    page = opened(desk, at_desk, money.id, java_script_enabled=False).page
+    page.goto(f"{desk.address}/requests/{content.id}/case?event=1")
+    # In the beginning one request was filed, and nothing was ordered.
+    assert page.locator("main .plain-list li").count() == 1 and page.locator("tbody tr").count() == 0
+    seen: list[tuple[int, bool]] = []
+    while page.locator("a[rel=next]").count():
+        with page.expect_navigation():
+            page.locator("a[rel=next]").click()
+        seen.append(
+            (page.locator("tbody tr").count(), "120.000.000" in " ".join(page.locator("table").all_inner_texts()))
+        )
+    assert seen == sorted(seen) and not seen[0][1] and seen[-1][1]
+    # The last event is now; from there it goes back, and a slider leads anywhere by a form.
+    assert page.locator("a[rel=prev]").count() == 1
+    page.locator("#moment").fill("1")
+    with page.expect_navigation():
+        page.locator(".moment button").click()
+    assert page.locator("tbody tr").count() == 0 and "event=1" in page.url
+    for nonsense in ("at=x", "at=2026-01-01T00:00:00Z", "at=2026-01-01", "event=999999", "event=-1"):
+        page.goto(f"{desk.address}/requests/{money.id}/case?{nonsense}")
+        assert "120.000.000" in page.locator("main").inner_text(), nonsense
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+def test_the_drawing_is_a_file_of_its_own_that_says_what_it_shows(desk: Desk, at_desk: Open, lang: str) -> None:
+    money, _ = matter(desk)
+    watched = opened(desk, at_desk, money.id)
+    page, before = watched.page, len(reads(desk, money.id))
+    answer = page.request.get(f"{desk.address}/requests/{money.id}/case.svg?lang={lang}")
+    assert answer.headers["content-type"] == "image/svg+xml" and "attachment" in answer.headers["content-disposition"]
+    assert len(reads(desk, money.id)) == before + 1
+    drawn = ElementTree.fromstring(answer.body())
+    name = "{http://www.w3.org/2000/svg}"
+    title, described = drawn.findtext(f"{name}title") or "", drawn.findtext(f"{name}desc") or ""
+    assert NUMBER in title and "Vietcombank" in described and "120.000.000" in described
+    assert drawn.get("role") == "img" and drawn.get("aria-labelledby") == "trail-title trail-text"
+    # Nothing is loaded, and no account stands in it whole for whoever is not its agency.
+    assert not re.search(r"href|url\(|@import|<script|<image", answer.text()) and ACCOUNT not in answer.text()
+    page.set_content(answer.text())
+    assert page.locator("svg").get_by_text("Vietcombank").count() >= 1
+    bank = at_desk(role=Role.PARTICIPANT_OPERATOR, tenant="vietcombank", person="giao-dich").page
+    assert bank.request.get(f"{desk.address}/requests/{money.id}/case.svg").status == 403
+
+
 @pytest.mark.parametrize("lang", i18n.LANGUAGES)
 def test_the_page_is_accessible_complete_and_fits_a_narrow_screen(desk: Desk, at_desk: Open, lang: str) -> None:
     money, _ = matter(desk)
     desk_person = functools.partial(at_desk, role=Role.COORDINATOR, tenant=OPERATOR, person="tran-lan-thu")
-    look_over(desk_person, desk.address, (f"/requests/{money.id}/case",), lang)
+    look_over(desk_person, desk.address, (f"/requests/{money.id}/case", f"/requests/{money.id}/case?event=2"), lang)
 
 
 def step(target: UUID, state: OrderState = OrderState.PLACED, behind: Step | None = None) -> Step:

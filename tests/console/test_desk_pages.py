@@ -140,6 +140,31 @@ def test_a_failed_delivery_is_found_counted_and_sent_once_more(desk: Desk, at_de
     expect(results.last).to_contain_text("đã nhận")
 
 
+def test_delivery_keeps_itself_up_to_date_and_stands_still_while_it_is_paused(desk: Desk, at_desk: Open) -> None:
+    watched = opened(desk, at_desk, "/delivery")
+    page = watched.page
+    expect(page.locator("#renewal-state")).to_have_text("Cập nhật ngay khi có thay đổi")
+    page.evaluate("window.wasNeverReloaded = true")
+    given_up(desk)
+    tile = page.locator("#totals .tile").nth(2).locator("strong")
+    expect(tile).not_to_have_text("0")
+    page.get_by_role("button", name="Tạm dừng cập nhật").click()
+    expect(page.locator("#renewal-state")).to_have_text("Đã tạm dừng cập nhật")
+    before = int(tile.inner_text())
+    with page.expect_event("console", predicate=lambda said: said.text == "told"):
+        page.evaluate(
+            "document.addEventListener('htmx:sse:before:message',"
+            " event => event.detail.message.event || console.info('told'))"
+        )
+        given_up(desk)
+    assert int(tile.inner_text()) == before
+    page.get_by_role("button", name="Tạm dừng cập nhật").click()
+    expect(tile).to_have_text(str(before + 1))
+    assert page.evaluate("window.wasNeverReloaded") and watched.errors == []
+    stranger = at_desk(role=Role.READER, tenant=AGENCY, person="tra-cuu").page
+    assert stranger.request.get(f"{desk.address}/delivery/events").status == 403
+
+
 def test_a_window_is_counted_and_what_selects_nothing_says_so(desk: Desk, at_desk: Open) -> None:
     given_up(desk)
     page = opened(desk, at_desk, "/delivery").page

@@ -13,6 +13,7 @@ from console_site import Open, Watched, look_over
 from playwright.sync_api import expect
 from registry_forms import SOMEDAY, certificate
 from sqlalchemy.ext.asyncio import AsyncConnection
+from steps import now
 from world import AGENCY
 
 from service import audit, db, i18n
@@ -110,6 +111,43 @@ def test_the_end_of_an_endpoints_own_authority_is_told(desk: Desk, at_desk: Open
     assert desk.run(found()) == {new: ends}
     page = opened(desk, at_desk, "/participants/bidv").page
     assert "Đã hết hạn" in page.locator("main").inner_text()
+
+
+@BOTH
+def test_a_coordinator_announces_a_maintenance_and_it_is_said_wherever_the_member_is(
+    desk: Desk, at_desk: Open, lang: str
+) -> None:
+    member = {"vi": "techcombank", "en": "acb"}[lang]
+    watched = opened(desk, at_desk, f"/participants/{member}?lang={lang}", java_script_enabled=False)
+    page, until = watched.page, {"vi": "Bảo trì đến", "en": "Maintenance until"}[lang]
+
+    def announce(hours: float) -> None:
+        ends_at = desk.run(now(desk.world)) + timedelta(hours=7 + hours)
+        box = page.locator("#maintenance details")
+        if box.get_attribute("open") is None:
+            box.locator("summary").click()
+        page.locator("#maintenance-until").fill(ends_at.strftime("%Y-%m-%dT%H:%M"))
+        page.locator("#maintenance-reason").select_option("keys")
+        with page.expect_navigation():
+            page.locator("#maintenance .filter-tools button").click()
+
+    announce(30)
+    # Too long is said, and what was chosen stands there.
+    expect(page.get_by_role("alert")).to_contain_text("12")
+    assert page.locator("#maintenance-reason").input_value() == "keys"
+    announce(3)
+    expect(page.locator("#maintenance tbody tr")).to_have_count(1)
+    announce(4)
+    expect(page.get_by_role("alert")).to_contain_text({"vi": "cùng điểm nhận", "en": "same endpoint"}[lang])
+    look_over(functools.partial(at_desk, **DESK), desk.address, (f"/participants/{member}", "/delivery"), lang)
+    for path in (f"/participants?q={member}", "/delivery", f"/participants/{member}"):
+        page.goto(f"{desk.address}{path}")
+        expect(page.locator(".badge.warn").filter(has_text=until).first).to_be_visible()
+    with page.expect_navigation():
+        page.locator("#maintenance tbody button").click()
+    expect(page.locator("#maintenance tbody tr")).to_have_count(0)
+    stranger = opened(desk, at_desk, "/", role=Role.READER, tenant=AGENCY, person="tra-cuu").page
+    assert stranger.request.get(f"{desk.address}/participants/{member}").status == 403
 
 
 def test_a_supervisor_sees_a_line_a_strangers_page_does_not_exist_and_a_reader_is_refused(

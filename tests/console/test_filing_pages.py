@@ -535,6 +535,71 @@ def test_the_papers_file_is_measured_shown_safely_and_refused_where_it_is_none(d
     assert other.request.get(f"{desk.address}/requests/new/paper/file").status == 404
 
 
+@BOTH
+def test_a_file_beyond_what_the_hub_takes_in_is_refused_on_a_page_in_the_persons_language(
+    desk: Desk, at_desk: Open, lang: str
+) -> None:
+    watched = maker(at_desk)
+    page = steps.begin(watched, desk.address, lang)
+    page.locator("input[value=freeze]").check()
+    steps.go_on(page, "text")
+    page.goto(f"{desk.address}/requests/new/paper")
+    huge = steps.PDF + b"0" * (9 * 1024 * 1024)
+    page.locator("#f-paper").set_input_files({"name": "a.pdf", "mimeType": "application/pdf", "buffer": huge})
+    page.locator(".upload button").click()
+    expect(page.locator("h1")).to_have_text({"vi": "Không thực hiện được", "en": "That did not work"}[lang])
+    assert page.locator("html").get_attribute("lang") == lang
+    expect(page.locator(".notice")).to_contain_text({"vi": "vượt quá", "en": "larger than"}[lang])
+    found = AXE.run(page)
+    assert found.violations_count == 0, found.generate_report()
+    # A program is told in JSON, as before, and so is whoever calls the door for machines.
+    answer = page.request.post(f"{desk.address}/requests/new/text", data=b"0" * 300_000, headers={"Accept": "*/*"})
+    assert (answer.status, answer.json()["code"]) == (413, "body.too_large")
+    answer = page.request.post(f"{desk.address}/v1/requests", data=b"0" * 300_000, headers={"Accept": "text/html"})
+    assert (answer.status, answer.json()["code"]) == (413, "body.too_large")
+
+
+def test_an_opened_pdf_comes_into_a_frame_as_it_is_and_may_load_and_run_nothing(desk: Desk, at_desk: Open) -> None:
+    """Whether a browser draws it there is the browser's: without a viewer of its own it offers the file to keep."""
+    watched = maker(at_desk)
+    page = steps.begin(watched, desk.address)
+    page.locator("input[value=freeze]").check()
+    steps.go_on(page, "text")
+    page.goto(f"{desk.address}/requests/new/paper")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    # What a malicious file would carry: an action on opening, and a script.
+    paper = steps.PDF.replace(b"/Type/Catalog", b"/Type/Catalog/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>")
+    steps.paper(page, paper)
+    file = f"{desk.address}/requests/new/paper/file"
+    # Nothing of it is fetched before somebody wants to look.
+    assert file not in asked
+    frame = page.locator(".preview iframe")
+    assert frame.get_attribute("src") == "/requests/new/paper/file" and frame.get_attribute("title")
+    with page.expect_response(file) as answered:
+        page.locator(".preview summary").click()
+    answer = answered.value
+    assert (answer.status, answer.request.resource_type, answer.request.frame.parent_frame) == (
+        200,
+        "document",
+        page.main_frame,
+    )
+    headers = answer.all_headers()
+    assert headers["content-type"] == "application/pdf" and headers["x-content-type-options"] == "nosniff"
+    assert headers["content-disposition"] == 'inline; filename="paper.pdf"'
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'self'" and "script-src" not in policy
+    assert headers["x-frame-options"] == "SAMEORIGIN" and "no-store" in headers["cache-control"]
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert page.request.get(file).body() == paper
+    # The page around it stands as before, and nothing was asked of anybody else.
+    expect(page.locator(".preview .digest")).to_have_text(hashlib.sha256(paper).hexdigest())
+    assert watched.foreign == []
+    # Around the file no plug-in may be embedded, and no page of another site may put this one into a frame.
+    around = page.request.get(f"{desk.address}/requests/new/paper").headers
+    assert "object-src 'none'" in around["content-security-policy"] and around["x-frame-options"] == "DENY"
+
+
 def test_a_draft_is_its_owners_alone_and_goes_when_it_is_thrown_away(desk: Desk, at_desk: Open) -> None:
     page = steps.begin(maker(at_desk), desk.address)
     page.locator("input[value=freeze]").check()

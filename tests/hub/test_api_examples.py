@@ -331,6 +331,9 @@ async def registry_and_policies(play: Stage) -> None:
     assert shown["clients"] and shown["endpoints"] and shown["contacts"]
     assert (await play.call("listParticipants", admin)).json()["items"]
     await play.call("removeContact", admin, contact_id=contact)
+    window = (await play.call("announceMaintenance", api.bank, play.body("announceMaintenance"))).json()["id"]
+    assert (await play.call("listMaintenance", api.bank)).json()["items"]
+    await play.call("endMaintenance", api.coordinator, {"window_id": window})
     for name in ("suspendParticipant", "resumeParticipant", "revokeKey"):
         await play.call(name, admin, play.body(name))
     for name in ("getPolicy", "setPolicy", "setTimeLimit", "listTimeLimits", "setCalendarDay"):

@@ -41,6 +41,7 @@ PAGES = {
     *("/orders/{order_id}/letter.pdf", "/orders/{order_id}/escalations"),
     *("/tasks", "/tasks/{task_id}/resolutions", "/escalations", "/about"),
     *("/participants", "/participants/{participant_id}", "/requests/{request_id}/notes"),
+    *(f"/participants/{{participant_id}}/{each}" for each in ("maintenance", "maintenance-ends")),
     *(
         "/requests/{request_id}/follow-ups",
         "/handover",
@@ -50,10 +51,11 @@ PAGES = {
         "/requests/{request_id}/answers",
         "/requests/{request_id}/answers.csv",
         "/requests/{request_id}/next-hop",
+        "/requests/{request_id}/case.svg",
     ),
     *("/audit", "/audit/requests/{request_id}", "/audit/verify", "/requests/{request_id}/evidence"),
     *("/requests/{request_id}/ladders", "/requests/{request_id}/custody"),
-    *("/delivery", "/delivery/previews", "/delivery/replays"),
+    *("/delivery", "/delivery/events", "/delivery/previews", "/delivery/replays"),
     *("/requests/{request_id}", "/requests/{request_id}/approve", "/requests/{request_id}/approve/content.json"),
     *("/requests/new", "/requests/new/digest", "/requests/new/paper/file", "/requests/new/sign/content.json"),
     *(

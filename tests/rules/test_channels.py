@@ -37,6 +37,18 @@ def test_an_endpoint_that_is_gone_is_unreachable() -> None:
     assert channels.passed_over(A, ways(True, True, True)[1:], AT, WITHIN, AT) is PassedOver.UNREACHABLE
 
 
+def test_an_endpoint_in_maintenance_is_passed_over_for_one_that_is_served_and_for_no_other() -> None:
+    one, two, three = (
+        Way(each, Channel.WEBHOOK, works=True, is_served=served) for each, served in ((A, False), (B, False), (C, True))
+    )
+    assert channels.passed_over(A, [one, two, three], AT, WITHIN, AT) is PassedOver.MAINTENANCE
+    assert channels.following([one, two, three], {A}, PassedOver.MAINTENANCE) == three
+    assert channels.following([one, two], {A}, PassedOver.MAINTENANCE) is None
+    # Where the first does not work at all, one that is announced not to be served is better than none.
+    assert channels.following([one, two], {A}, PassedOver.UNREACHABLE) == two
+    assert channels.following([one, two, three], {A}, PassedOver.NOT_RECEIVED) == three
+
+
 def test_the_first_that_works_and_was_not_tried_comes_next() -> None:
     assert channels.following(ways(True, True, True), {A}) == ways(True, True, True)[1]
     assert channels.following(ways(True, False, True), {A}) == ways(True, False, True)[2]

@@ -77,9 +77,8 @@ class Legs:
         recall = await self._recalled(bird)
         for request in (*asked, recall):
             await self._letters(request)
-            [row] = await self.api.world.rows(ActionRequest, id=UUID(request))
             orders = [f"/orders/{order['id']}" for order in await self.api.world.orders(UUID(request))]
-            await self._pages(f"/requests/{request}", f"/requests/{request}/approve", f"/board?text={row['reference']}")
+            await self._pages(f"/requests/{request}", f"/requests/{request}/approve")
             await self._pages(*orders)
         every = [route.path for route in isolation_walk.pages(self.api.app) if route.method == "GET"]
         await self._pages(*(path for path in every if "{" not in path), "/board?wall=1", "/board?group=done")

@@ -1,0 +1,55 @@
+"""Maintenance windows: how long and how far ahead a participant may announce one; no deadline ever waits for it.
+
+The law's clock does not pause for a bank's maintenance. A window changes which channel is tried first and what people
+are told; orders that the endpoint would have got are tried there too, for an announcement may be wrong.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+HOUR = timedelta(hours=1)
+# All assumed: a night's work is shorter, and what lies further ahead is announced again when its day is known.
+LONGEST = timedelta(hours=12)
+AHEAD = timedelta(days=60)
+# How many a participant may have before it: every second one a typing mistake, and there are still enough.
+MOST = 50
+
+
+class MaintenanceReason(StrEnum):
+    """Why an endpoint is not served for a while."""
+
+    UPGRADE = "upgrade"
+    INFRASTRUCTURE = "infrastructure"
+    NETWORK = "network"
+    KEYS = "keys"
+    SECURITY = "security"
+    DRILL = "drill"
+
+
+class Amiss(StrEnum):
+    """What is wrong with a window; its text is the field's code behind ``maintenance.``."""
+
+    PAST = "past"
+    NO_TIME = "no_time"
+    TOO_LONG = "too_long"
+    TOO_FAR = "too_far"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The field of a window that is wrong, and why."""
+
+    field: str
+    why: Amiss
+
+
+def check(starts_at: datetime, ends_at: datetime, now: datetime) -> Wrong | None:
+    """Return what is wrong with a window that is announced now, or None."""
+    if starts_at < now:
+        return Wrong("starts_at", Amiss.PAST)
+    if starts_at > now + AHEAD:
+        return Wrong("starts_at", Amiss.TOO_FAR)
+    if ends_at <= starts_at:
+        return Wrong("ends_at", Amiss.NO_TIME)
+    return Wrong("ends_at", Amiss.TOO_LONG) if ends_at - starts_at > LONGEST else None
