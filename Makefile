@@ -48,7 +48,7 @@ mutants: $(TEST) ## take each safeguard away in a copy of the tree; each time a 
 	@$(BIN)/python tests/system_packages.py
 	@$(BIN)/python tests/postgres.py --no-fsync -- $(BIN)/python tests/mutants/apply.py $(ARGS)
 
-bench: $(TEST) ## measure A1 to A8 beside what a user would pick instead: make bench ONLY=A1,A4 RUNS=1 SCALE=0.1
+bench: $(TEST) ## measure A1 to A9 beside what a user would pick instead: make bench ONLY=A1,A4 RUNS=1 SCALE=0.1
 	@$(BIN)/python tests/system_packages.py
 	@test $(BENCH)/.ready -nt requirements/bench.txt || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q --disable-pip-version-check \
 	  --require-hashes -r requirements/bench.txt && touch $(BENCH)/.ready; } || \

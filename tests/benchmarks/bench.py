@@ -1,4 +1,4 @@
-"""``make bench``: runs A1 to A8 as real work, prints what they reached, and writes build/bench.json.
+"""``make bench``: runs A1 to A9 as real work, prints what they reached, and writes build/bench.json.
 
 ``--only A1,A4`` chooses, ``--runs 3`` repeats, ``--scale 0.1`` makes each run a tenth as large.
 """
@@ -26,6 +26,7 @@ import bench_a5  # noqa: E402
 import bench_a6  # noqa: E402
 import bench_a7  # noqa: E402
 import bench_a8  # noqa: E402
+import bench_a9  # noqa: E402
 import bench_figures  # noqa: E402
 import bench_table  # noqa: E402
 import postgres  # noqa: E402
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "A5": bench_a5.run,
     "A6": bench_a6.run,
     "A7": bench_a7.run,
+    "A9": bench_a9.run,
 }
 EMBEDDED = "A8"
 ALL = (*BENCHMARKS, EMBEDDED)

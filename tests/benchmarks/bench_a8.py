@@ -1,4 +1,4 @@
-"""A8: A1 to A4 in small on SQLite, one process."""
+"""A8: A1 to A4 and the pages of A9 in small on SQLite, one process."""
 
 from typing import Any
 
@@ -6,11 +6,12 @@ import bench_a1
 import bench_a2
 import bench_a3
 import bench_a4
+import bench_a9
 from bench_figures import Outcome
 from bench_ground import Grounds
 from bench_profile import Profiles
 
-PARTS = {"A1": bench_a1.run, "A2": bench_a2.run, "A3": bench_a3.run, "A4": bench_a4.run}
+PARTS = {"A1": bench_a1.run, "A2": bench_a2.run, "A3": bench_a3.run, "A4": bench_a4.run, "A9": bench_a9.run}
 # In small: a twentieth of what PostgreSQL gets.
 SHARE = 0.05
 

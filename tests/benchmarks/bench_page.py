@@ -30,6 +30,7 @@ TITLES = {
     "A6": ("Rows behind it", "Khi dữ liệu cũ nhiều lên"),
     "A7": ("The busiest hour, five times as fast", "Giờ cao điểm, nhanh gấp năm"),
     "A8": ("SQLite, one process", "SQLite, một tiến trình"),
+    "A9": ("Each page behind 100,000 orders", "Từng trang khi có 100.000 lệnh"),
 }
 HEADS = {
     "en": ("figure", "median", "spread", "goal", "reached"),

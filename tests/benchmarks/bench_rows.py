@@ -150,7 +150,7 @@ async def spread(ground: Ground, rate: float) -> dict[str, float]:
     """
     begin = await _begin(ground, "dispatch_queue")
     if ground.kind == "sqlite":
-        with _sqlite(ground) as conn:
+        with embedded(ground) as conn:
             ids = [row[0] for row in conn.execute("SELECT dispatch_id FROM dispatch_queue ORDER BY id")]
             due = {one: begin + timedelta(seconds=at / rate) for at, one in enumerate(ids)}
             values = [(at.strftime("%Y-%m-%d %H:%M:%S.%f"), one) for one, at in due.items()]
@@ -181,7 +181,7 @@ async def deadlines_over(ground: Ground, seconds: float) -> tuple[int, float]:
     """
     begin = await _begin(ground, "deadlines")
     if ground.kind == "sqlite":
-        with _sqlite(ground) as conn:
+        with embedded(ground) as conn:
             ids = [row[0] for row in conn.execute("SELECT id FROM deadlines WHERE state = 'pending' AND rung = 0")]
             step = seconds / max(1, len(ids))
             due = [begin + timedelta(seconds=at * step) for at in range(len(ids))]
@@ -247,7 +247,7 @@ async def lay_down(ground: Ground, kept: Sequence[tuple[object, ...]]) -> None:
     clean = ("DELETE FROM dispatch_queue", "DELETE FROM attempts", "DELETE FROM endpoint_states", fresh, orders)
     if ground.kind == "sqlite":
         later(ground)
-        with _sqlite(ground) as conn:
+        with embedded(ground) as conn:
             for statement in clean:
                 conn.execute(statement)
             places = ", ".join("?" * len(_QUEUED))
@@ -272,7 +272,7 @@ async def wait_a_day(ground: Ground) -> None:
 async def rewind(ground: Ground) -> None:
     """Let the deadlines of an embedded database wait once more, for a day; the facts of their firing leave them."""
     later(ground)
-    with _sqlite(ground) as conn:
+    with embedded(ground) as conn:
         conn.execute("DELETE FROM deadlines WHERE rung > 0")
         conn.execute("UPDATE audit_entries SET deadline_id = NULL")
         conn.execute("UPDATE deadlines SET state = 'pending', settled_at = NULL, settled_by = NULL")
@@ -287,7 +287,7 @@ def epoch(ground: Ground, instant: str) -> str:
 
 def later(ground: Ground) -> None:
     """Move all that an embedded database has to do a day away."""
-    with _sqlite(ground) as conn:
+    with embedded(ground) as conn:
         at = ((datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S.%f"),)
         conn.execute("UPDATE deadlines SET due_at = ?", at)
         conn.execute("UPDATE dispatch_queue SET run_at = ?", at)
@@ -296,7 +296,7 @@ def later(ground: Ground) -> None:
 async def let_go(ground: Ground) -> None:
     """Let all that is queued come due now."""
     if ground.kind == "sqlite":
-        with _sqlite(ground) as conn:
+        with embedded(ground) as conn:
             conn.execute("UPDATE dispatch_queue SET run_at = ?", (datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),))
         return
     async with ground.admin() as conn:
@@ -306,17 +306,18 @@ async def let_go(ground: Ground) -> None:
 async def asked(ground: Ground, statement: str) -> Sequence[Sequence[object]]:
     """Return what a statement that both databases understand finds."""
     if ground.kind == "sqlite":
-        with _sqlite(ground) as conn:
+        with embedded(ground) as conn:
             return conn.execute(statement).fetchall()
     async with ground.admin() as conn:
         return [tuple(row) for row in await conn.fetch(statement)]
 
 
 def _count(ground: Ground) -> int:
-    with _sqlite(ground) as conn:
+    with embedded(ground) as conn:
         (found,) = conn.execute("SELECT count(*) FROM dispatch_queue").fetchone()
     return int(found)
 
 
-def _sqlite(ground: Ground) -> sqlite3.Connection:
+def embedded(ground: Ground) -> sqlite3.Connection:
+    """Return a connection to an embedded database, beside the hub's own."""
     return sqlite3.connect(ground.settings.data_dir / "hoatoc.sqlite3", timeout=30)

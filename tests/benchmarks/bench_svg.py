@@ -11,6 +11,7 @@ SERIES = {
     "A4": ("p50 ms late", "p99 ms late"),
     "A6": ("claim ×", "fire ×", "timeline ×"),
     "A7": ("first attempt p50 s", "first attempt p99 s"),
+    "A9": tuple(f"{page} ms p50" for page in ("/board", "/", "/tasks", "/escalations", "/delivery", "/participants")),
     "A8": ("A1 requests/s", "A2 orders/s", "A4 at one instant: deadlines/s"),
 }
 # What stands there to compare with.
