@@ -6,8 +6,8 @@ from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
 from service.row_security import Rule, protect
 
-revision = "0020"
-down_revision = "0019"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
