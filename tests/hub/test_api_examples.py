@@ -338,7 +338,7 @@ async def registry_and_policies(play: Stage) -> None:
         await play.call(name, admin, play.body(name))
     for name in ("getPolicy", "setPolicy", "setTimeLimit", "listTimeLimits", "setCalendarDay"):
         await play.call(name, admin, play.body(name) if play.shown[name].requests else None)
-    assert (await api.get("/v1/policies/vn-default", admin)).json()["version"] == 2
+    assert (await api.get("/v1/policies/vn-default", admin)).json()["version"] == 3
 
 
 async def test_what_the_hub_sends_is_what_the_contract_promises(

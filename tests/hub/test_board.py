@@ -99,7 +99,7 @@ async def test_the_next_rung_of_an_order_is_told_until_its_participant_answers(
     coming = late.coming[order["id"]]
     assert (coming.rung, coming.due_at) == (waiting[0]["rung"], waiting[0]["due_at"])
     assert all(
-        (each.policy_name, each.policy_version) == ("vn-default", 1) for each in late.raised.get(order["id"], ())
+        (each.policy_name, each.policy_version) == ("vn-default", 2) for each in late.raised.get(order["id"], ())
     )
     await world.answer(order, outcome="executed", amount_held={"value": "150000000", "currency": "VND"})
     assert (await behind()).coming == {}

@@ -252,7 +252,7 @@ def test_a_policy_is_shown_and_a_newer_one_set(ready: Run, tmp_path: Path) -> No
     shown = ready("policy", "show", "vn-default").stdout
     file.write_text(shown)
     assert "policy.version" in clean(ready("policy", "set", str(file)))
-    file.write_text(shown.replace("version = 1", "version = 7"))
+    file.write_text(shown.replace("version = 2", "version = 7"))
     assert json.loads(ready("policy", "set", str(file), "--json").stdout)["version"] == 7
     assert json.loads(ready("policy", "show", "--json").stdout)["version"] == 7
     file.write_text("name = 1")

@@ -167,13 +167,13 @@ async def test_an_edited_policy_does_not_touch_what_runs(world: World, fast_forw
     await steps.delivered(world, old)
     text = """
         name = "vn-default"
-        version = 2
+        version = 3
         limits = [{ stage = "execute", within = "20 min" }]
         [[ladders]]
         stage = "execute"
         rungs = [{ number = 1, after = "20 min", reach = ["supervisor"] }]
     """
-    row = {"name": "vn-default", "version": 2, "text": text, "created_by": "t", "created_at": await steps.now(world)}
+    row = {"name": "vn-default", "version": 3, "text": text, "created_by": "t", "created_at": await steps.now(world)}
     await world.hub.writer.run(lambda conn: db.insert_rows(conn, table(Policy), [row]))
     world.hub.registry.forget()
     new = await placed(world, case_number="02/2026/CA")
@@ -181,7 +181,7 @@ async def test_an_edited_policy_does_not_touch_what_runs(world: World, fast_forw
     await world.fire()
     rows = await world.rows(Escalation, stage="execute")
     told = {row["order_id"]: (row["policy_version"], [entry["reach"] for entry in row["reached"]]) for row in rows}
-    assert told == {old["id"]: (1, ["participant"]), new["id"]: (2, ["supervisor"])}
+    assert told == {old["id"]: (2, ["participant"]), new["id"]: (3, ["supervisor"])}
     # What follows from an old order, the lift at its end, keeps the old times too.
     [execute] = await world.rows(Deadline, subject_id=new["id"], stage="execute", rung=0)
     assert execute["due_at"] - execute["started_at"] == timedelta(minutes=20)

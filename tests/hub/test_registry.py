@@ -427,8 +427,8 @@ async def test_a_policy_must_be_whole_and_newer_and_is_in_force_for_the_next_req
     text = f'name = "vn-default"\nversion = %d\n{from_shipped}\n'
     for wrong, code in (
         ("name = 1", "policy.invalid"),
-        (text.replace("vn-default", "another") % 2, "policy.name"),
-        (text % 1, "policy.version"),
+        (text.replace("vn-default", "another") % 3, "policy.name"),
+        (text % 2, "policy.version"),
     ):
         with pytest.raises(errors.InvalidInput) as refused:
             await set_policy.set_policy(hub, ADMIN, "vn-default", NewPolicy(text=wrong))
@@ -436,10 +436,10 @@ async def test_a_policy_must_be_whole_and_newer_and_is_in_force_for_the_next_req
     assert not await build.rows(Policy)
     async with hub.database.read() as conn:
         before = (await hub.registry.known(conn)).policy
-    await set_policy.set_policy(hub, ADMIN, "vn-default", NewPolicy(text=text % 2))
+    await set_policy.set_policy(hub, ADMIN, "vn-default", NewPolicy(text=text % 3))
     async with hub.database.read() as conn:
         after = (await hub.registry.known(conn)).policy
-    assert (before.version, after.version) == (1, 2)
+    assert (before.version, after.version) == (2, 3)
     assert after.ladders[0].rungs[0].after == timedelta(minutes=7)
 
 

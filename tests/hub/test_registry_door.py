@@ -94,8 +94,8 @@ async def test_policies_and_clocks_are_set_and_shown(door: Door, build: Builder)
     await build.participant(OPERATOR, Sector.HUB)
     shipped = (await door.ask("GET", "/policies/vn-default")).json()
     assert (shipped["version"], shipped["created_by"]) == (1, None)
-    text = shipped["text"].replace("version = 1", "version = 2")
-    assert (await door.ask("PUT", "/policies/vn-default", {"text": text})).json()["version"] == 2
+    text = shipped["text"].replace("version = 2", "version = 3")
+    assert (await door.ask("PUT", "/policies/vn-default", {"text": text})).json()["version"] == 3
     assert (await door.ask("GET", "/policies/vn-default")).json()["created_by"] == "admin"
     assert (await door.ask("GET", "/policies/none-such")).status_code == 404
     limit = {"stage": "execute", "within_seconds": 90, "legal_basis": "emergency"}
