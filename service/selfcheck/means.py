@@ -57,6 +57,10 @@ def _secrets(chosen: Settings) -> Iterator[Check]:
             found.append((field, str(password), (str(sa.make_url(value).username or ""),)))
     if chosen.smtp_password is not None:
         found.append(("smtp_password", chosen.smtp_password.get_secret_value(), (chosen.smtp_user or "",)))
+    if chosen.oidc_client_secret is not None:
+        found.append(
+            ("oidc_client_secret", chosen.oidc_client_secret.get_secret_value(), (chosen.oidc_client_id or "",))
+        )
     for field, secret, names in found:
         setting = f"HOATOC_{field.upper()}"
         if published.is_placeholder(secret, *names):

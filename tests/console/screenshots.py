@@ -56,6 +56,10 @@ SHOTS = (
     Shot("audit-chain", "/audit/requests/{7k3mq}", Role.AUDITOR, OPERATOR, "vu-hai-an"),
     Shot("verify", "/audit/verify"),
     Shot("about", "/about"),
+    Shot("ways", "/sign-in"),
+    Shot("sessions", "/sessions"),
+    Shot("displays", "/displays"),
+    Shot("wall-code", "/wall"),
 )
 
 

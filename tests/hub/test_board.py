@@ -1,6 +1,7 @@
 """What presses in a request, and who sits at the console, read the same from both databases."""
 
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 import world as worlds
 from builders import AGENCY, Builder
@@ -13,6 +14,7 @@ from service.models import ConsoleSession, Deadline, Order, Participant
 from service.queries import board, sessions
 from service.security import console_session, principals
 from service.security.principals import Principal
+from workflows.entry_terms import Way
 from workflows.terms import DeadlineState, OrderState, Role, Sector, Stage
 
 COORDINATOR = principals.of_person("lan", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
@@ -139,6 +141,9 @@ async def test_a_session_lasts_while_somebody_is_there_its_member_is_active_and_
         tenant=OPERATOR,
         person="lan",
         role=Role.COORDINATOR,
+        id=uuid4(),
+        way=Way.LINK,
+        browser="other-other",
         started_at=now,
         seen_at=now,
         expires_at=now + console_session.SESSION_LIFETIME,

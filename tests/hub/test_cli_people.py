@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service import i18n
 from service.engine.hub import OPERATOR
-from service.selfcheck import entries, outbound
+from service.selfcheck import entries, means, outbound
 from service.settings import Settings
 
 pytest_plugins = ["command_fixtures"]
@@ -35,7 +35,9 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_person_is_linked_unlinked_and_sent_home(provider: dict[str, Any], ready: Run) -> None:
     linked = ready("person", "link", "truc-ban", input="5b0c-9001\n")
     assert linked.exit_code == 0, linked.output
-    assert f"participant_id: {OPERATOR}" in linked.stdout and "5b0c" not in linked.stdout
+    # The runner shows what was typed; the answer comes behind it.
+    told = linked.stdout.partition("\n")[2]
+    assert f"participant_id: {OPERATOR}" in told and "5b0c" not in told
     taken = ready("person", "link", "nguoi-khac", "--name", "5b0c-9001")
     assert taken.exit_code == 1 and "provider_link.taken" in taken.output
     assert "links: 1" in ready("person", "unlink", "truc-ban").stdout
@@ -78,6 +80,10 @@ def test_doctor_says_how_people_come_in(provider: dict[str, Any], monkeypatch: p
     assert said()["sign_in.provider"] == ("warning", "no_mfa")
     assert said(oidc_acr=("2fa",)) == {"sign_in.provider": ("ok", "ok"), "sign_in.ways": ("ok", "ok")}
     assert said(oidc_ca_file=Path("/nowhere/ca.pem"))["sign_in.provider"] == ("failed", "unreadable")
+    # A secret that everybody knows stops the start.
+    assert any(
+        check.grave and check.says == "default" for check in means.before_start(Settings(oidc_client_secret="changeme"))
+    )
     # The one address that is called because of it is named, with its network.
     named = [check.sentence("en") for check in outbound.look(Settings())]
     assert any("https://sso.hub.vn/realms/hub (10.20.0.15/32)" in sentence for sentence in named)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -29,6 +30,7 @@ from service.models import (
 )
 from service.models import Node as NodeRow
 from service.worker import Worker
+from workflows.entry_terms import Way
 from workflows.terms import DispatchState, OrderState, Role
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -230,6 +232,7 @@ async def test_housekeeping_deletes_only_what_has_served_its_time(
     await build.write(IdempotencyKey, key="first", **key)
     await build.write(SpentIdentifier, issuer="client-a", identifier="j1", expires_at=now + timedelta(minutes=5))
     session = {"tenant": "agency-a", "person": "p", "role": Role.COORDINATOR, "started_at": now, "seen_at": now}
+    session |= {"id": uuid4(), "way": Way.LINK, "browser": "other-other"}
     await build.write(ConsoleSession, digest=b"d", expires_at=now + timedelta(hours=8), **session)
     assert sum((await housekeeping.tidy(hub)).values()) == 0
     await fast_forward(hours=71)

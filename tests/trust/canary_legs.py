@@ -34,6 +34,7 @@ from service.engine.hub import OPERATOR
 from service.models import ActionRequest, ConsoleSession, Order
 from service.security import console_session, keyfile
 from service.security.keyring import SigningKey
+from workflows.entry_terms import Way
 from workflows.terms import Role
 
 DOOR = "/v1/iso20022"
@@ -352,6 +353,7 @@ def _xmp(pdf: bytes) -> str:
 async def _seat(conn: Any, digest: str, tenant: str, role: Role) -> None:
     now = await db.now(conn)
     row = {"digest": bytes.fromhex(digest), "tenant": tenant, "person": f"{role}-person", "role": role}
+    row |= {"id": uuid4(), "way": Way.LINK, "browser": "other-other"}
     await db.insert_rows(
         conn, table(ConsoleSession), [{**row, "started_at": now, "seen_at": now, "expires_at": now + DAY}]
     )

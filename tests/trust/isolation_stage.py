@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import apis
 import appeal_steps
@@ -43,6 +43,7 @@ from service.schemas.endpoints import ContactMailbox, NewContact
 from service.security import console_session, principals, scopes
 from service.security.principals import Principal
 from service.vault import subjects
+from workflows.entry_terms import Way
 from workflows.terms import Channel, Role, Sector
 
 OTHER_AGENCY = "ca-tinh-01"
@@ -347,6 +348,9 @@ class Stage:
                 "tenant": tenant,
                 "person": f"{name}-person",
                 "role": role,
+                "id": uuid4(),
+                "way": Way.LINK,
+                "browser": "other-other",
                 "started_at": now,
                 "seen_at": now,
                 "expires_at": now + apis.DAY,
