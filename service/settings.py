@@ -87,8 +87,9 @@ class Settings(BaseSettings):
         default=(), description='the amr values that a sign-in must have, all of them, as ["mfa"]'
     )
     sign_in_by_links: bool = Field(default=True, description="whether single-use links open the console")
-    sign_in_by_passkeys: bool = Field(
-        default=True, description="whether people may make passkeys and sign in with them"
+    sign_in_by_passkeys: bool | None = Field(
+        default=None,
+        description="whether people may make passkeys and sign in with them; unless told, only without a provider",
     )
     pkcs11_module: Path | None = Field(
         default=None, description="the token's library, for a vault whose master key never leaves a PKCS#11 token"
@@ -199,6 +200,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Tell whether this node keeps its database in a file of its own (one process, one agency's trial)."""
         return self.url.startswith("sqlite")
+
+    @property
+    def takes_passkeys(self) -> bool:
+        """Tell whether passkeys sign in: a provider's word on who may come is not asked again at each of them."""
+        return self.oidc_issuer is None if self.sign_in_by_passkeys is None else self.sign_in_by_passkeys
 
     @property
     def certification_required(self) -> bool:

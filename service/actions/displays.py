@@ -14,7 +14,7 @@ from service.actions.record_refusal import Keep
 from service.audit import Log
 from service.engine.hub import Hub
 from service.models import Display, table_of
-from service.queries import visibility
+from service.queries import displays, visibility
 from service.security import console_session
 from service.security.principals import Principal
 from service.security.scopes import Scope
@@ -48,8 +48,7 @@ async def prepare(hub: Hub, principal: Principal, name: str) -> Prepared:
     async def unit(conn: AsyncConnection) -> Prepared:
         log = await entering.lock(conn, principal.tenant)
         await standing.check(conn, principal)
-        alive = (visibility.displays(principal), _DISPLAYS.c.revoked_at.is_(None), _DISPLAYS.c.ends_at > log.at)
-        if (await conn.execute(sa.select(sa.func.count()).select_from(_DISPLAYS).where(*alive))).scalar_one() >= MOST:
+        if len(await displays.listed(conn, principal, log.at)) >= MOST:
             raise errors.Conflict("display.too_many", most=MOST)
         ends_at = log.at + console_session.CODE_LIFETIME
         row = {

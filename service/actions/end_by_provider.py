@@ -23,6 +23,8 @@ async def end(hub: Hub, *, issuer: str, subject: str | None, session: str | None
     if session is not None:
         which = _SESSIONS.c.provider_session == sign_in_by_provider.digest(issuer, "sid", session)
         if subject is not None:
+            # Which session of the subject's it is cannot be told of one whose ID token named none: it ends too.
+            which = sa.or_(which, _SESSIONS.c.provider_session.is_(None))
             which &= _SESSIONS.c.provider_subject == sign_in_by_provider.digest(issuer, "sub", subject)
     else:
         which = _SESSIONS.c.provider_subject == sign_in_by_provider.digest(issuer, "sub", subject or "")

@@ -9,7 +9,7 @@ from service import errors
 from service.actions import entering, standing
 from service.engine.hub import Hub
 from service.engine.writer import IdentifierSpent
-from service.models import ConsolePasskey, table_of
+from service.models import ConsolePasskey, ConsoleSession, table_of
 from service.queries import visibility
 from service.queries.sessions import Seat
 from service.security import passkeys
@@ -20,6 +20,7 @@ from workflows.entry_terms import Way
 from workflows.terms import Fact
 
 _PASSKEYS = table_of(ConsolePasskey)
+_SESSIONS = table_of(ConsoleSession)
 MOST = 10
 
 
@@ -36,6 +37,10 @@ async def enroll(hub: Hub, seat: Seat, made: Made, trip: Trip) -> UUID:
     async def unit(conn: AsyncConnection) -> UUID:
         log = await entering.lock(conn, principal.tenant)
         await standing.check(conn, principal)
+        # Who was sent home meanwhile, for good perhaps, makes no key to come back with.
+        open_still = sa.select(_SESSIONS.c.id).where(_SESSIONS.c.id == seat.id, _SESSIONS.c.revoked_at.is_(None))
+        if (await conn.execute(open_still)).first() is None:
+            raise standing.Fallen
         mine = sa.select(sa.func.count()).select_from(_PASSKEYS).where(visibility.passkeys(principal))
         if (await conn.execute(mine)).scalar_one() >= MOST:
             raise errors.Conflict("passkey.too_many", most=MOST)
@@ -62,13 +67,15 @@ async def enroll(hub: Hub, seat: Seat, made: Made, trip: Trip) -> UUID:
 
     try:
         return await hub.writer.run(unit, (trip.single,), reach=principal.reach)
+    except standing.Fallen:
+        raise errors.Unauthenticated("token.refused") from None
     except IdentifierSpent:
         raise errors.Conflict("passkey.again") from None
 
 
 def check(hub: Hub, seat: Seat) -> None:
     """Refuse where no passkey can be made now. Raises ``Conflict``."""
-    if not hub.settings.sign_in_by_passkeys or passkeys.site_of(hub.settings.address) is None:
+    if not hub.settings.takes_passkeys or passkeys.site_of(hub.settings.address) is None:
         raise errors.Conflict("passkey.off")
     if not seat.is_fresh:
         raise errors.Conflict("passkey.session_old")

@@ -33,7 +33,7 @@ async def sign_in(
     """
 
     async def work(conn: AsyncConnection) -> SignedIn:
-        if not hub.settings.sign_in_by_passkeys:
+        if not hub.settings.takes_passkeys:
             raise Refused("passkey.off")
         row = await _row(conn, credential_id)
         if row is None:

@@ -95,6 +95,9 @@ async def _wanted(conn: AsyncConnection, principal: Principal, now: datetime, as
     number, request_id = asked["number"], None
     if number and not (number.isascii() and number.isdigit() and 0 < int(number) < 2**31):
         raise _Wrong("number")
+    # A number is one of a request's chain; alone it would be looked for in every fact of the window.
+    if number and not asked["request"]:
+        raise _Wrong("alone")
     if asked["code"] and asked["code"] not in set(Fact):
         raise _Wrong("code")
     if asked["request"]:

@@ -25,7 +25,7 @@ async def begin(request: Request, hub: HubDep) -> Response:
     """Give the browser something to sign that is its own and counts once; nothing is stored."""
     doors.same_site(request)
     site = passkeys.site_of(hub.settings.address)
-    if site is None or not hub.settings.sign_in_by_passkeys:
+    if site is None or not hub.settings.takes_passkeys:
         raise errors.NotFound
     trip = Trip.begin(clock.utc_now())
     response = JSONResponse({"site": site, "challenge": passkeys.challenge(trip.challenge)})

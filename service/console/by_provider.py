@@ -52,14 +52,12 @@ async def come_back(request: Request, hub: HubDep) -> Response:
     provider, now, given = _provider(request), clock.utc_now(), request.query_params
     trip = Trip.read(request.cookies.get(doors.cookie_name(request, TRIP), ""), now)
     keep = functools.partial(refusals.sign_in, request)
-    reason = None
     if trip is None:
-        reason = "trip.missing"
-    elif not trip.is_of(given.get("state", "")):
-        reason = "trip.foreign"
-    if trip is None or reason is not None:
-        await keep(hub, reason or "trip.missing")
-        return _over(request, "trip_over")
+        # Any page can send a browser here: without a trip under way there is nothing to keep, and nothing to end.
+        return doors.refuse(request, 401, "trip_over", here="/sign-in")
+    if not trip.is_of(given.get("state", "")):
+        await keep(hub, "trip.foreign")
+        return doors.refuse(request, 401, "trip_over", here="/sign-in")
     try:
         await provider.check_issuer(given.get("iss"))
         if not given.get("code"):
@@ -96,6 +94,9 @@ async def ended(request: Request, hub: HubDep, raw: RawBody) -> Response:
     provider, now = _provider(request), clock.utc_now()
     try:
         said = await provider.ended(bodies.read_form(raw).get("logout_token", ""), now)
+        # Its identifier is kept for an hour: what is older could be said twice.
+        if now.timestamp() - said.issued_at > _LOGOUT_KEPT.total_seconds():
+            raise Refused("provider.logout_old")
     except Refused as refused:
         await refusals.sign_in(request, hub, f"logout.{refused.reason}")
         return Response(status_code=400)

@@ -33,7 +33,7 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
         browser_names=browsers.NAMES,
         held=held,
         most=enroll_passkey.MOST,
-        site=passkeys.site_of(chosen.address) if chosen.sign_in_by_passkeys else None,
+        site=passkeys.site_of(chosen.address) if chosen.takes_passkeys else None,
         origin=passkeys.origin_of(chosen.address),
         now=seat.now,
     )

@@ -25,7 +25,7 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 async def ways(request: Request, hub: HubDep) -> Response:
     """Show the ways in that are configured; without JavaScript the page says which of them works."""
     chosen = hub.settings
-    by_passkey = chosen.sign_in_by_passkeys and passkeys.site_of(chosen.address) is not None
+    by_passkey = chosen.takes_passkeys and passkeys.site_of(chosen.address) is not None
     return rendering.page(
         request,
         "ways.html",

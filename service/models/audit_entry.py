@@ -21,6 +21,7 @@ class AuditEntry(SQLModel, table=True):
         # For whoever searches the audit, newest first; what the hub does by itself is found by its kind, not its actor.
         sa.Index("ix_audit_entries_at", "at", "id"),
         sa.Index("ix_audit_entries_code", "code", "at", "id"),
+        sa.Index("ix_audit_entries_tenant", "tenant", "at", "id"),
         sa.Index(
             "ix_audit_entries_actor", "actor_id", "at", "id", sqlite_where=_BY_OTHERS, postgresql_where=_BY_OTHERS
         ),

@@ -10,7 +10,7 @@ class RootKey(SQLModel, table=True):
 
     __tablename__ = "root_keys"
 
-    # index: what the blind indexes and the keys of consoles are derived from.
+    # index: what the blind indexes are derived from; index.<number>: what they were derived from before.
     name: str = Field(primary_key=True, max_length=16)
     master: str = Field(max_length=64)
     wrapped: bytes

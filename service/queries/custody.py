@@ -99,7 +99,7 @@ async def of_request(conn: AsyncConnection, principal: Principal, request_id: UU
     orders = {str(order.id): order.participant_id for order in (await conn.execute(placed)).all()}
     shown = readings[-MOST:]
     paper = [hand for fact, data in facts if (hand := _of_paper(fact, data)) is not None]
-    paper += [_hand(fact, data, Handling.READ) for fact, data in shown if data.get("view") != View.LETTER]
+    paper += [_hand(fact, data, Handling.READ) for fact, data in shown if data.get("view") in _SHOWS_THE_PAPER]
     documents = [
         Document(
             Kind.PAPER,
@@ -126,6 +126,8 @@ async def of_request(conn: AsyncConnection, principal: Principal, request_id: UU
     return Custody(row.reference, tuple(documents), len(readings) > MOST)
 
 
+# What an answer, a note, an appeal or a roster shows has nothing of the paper in it.
+_SHOWS_THE_PAPER = frozenset({View.REQUEST, View.BODY, View.PAGE, View.PAPER, View.ORDER})
 _OF_THE_PAPER: Mapping[Fact, Handling] = {
     Fact.REQUEST_SUBMITTED: Handling.PUT_IN,
     Fact.REQUEST_APPROVED: Handling.APPROVED,

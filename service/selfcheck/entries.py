@@ -10,7 +10,7 @@ def look(chosen: Settings) -> Iterator[Check]:
     """Say by which ways people come in to the console; links alone are for one box, and said to be."""
     ways = {
         "provider": chosen.oidc_issuer is not None,
-        "passkeys": chosen.sign_in_by_passkeys,
+        "passkeys": chosen.takes_passkeys,
         "links": chosen.sign_in_by_links,
     }
     named = ", ".join(name for name, is_on in ways.items() if is_on)

@@ -144,10 +144,6 @@ class Vault:
         """Make no blind index from now on: another root is in force, and nobody would find what this one gives."""
         self._is_replaced = True
 
-    def derive(self, purpose: str) -> bytes:
-        """Derive a 32-byte key for another purpose of this node's (the console's CSRF tokens)."""
-        return self._derive("purpose", purpose)
-
     def current(self, tenant: str) -> KeyRow | None:
         """Return the key that a tenant had a moment ago; whoever wraps with it makes sure that it still is."""
         return self._current.get(tenant)

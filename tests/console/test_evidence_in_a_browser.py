@@ -38,6 +38,9 @@ async def stories(desk: Desk) -> dict[str, str]:
     lift = await world.active(worlds.lift(lifted["request_id"]))
     number = await world.active(worlds.takedown({"kind": "phone", "value": "+84980000007"}))
     silent = await silence_steps.ended(world)
+    traced = await steps.traced(world)
+    await world.answer(traced, outcome="executed", traced=steps.moved())
+    await silence_steps.end(world, traced["request_id"])
     told = {
         "held": held["request_id"],
         "appealed": appealed["request_id"],
@@ -47,6 +50,7 @@ async def stories(desk: Desk) -> dict[str, str]:
         "lift": lift.id,
         "takedown": number.id,
         "silence": silent["request_id"],
+        "trace": traced["request_id"],
     }
     return {name: await bundles.export(world.hub, str(request_id)) for name, request_id in told.items()}
 

@@ -5,7 +5,7 @@ Object.assign(window.hoatocEvidence, (() => {
   const { Findings, bundleMisfits, canonical, demandOf, encoded, hub, instant } = window.hoatocEvidence;
   const { isObject, member, named, objectOf, parsed, same, verifyOrders } = window.hoatocEvidence;
   // An emergency hold is one officer's, to be reviewed; everything else that binds anybody takes two from the start.
-  const takesTwo = new Set(["freeze", "extend", "preserve", "recall", "disclose"]);
+  const takesTwo = new Set(["freeze", "extend", "preserve", "recall", "disclose", "trace"]);
   const silenceEnded = "vn.hoatoc.order.silence_ended";
   const sorted = (values) => [...new Set(values)].sort();
 

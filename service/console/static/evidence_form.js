@@ -132,6 +132,7 @@ Object.assign(window.hoatocEvidence, (() => {
       payment: { reference: said(35), sent_on: isDay, sender: isHouse, "end_to_end_id?": said(35) },
     },
     disclose: { targets: isTargets, asked: listOf(isDatum, 7) },
+    trace: { target: isTarget, window: { since: isInstant, until: isInstant } },
   };
 
   // The demand that a body is, null where it is none.

@@ -8,6 +8,7 @@ Object.assign(window.hoatocEvidence, (() => {
   const saidLater = {
     "freeze vn.hoatoc.order.read_back": "read_back",
     "disclose vn.hoatoc.order.silence_ended": "silence_ended",
+    "trace vn.hoatoc.order.silence_ended": "silence_ended",
   };
   const namesItsDispatch = new Set(["order.delivered", "dispatch.sent", "dispatch.failed", "dispatch.dead"]);
   const second = (at) => at / 1000000n;
@@ -23,6 +24,9 @@ Object.assign(window.hoatocEvidence, (() => {
     const ids = request.approvals.filter((each) => each.kind === "approval").map((each) => each.officer_id);
     return ranked(findings.bundle.officers.find((each) => ids.includes(each.id)));
   };
+
+  // The ends as instants: one written otherwise is the same one.
+  const windowOf = ({ window }) => (window ? [instant(window.since), instant(window.until)].join(" ") : null);
 
   const startsAsAsked = (body, plain, filed) => {
     const [startsAt, filedAt] = [instant(body.starts_at), filed ? instant(filed.at) : null];
@@ -58,7 +62,8 @@ Object.assign(window.hoatocEvidence, (() => {
       measure: [body.measure, plain.measure],
       payment: [body.payment, plain.payment],
       asked: [body.asked, plain.asked],
-      confidential: [Object.hasOwn(body, "confidential") ? body.confidential : false, action === "disclose"],
+      window: [windowOf(body), windowOf(plain)],
+      confidential: [Object.hasOwn(body, "confidential") ? body.confidential : false, ["disclose", "trace"].includes(action)],
       starts_at: [startsAsAsked(body, plain, filed), true],
       answer_url: [body.answer_url, `/v1/orders/${order.id}/acknowledgements`],
     };
