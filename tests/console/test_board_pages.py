@@ -90,7 +90,6 @@ def test_what_is_typed_narrows_the_board_and_stands_in_no_address(site: Site, si
     visited: list[str] = []
     page.on("request", lambda request: visited.append(request.url))
     page.goto(f"{site.address}/board")
-    page.locator(".filter-box summary").click()
     page.get_by_label("Số yêu cầu").fill("7K3MQ")
     page.get_by_label("Độ khẩn").select_option("hoa_toc")
     follow(page, page.get_by_role("button", name="Lọc"))

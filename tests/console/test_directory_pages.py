@@ -117,7 +117,7 @@ def test_the_end_of_an_endpoints_own_authority_is_told(desk: Desk, at_desk: Open
 def test_a_coordinator_announces_a_maintenance_and_it_is_said_wherever_the_member_is(
     desk: Desk, at_desk: Open, lang: str
 ) -> None:
-    member = {"vi": "techcombank", "en": "acb"}[lang]
+    member = {"vi": "techcombank", "en": "bidv"}[lang]
     watched = opened(desk, at_desk, f"/participants/{member}?lang={lang}", java_script_enabled=False)
     page, until = watched.page, {"vi": "Bảo trì đến", "en": "Maintenance until"}[lang]
 

@@ -207,7 +207,12 @@ def test_a_notice_says_what_to_do_and_nothing_personal(rung: int, reach: terms.R
     assert "17:41:00 23/11/2026" in body and "HT-1" in body
     # A deadline of an endpoint or a task belongs to no request.
     assert ": " not in i18n.notice(rung, reach, lang, participant="VCB", stage="task", due_at=FULL["due_at"])[0][:12]
-    allowed = {"reference", "participant", "stage", "due_at"}
+    # A maintenance is told in the same message, and that the deadline runs on.
+    said = {"participant": "VCB", "stage": "execute", "due_at": FULL["due_at"]}
+    _, resting = i18n.notice(rung, reach, lang, "2026-12-01T05:00:00Z", **said)
+    runs_on = {"vi": "thời hạn vẫn tính", "en": "the deadline runs on"}[lang]
+    assert "12:00:00 01/12/2026" in resting and runs_on in resting and runs_on not in body
+    allowed = {"reference", "participant", "stage", "due_at", "until"}
     for _lang, template in templates("notices"):
         assert i18n.parameters(template.replace("[[", "").replace("]]", "")) <= allowed
 
