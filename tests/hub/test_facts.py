@@ -145,6 +145,7 @@ async def test_a_search_reads_the_months_of_its_window_alone_and_by_their_indexe
     for wanted, index in (
         ({}, "at_id_idx"),
         ({"code": Fact.EVIDENCE_EXPORTED}, "code_at_id_idx"),
+        ({"tenant": "somebody"}, "tenant_at_id_idx"),
         ({"actor": "somebody"}, "actor_id_at_id_idx"),
     ):
         plan = await _plan(world, Wanted(since=now - timedelta(minutes=5), until=now, **wanted))
