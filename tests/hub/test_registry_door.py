@@ -93,7 +93,7 @@ async def test_a_member_is_run_through_its_door(door: Door, build: Builder) -> N
 async def test_policies_and_clocks_are_set_and_shown(door: Door, build: Builder) -> None:
     await build.participant(OPERATOR, Sector.HUB)
     shipped = (await door.ask("GET", "/policies/vn-default")).json()
-    assert (shipped["version"], shipped["created_by"]) == (1, None)
+    assert (shipped["version"], shipped["created_by"]) == (2, None)
     text = shipped["text"].replace("version = 2", "version = 3")
     assert (await door.ask("PUT", "/policies/vn-default", {"text": text})).json()["version"] == 3
     assert (await door.ask("GET", "/policies/vn-default")).json()["created_by"] == "admin"
