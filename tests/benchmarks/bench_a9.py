@@ -124,8 +124,9 @@ async def _busiest(ground: Ground) -> str:
 
 
 async def _ids(ground: Ground, agency: str | None) -> dict[str, Any]:
+    """Return the oldest of its kind: it was really filed, and what is sealed in it opens; of a copy it does not."""
     where = f" WHERE tenant = '{agency}'" if agency else ""
-    request, order = await _first(ground, f"SELECT request_id, id FROM orders{where} ORDER BY id DESC")
+    request, order = await _first(ground, f"SELECT request_id, id FROM orders{where} ORDER BY id")
     return {"request": request, "order": order, "participant": PLATFORMS[0].id}
 
 
