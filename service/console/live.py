@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse
 
 from service import db, i18n
@@ -57,7 +56,7 @@ async def board(request: Request, hub: Hub, principal: Principal, now: datetime,
         found = await live_board.load(conn, principal, asked.wanted, now=now, limit=asked.limit)
         agencies, participants = await live_board.present(conn, principal)
         names = await names_of.names(conn, agencies | participants | _mentioned(found))
-        found = await _resting(conn, found, now)
+        found = await maintenance.on_board(conn, found, now)
     return rendering.page(
         request,
         "board.html",
@@ -169,7 +168,7 @@ def _teller(request: Request, principal: Principal, asked: Asked) -> News:
             now = await db.now(conn)
             found = await live_board.load(conn, principal, asked.wanted, now=now, limit=asked.limit)
             names = await names_of.names(conn, _mentioned(found))
-            return await _resting(conn, found, now), names, now
+            return await maintenance.on_board(conn, found, now), names, now
 
     async def tell() -> str:
         nonlocal before
@@ -249,20 +248,6 @@ def _choices(
         "urgency": terms("urgency", list(Urgency)),
     }
     return {"agency": named(agencies), **found} if visibility.sees_all(principal) else found
-
-
-async def _resting(conn: AsyncConnection, found: Board, now: datetime) -> Board:
-    """Return the board with what the participants of its lines announced; it is the last that this reader reads."""
-    # The lines are the reader's own: with whom its orders lie it may know.
-    await db.extend(conn, db.HUB)
-    until = await maintenance.until(
-        conn, {each.participant_id for group in found.lines.values() for each in group}, now
-    )
-    lines = {
-        group: [replace(each, rests_until=until.get(each.participant_id)) for each in rows]
-        for group, rows in found.lines.items()
-    }
-    return replace(found, lines=lines)
 
 
 def _mentioned(found: Board) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import db, errors, i18n
+from service import errors, i18n
 from service.actions import note_reading
 from service.console import doors, rendering
 from service.engine import definitions, reach
@@ -47,9 +47,7 @@ async def show(
     async with hub.database.read(principal.reach) as conn:
         found = await participants.page(conn, principal, wanted, after=after, limit=_PAGE)
         above = await board.names(conn, {each.supervisor_id or each.parent_id or "" for each in found.items})
-        # Whom the reader may see was found within its own reach.
-        await db.extend(conn, db.HUB)
-        resting = await maintenance.until(conn, [each.id for each in found.items], seat.now)
+        resting = await maintenance.of_members(conn, [each.id for each in found.items], seat.now)
     lang = rendering.language(request)
     return rendering.page(
         request,

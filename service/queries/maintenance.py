@@ -1,6 +1,7 @@
 """Who is in maintenance, and until when, as announced; what a participant has announced and is not over."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,8 +9,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
 from service.models import MaintenanceWindow, Participant, table_of
 from service.queries import visibility
+from service.queries.board_lines import Board
 from service.schemas.maintenance import MaintenanceAnswer
 from service.security.principals import Principal
 
@@ -33,6 +36,12 @@ async def until(conn: AsyncConnection, participants: Collection[str], now: datet
         .group_by(TABLE.c.tenant)
     )
     return {row.tenant: row.until for row in (await conn.execute(query)).all()} if participants else {}
+
+
+async def of_members(conn: AsyncConnection, shown: Collection[str], now: datetime) -> dict[str, datetime]:
+    """Return ``until`` of members whom the reader was found to see; the last that its transaction reads."""
+    await db.extend(conn, db.HUB)
+    return await until(conn, shown, now)
 
 
 async def windows(conn: AsyncConnection, now: datetime) -> list[sa.Row[Any]]:
@@ -63,3 +72,14 @@ async def announced(
         .order_by(TABLE.c.starts_at, TABLE.c.id)
     )
     return [MaintenanceAnswer(**row._mapping) for row in (await conn.execute(query)).all()]
+
+
+async def on_board(conn: AsyncConnection, found: Board, now: datetime) -> Board:
+    """Return the board with what the participants of its lines announced; it is the last that this reader reads."""
+    # The lines are the reader's own: with whom its orders lie it may know.
+    ends = await of_members(conn, {each.participant_id for group in found.lines.values() for each in group}, now)
+    lines = {
+        group: [replace(each, rests_until=ends.get(each.participant_id)) for each in rows]
+        for group, rows in found.lines.items()
+    }
+    return replace(found, lines=lines)

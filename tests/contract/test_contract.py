@@ -176,9 +176,18 @@ def test_every_conflict_that_an_action_behind_a_door_raises_is_promised() -> Non
     }
     # These belong to the command line, or to the console, alone.
     by_hand = {
+        "display.too_many",
         "escalation.no_rung",
         "participant.other_sector",
         "officer.inactive",
+        "passkey.again",
+        "passkey.off",
+        "passkey.session_old",
+        "passkey.taken",
+        "passkey.too_many",
+        "provider.none",
+        "provider_link.taken",
+        "sign_in_link.off",
         "erasure.asked",
         "erasure.not_asked",
         "erasure.same_person",
