@@ -122,7 +122,9 @@ def extend(order: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 async def second_officer(world: World) -> None:
-    """Enrol one more officer who may approve, with the id ``second``."""
+    """Enrol one more officer who may approve, with the id ``second``, unless there is one."""
+    if await world.rows(Officer, id="second"):
+        return
     officers = table(Officer)
 
     async def unit(conn: Any) -> None:
@@ -183,8 +185,7 @@ def trace(**changes: Any) -> dict[str, Any]:
 
 async def traced(world: World, **changes: Any) -> dict[str, Any]:
     """File a trace, let a second senior officer approve it, and return its order."""
-    if not await world.rows(Officer, id="second"):
-        await second_officer(world)
+    await second_officer(world)
     filed = await world.submit(trace(**changes))
     await world.approve(filed.id, "second")
     [order] = await world.orders(filed.id)
@@ -193,8 +194,7 @@ async def traced(world: World, **changes: Any) -> dict[str, Any]:
 
 async def asked(world: World, *targets: Mapping[str, Any], **changes: Any) -> list[dict[str, Any]]:
     """File a disclosure, let a second senior officer approve it, and return its orders."""
-    if not await world.rows(Officer, id="second"):
-        await second_officer(world)
+    await second_officer(world)
     filed = await world.submit(disclose(*targets, **changes))
     await world.approve(filed.id, "second")
     return await world.orders(filed.id)

@@ -143,7 +143,7 @@ Object.assign(window.hoatocEvidence, (() => {
     return value.action === "freeze" && !value.amount === !value.whole_account ? null : value;
   };
 
-  const host = (name) => new URL(`http://${name.toLowerCase().replace(/\.$/, "")}`).hostname;
+  const host = (name) => new URL(`//${name.toLowerCase().replace(/\.$/, "")}`, location.href).hostname;
   const phone = (number) => number.replace(/^\+840/, "+84");
   const forms = {
     phone, domain: host, url: (value) => new URL(value).href, content: (value) => new URL(value).href,
