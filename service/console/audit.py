@@ -97,7 +97,7 @@ async def _wanted(conn: AsyncConnection, principal: Principal, now: datetime, as
         raise _Wrong("number")
     # A number is one of a request's chain; alone it would be looked for in every fact of the window.
     if number and not asked["request"]:
-        raise _Wrong("alone")
+        raise _Wrong("number")
     if asked["code"] and asked["code"] not in set(Fact):
         raise _Wrong("code")
     if asked["request"]:

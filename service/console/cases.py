@@ -54,7 +54,8 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         agency=names.get(whole.tenant),
         drawing=trail.draw(whole.steps, target=shown.target, member=shown.member),
         lines=[(step, shown.value(step)) for step in whole.steps],
-        references={matter.id: matter.reference for matter in whole.matters},
+        # Of now: the request that leads back may be younger than what is looked at.
+        references={matter.id: matter.reference for matter in now_whole.matters},
         names=names,
         sees_orders=Scope.ORDERS_READ in seat.principal.scopes or Scope.REQUESTS_WRITE in seat.principal.scopes,
         looks=lanes.LOOKS,

@@ -235,9 +235,9 @@ def test_to_watch_the_board_is_no_reading_and_to_open_a_request_is_one(desk: Des
 
 
 async def _overdue(order_id: Any, conn: AsyncConnection) -> None:
-    """Let the first deadline of an order have come a minute ago."""
+    """Let the first deadline of an order have come an hour ago: the board, which others fill too, has it first."""
     deadlines = table(Deadline)
     now = await db.now(conn)
     mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == "receipt")
-    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
+    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(hours=1)}
     await conn.execute(sa.update(deadlines).where(mine, deadlines.c.rung == 0).values(moved))
