@@ -1,5 +1,6 @@
 """The verifier in a browser says of a file what the command says of it: of whole ones, and with a byte changed."""
 
+import dataclasses
 import json
 import random
 from typing import Any
@@ -11,6 +12,7 @@ import steps
 import world as worlds
 from console_desk import Desk
 from playwright.sync_api import BrowserContext, Page
+from world import World
 
 from service.console import assets
 from service.engine import evidence as bundles
@@ -52,7 +54,15 @@ async def stories(desk: Desk) -> dict[str, str]:
         "silence": silent["request_id"],
         "trace": traced["request_id"],
     }
-    return {name: await bundles.export(world.hub, str(request_id)) for name, request_id in told.items()}
+    made = {name: await bundles.export(world.hub, str(request_id)) for name, request_id in told.items()}
+    return {**made, "drill": await of_a_drill(world)}
+
+
+async def of_a_drill(world: World) -> str:
+    """The bundle of a request at the same hub, were it a drill's."""
+    settings = world.hub.settings.model_copy(update={"issuer": "https://drill.hoatoc.example.vn", "drill": True})
+    drill = World(dataclasses.replace(world.hub, settings=settings), keys=world.keys)
+    return await bundles.export(drill.hub, str((await steps.held(drill))["request_id"]))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +105,22 @@ def test_a_whole_file_of_every_kind_holds_check_by_check(told: dict[str, str], j
         keys = json.loads(text)["keys"]
         assert in_browser(judge, text, keys) == by_command(text, keys), name
         assert [each for each in in_browser(judge, text) if each[2]] == [], name
+
+
+def test_a_drills_file_says_so_and_whatever_says_otherwise_is_found(told: dict[str, str], judge: Page) -> None:
+    text = told["drill"]
+    assert ("bundle.drill", "this is an EXERCISE", "") in in_browser(judge, text)
+    assert "bundle.drill" not in {name for name, *_ in in_browser(judge, told["held"])}
+    bundle = json.loads(text)
+    unmarked = {name: each for name, each in bundle.items() if name != "drill"}
+    marked = {**json.loads(told["held"]), "drill": True}
+    for other in (unmarked, marked, {**bundle, "drill": None}):
+        theirs, ours = by_command(json.dumps(other)), in_browser(judge, json.dumps(other))
+        assert outcome(ours) == outcome(theirs)
+        [wrong] = [wrong for name, _, wrong in ours if name == "bundle.drill"]
+        assert wrong.endswith("orders say otherwise")
+    for strange in (False, "yes"):
+        assert [name for name, *_ in in_browser(judge, json.dumps({**bundle, "drill": strange}))] == ["bundle.form"]
 
 
 def changed(text: str, draw: random.Random) -> str:

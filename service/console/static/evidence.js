@@ -210,6 +210,14 @@ Object.assign(window.hoatocEvidence, (() => {
     }
   };
 
+  // A drill's file says what it is, and so does each order in it; a real one holds none that says it.
+  const drill = (findings) => {
+    const { bundle } = findings;
+    const orders = bundle.requests.flatMap((request) => request.orders.flatMap((order) => order.messages));
+    const strange = orders.filter((message) => (message.body.drill === true) !== (bundle.drill === true)).length;
+    if (bundle.drill || strange) findings.note("bundle.drill", "this is an EXERCISE", strange ? `${strange} orders say otherwise` : "");
+  };
+
   // A list of public keys, as a JSON list or as a key set; null where it is neither.
   const listOf = (text) => {
     const value = parsed(text);
@@ -225,6 +233,7 @@ Object.assign(window.hoatocEvidence, (() => {
     if (misfits.length) return [{ name: "bundle.form", about: "", wrong: misfits.join("; "), unseen: false }];
     const findings = new Findings(bundle);
     findings.note("bundle.form", bundle.format);
+    drill(findings);
     const sections = bundle.requests.map((request) => new Section(request));
     const [asked] = sections;
     const original = asked.demand?.original_request_id;

@@ -41,6 +41,7 @@ Object.assign(window.hoatocEvidence, (() => {
   const whole = {
     format: one("hoatoc-evidence/1"), hub: long, exported_at: isInstant, requests: new Parts(request, 1, 2),
     officers: new Parts({ id: long, name: long, rank: long, number: long }), keys: new Parts(key), seal: orNull(short),
+    "drill?": (value) => value === true || value === null,
   };
 
   // Where a value does not fit: the paths of the members, none where it does.
