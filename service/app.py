@@ -38,7 +38,7 @@ from service.engine.writer import Writer
 from service.queries.registry import Registry
 from service.security import signing_keys, tokens
 from service.settings import Settings
-from service.vault import FileMasters, Masters, roots
+from service.vault import FileMasters, Masters, hardware, roots
 from service.vault.hardware import TokenMasters
 from service.web import addresses, guards, streams
 from service.web.refusals import Refusals
@@ -115,7 +115,8 @@ def masters(settings: Settings, *, begin: bool = True) -> Masters:
         return FileMasters.at(settings.keys_dir, begin=begin)
     # Of before the token, until a rotation replaces them.
     files = FileMasters.at(settings.keys_dir, begin=False)
-    return TokenMasters(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file, files)
+    prefix = hardware.DRILL_PREFIX if settings.drill else hardware.PREFIX
+    return TokenMasters(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file, files, prefix)
 
 
 async def _show_keys(hub: Hub) -> None:

@@ -15,6 +15,7 @@ from service.models import (
     Alias,
     CalendarDay,
     Endpoint,
+    EndpointProposal,
     Installation,
     Officer,
     Participant,
@@ -26,8 +27,9 @@ from service.models import (
 )
 from service.models.subject_key import KeyOwner
 from service.vault import subjects
+from workflows.terms import ProposalState
 
-_PARTICIPANTS, _ENDPOINTS = table_of(Participant), table_of(Endpoint)
+_PARTICIPANTS, _ENDPOINTS, _PROPOSALS = table_of(Participant), table_of(Endpoint), table_of(EndpointProposal)
 _OFFICERS, _KEYS = table_of(Officer), table_of(PublicKey)
 # What holds neither a person nor a secret, in the order in which rows refer to each other.
 _PLAIN = tuple(table_of(model) for model in (Unit, Alias, CalendarDay, TimeLimit, Policy))
@@ -42,7 +44,7 @@ class NotFresh(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What was read from the real hub: rows by table, and the digests of the addresses at which members receive."""
+    """What was read from the real hub: rows by table, and the digests of the URLs at which members receive."""
 
     participants: Sequence[Row]
     plain: Mapping[str, Sequence[Row]]
@@ -81,14 +83,17 @@ async def read(real: Database) -> Directory:
             _KEYS.c.not_after > now,
         )
         keys = await _rows(conn, public)
-        urls = (await conn.execute(sa.select(_ENDPOINTS.c.url).where(_ENDPOINTS.c.url != ""))).scalars().all()
+        # Mailboxes are sealed and stay unread. What is proposed may be in force by the time of the drill.
+        registered = sa.select(_ENDPOINTS.c.url).where(_ENDPOINTS.c.url != "")
+        wanted = sa.select(_PROPOSALS.c.url).where(_PROPOSALS.c.state == ProposalState.PROPOSED)
+        urls = (await conn.execute(registered.union(wanted))).scalars().all()
     known = {row["id"] for row in officers}
     return Directory(
         participants,
         plain,
         officers,
         [row for row in keys if row["owner_id"] in known],
-        tuple(map(drills.digest, urls)),
+        tuple(sorted(set(map(drills.digest, urls)))),
     )
 
 

@@ -20,7 +20,8 @@ from pkcs11.exceptions import (
 from service import errors
 from service.vault.masters import KEY_BYTES, NONCE_BYTES, FileMasters, MasterMissing, SealBroken, read_secret
 
-PREFIX = "hoatoc-vault-"
+# A drill on the real hub's token neither sees nor uses the real hub's keys (ADR 0064).
+PREFIX, DRILL_PREFIX = "hoatoc-vault-", "hoatoc-drill-vault-"
 _LONGEST_PIN = 256
 _TAG_BITS = 128
 # Tokens do not agree on how they say that the tag is wrong.
@@ -45,11 +46,14 @@ class TokenGone(errors.Unavailable):
 class TokenMasters:
     """Master keys as AES-256 keys of one token, by their labels; files of before serve until a rotation replaces them.
 
+    ``prefix`` is what the labels of this hub's keys begin with; no other key of the token is looked at.
+
     Raises PermissionError for a PIN file that others may read, ``TokenGone`` where the token is not there.
     """
 
-    def __init__(self, module: Path, token: str, pin_file: Path, files: FileMasters) -> None:
+    def __init__(self, module: Path, token: str, pin_file: Path, files: FileMasters, prefix: str = PREFIX) -> None:
         self._files = files
+        self._prefix = prefix
         self._lock = threading.Lock()
         pin = read_secret(pin_file, _LONGEST_PIN).decode().strip()
         self._token = token
@@ -66,14 +70,14 @@ class TokenMasters:
 
     def make(self) -> str:
         """Let the token make one more key."""
-        label = f"{PREFIX}{1 + max(map(_number, self._labels()), default=0)}"
+        label = f"{self._prefix}{1 + max(map(self._number, self._labels()), default=0)}"
         with self._lock:
             self._session.generate_key(KeyType.AES, 8 * KEY_BYTES, label=label, store=True, template=_TEMPLATE)
         return label
 
     def wrap(self, master: str, key: bytes, bound_to: bytes) -> bytes:
         """Let the token wrap a key. Raises ``MasterMissing``, ``TokenGone``."""
-        if not master.startswith(PREFIX):
+        if not master.startswith(self._prefix):
             return self._files.wrap(master, key, bound_to)
         nonce = os.urandom(NONCE_BYTES)
         with self._lock:
@@ -86,7 +90,7 @@ class TokenMasters:
 
     def unwrap(self, master: str, wrapped: bytes, bound_to: bytes) -> bytes:
         """Let the token unwrap a key. Raises ``SealBroken``, ``MasterMissing``, ``TokenGone``."""
-        if not master.startswith(PREFIX):
+        if not master.startswith(self._prefix):
             return self._files.unwrap(master, wrapped, bound_to)
         how = {"mechanism": Mechanism.AES_GCM, "mechanism_param": _gcm(wrapped[:NONCE_BYTES], bound_to)}
         with self._lock:
@@ -100,7 +104,7 @@ class TokenMasters:
 
     def where(self, master: str) -> str:
         """Return the token's name, or a file's path."""
-        return f"token {self._token}" if master.startswith(PREFIX) else self._files.where(master)
+        return f"token {self._token}" if master.startswith(self._prefix) else self._files.where(master)
 
     @property
     def first_file(self) -> bytes | None:
@@ -121,7 +125,11 @@ class TokenMasters:
                 labels = [str(found.label) for found in self._session.get_objects(wanted)]
             except PKCS11Error:
                 raise TokenGone from None
-        return sorted((label for label in labels if label.startswith(PREFIX)), key=_number)
+        return sorted((label for label in labels if label.startswith(self._prefix)), key=self._number)
+
+    def _number(self, label: str) -> int:
+        number = label.removeprefix(self._prefix)
+        return int(number) if number.isdigit() else 0
 
 
 def _open(token: Any, pin: str) -> Any:
@@ -130,11 +138,6 @@ def _open(token: Any, pin: str) -> Any:
     except UserAlreadyLoggedIn:
         # Whoever logs in does it for the whole process.
         return token.open(rw=True)
-
-
-def _number(label: str) -> int:
-    number = label.removeprefix(PREFIX)
-    return int(number) if number.isdigit() else 0
 
 
 def _gcm(nonce: bytes, bound_to: bytes) -> Any:

@@ -109,6 +109,31 @@ async def test_a_live_address_is_refused_in_a_drill(real: Directory, hub: Hub, d
     await register_endpoint.register(hub, MINH, "bidv", webhook(url=url))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_live_address_is_refused_however_it_is_spelled(hub: Hub, drill: Hub) -> None:
+    world = World(hub)
+    await world.settle_in()
+    live = "https://orders.bidv.example/hoatoc/in"
+    registered = await register_endpoint.register(hub, MINH, "bidv", webhook(url=live))
+    # What one administrator wants and no other has decided on yet is soon live.
+    soon = "https://new.bidv.example:8443/in?from=hub"
+    await propose_endpoint.propose(hub, MINH, "bidv", registered.endpoint.id, definition(url=soon))
+    real = await copying.read(hub.database)
+    await copying.write(drill, real)
+    await copying.guard(drill.settings.owner_url, real.live)
+    for url in (
+        *(live, f"{live}/", f"{live}?x=1", "https://orders.bidv.example:443/hoatoc/in"),
+        *("https://orders.bidv.example/hoato%63/in", "https://orders.bidv.example/HoaToc/in"),
+        *("https://orders.bidv.example//hoatoc/./in", "https://orders.bidv.example/x/../hoatoc/in"),
+        *(soon, "https://new.bidv.example:8443/in", "https://new.bidv.example:8443/%69n/"),
+    ):
+        with pytest.raises(errors.InvalidInput) as answer:
+            await register_endpoint.register(drill, MINH, "bidv", webhook(url=url))
+        assert [(error.field, error.code) for error in answer.value.fields] == [("/url", "endpoint.live")], url
+    for url in ("https://orders.bidv.example/drill/in", "https://orders.bidv.example:8443/hoatoc/in"):
+        await register_endpoint.register(drill, MINH, "bidv", webhook(url=url))
+
+
 async def test_a_drill_is_not_laid_out_from_a_drill(drill: Hub) -> None:
     with pytest.raises(WrongKind, match="a drill's"):
         await copying.read(drill.database)

@@ -113,6 +113,31 @@ def test_the_pin_lies_in_a_file_of_the_owners_and_a_token_that_is_not_there_is_n
         Settings(pkcs11_module=MODULE)
 
 
+async def test_a_drill_on_the_real_hubs_token_has_master_keys_of_its_own_there(
+    database_url: str | None, tmp_path: Path, tokens: Path, token: TokenMasters
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        database_url=database_url,
+        drill=True,
+        host="127.0.0.2",
+        pkcs11_module=MODULE,
+        pkcs11_token="hoatoc",
+        pkcs11_pin_file=tokens / "pin",
+    )
+    real, drill = set(token.ids()), app.masters(settings, begin=False)
+    assert drill.ids() and real.isdisjoint(drill.ids())
+    # Neither counts the other's, and a rotation of one makes none for the other.
+    made = drill.make()
+    assert made == drill.ids()[-1] != drill.ids()[0] and made not in token.ids()
+    assert token.make() in token.ids() and made == drill.ids()[-1]
+    own, theirs = (each.wrap(each.ids()[-1], b"s" * 32, b"row-1") for each in (drill, token))
+    for masters, label, wrapped in ((token, made, own), (drill, token.ids()[-1], theirs)):
+        with pytest.raises(MasterMissing):
+            masters.unwrap(label, wrapped, b"row-1")
+    assert drill.unwrap(made, own, b"row-1") == b"s" * 32 and drill.where(made) == "token hoatoc"
+
+
 async def test_a_hub_with_a_token_starts_and_has_no_key_file(
     database_url: str | None, tmp_path: Path, tokens: Path
 ) -> None:
