@@ -26,5 +26,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop it, at the real hub alone. Raises RuntimeError at a drill, which would count as the real hub from then on."""
+    installations = sa.table("installations", sa.column("drill", sa.Boolean))
+    if any(op.get_bind().execute(sa.select(installations.c.drill)).scalars()):
+        raise RuntimeError("this database is a drill's: it does not go back, lay the drill out anew")
     op.drop_table("installations")

@@ -21,6 +21,7 @@ from service.drill.copying import Copied, NotFresh
 from service.drill.playing import NotPlayed
 from service.engine.hub import Hub
 from service.settings import Settings
+from workflows.terms import Sector
 
 app = typer.Typer(help="Drills: a hub of its own for exercises, never a part of the real one.", no_args_is_help=True)
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -103,9 +104,10 @@ def _scenario(name: str) -> scenarios.Scenario:
 async def _prepare(chosen: Settings, real: str | None, agency: str, played: Mapping[str, str]) -> dict[str, Any]:
     # Before anything is made: a drill without the directory that was asked for is none.
     found = None if real is None else await _read(real)
-    known = None if found is None else {row["id"] for row in found.participants}
-    if known is not None and (strangers := {agency, *played} - known):
-        raise output.fail(f"the real hub does not know {', '.join(sorted(strangers))}: --agency, --joins or --scenario")
+    if found is not None:
+        _check(found, agency, played)
+    if (kept := Cast.path(chosen.data_dir)).exists():
+        raise output.fail(f"{kept} is there, of a drill that was prepared before: a drill has a folder of its own")
     administrator = context.person()
     with context.locked(chosen):
         hub = await wiring.open_hub(chosen, migrate=chosen.embedded)
@@ -125,6 +127,19 @@ async def _prepare(chosen: Settings, real: str | None, agency: str, played: Mapp
         "played": sorted(played),
         "keys": str(kept),
     }
+
+
+def _check(found: copying.Directory, agency: str, played: Mapping[str, str]) -> None:
+    # What the cast's enrolment would refuse when the copy is written already: the next try would find it not fresh.
+    known = {row["id"]: row for row in found.participants}
+    if strangers := {agency, *played} - known.keys():
+        raise output.fail(f"the real hub does not know {', '.join(sorted(strangers))}: --agency, --joins or --scenario")
+    if known[agency]["sector"] is not Sector.AGENCY:
+        raise output.fail(f"{agency} is no agency at the real hub: --agency")
+    if suspended := sorted(name for name in {agency, *played} if known[name]["status"] == "suspended"):
+        raise output.fail(f"{', '.join(suspended)} is suspended at the real hub: resume it, --agency or --joins")
+    if taken := sorted({casting.MAKER, casting.APPROVER} & {row["id"] for row in found.officers}):
+        raise output.fail(f"{', '.join(taken)} is an officer at the real hub, and one of the drill's cast")
 
 
 async def _read(real: str) -> copying.Directory:

@@ -46,16 +46,21 @@ class Cast:
     officer_keys: dict[str, Jwk]
     players: list[Player] = field(default_factory=list)
 
+    @staticmethod
+    def path(folder: Path) -> Path:
+        """Return where it is kept."""
+        return folder / _FILE
+
     @classmethod
     def load(cls, folder: Path) -> "Cast":
         """Read what ``prepare`` kept. Raises OSError where a drill was not prepared here."""
-        kept = json.loads((folder / _FILE).read_text("utf-8"))
+        kept = json.loads(cls.path(folder).read_text("utf-8"))
         return cls(**{**kept, "players": [Player(**player) for player in kept["players"]]})
 
     def save(self, folder: Path) -> Path:
         """Keep it beside the drill's data; a file that is there is never overwritten."""
-        files.new_file(folder / _FILE, (json.dumps(asdict(self), indent=1) + "\n").encode())
-        return folder / _FILE
+        files.new_file(self.path(folder), (json.dumps(asdict(self), indent=1) + "\n").encode())
+        return self.path(folder)
 
 
 async def enroll(hub: Hub, administrator: Principal, agency: str, participants: Mapping[str, str]) -> Cast:

@@ -34,6 +34,8 @@ _OFFICERS, _KEYS = table_of(Officer), table_of(PublicKey)
 # What holds neither a person nor a secret, in the order in which rows refer to each other.
 _PLAIN = tuple(table_of(model) for model in (Unit, Alias, CalendarDay, TimeLimit, Policy))
 _SELF_REFERRING = ("supervisor_id", "parent_id")
+# In the place of who set a limit or a policy at the real hub.
+_SET_BY = "drill"
 
 Row = Mapping[str, Any]
 
@@ -71,7 +73,7 @@ async def read(real: Database) -> Directory:
     async with real.read(db.HUB) as conn:
         now = await db.now(conn)
         participants = await _rows(conn, sa.select(_PARTICIPANTS))
-        plain = {table.name: await _rows(conn, sa.select(table)) for table in _PLAIN}
+        plain = {table.name: [_without_person(row) for row in await _rows(conn, sa.select(table))] for table in _PLAIN}
         columns = [column for column in _OFFICERS.c if column.name != "name_sealed"]
         officers = await _rows(conn, sa.select(*columns).where(_OFFICERS.c.active, _OFFICERS.c.left_at.is_(None)))
         # Public halves alone: a signature names its hub, so that an officer practises with the key that he has
@@ -101,6 +103,7 @@ async def write(hub: Hub, found: Directory) -> Copied:
     """Write a directory into a drill's fresh database, all or nothing. Raises ``NotFresh``.
 
     Officers come with rank, number and powers; in the place of the name stands the number: an exercise needs no name.
+    The id stays what it is, because requests and signatures name it beside the key that the officer has.
     """
 
     async def unit(conn: AsyncConnection) -> None:
@@ -136,6 +139,10 @@ async def guard(owner_url: str, live: Sequence[str]) -> None:
         await owner.write(lambda conn: conn.execute(known), db.HUB)
     finally:
         await owner.close()
+
+
+def _without_person(row: Row) -> Row:
+    return {**row, "created_by": _SET_BY} if "created_by" in row else row
 
 
 async def _rows(conn: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import sealed_to
 import sqlalchemy as sa
+from alembic import command as alembic
 from apis import Api
 from builders import table, widened
 from command_line import Run, clean
@@ -82,6 +83,28 @@ async def test_a_real_database_of_before_is_not_upgraded_by_a_drill(nothing: str
     await migrations.check(database)
     with pytest.raises(WrongKind):
         await migrations.check(database, drill=True)
+    await database.close()
+
+
+@pytest.mark.parametrize("is_drill", [True, False])
+async def test_a_drills_database_is_never_taken_back_to_before_there_were_drills(
+    nothing: str | None, tmp_path: Path, *, is_drill: bool
+) -> None:
+    database = Database(of(tmp_path, nothing, drill=is_drill).url)
+    await migrations.upgrade(database, drill=is_drill)
+
+    async def down(conn: AsyncConnection) -> None:
+        await conn.run_sync(lambda connection: alembic.downgrade(migrations.config(connection), "0022"))
+
+    if is_drill:
+        # There it would count as the real hub's, and the next upgrade would write that down.
+        with pytest.raises(RuntimeError, match="a drill's"):
+            await database.alter(down)
+        await migrations.check(database, drill=True)
+    else:
+        await database.alter(down)
+        async with database.read(db.HUB) as conn:
+            assert (await conn.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one() == "0022"
     await database.close()
 
 

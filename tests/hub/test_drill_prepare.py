@@ -1,7 +1,9 @@
 """A drill is laid out from the real hub: who takes part comes along, and no case, person, secret or live address."""
 
 import json
+import re
 from collections.abc import AsyncIterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ from registry_forms import definition, webhook
 from world import AGENCY, World
 
 from service import app, db, errors, models
-from service.actions import changes, propose_endpoint, register_endpoint
+from service.actions import changes, propose_endpoint, register_endpoint, set_policy, set_time_limit
 from service.drill import cast as casting
 from service.drill import copying, report, scenarios
 from service.drill.copying import Directory, NotFresh
 from service.engine.hub import Hub
 from service.migrations import WrongKind
+from service.schemas.policies import NewPolicy, NewTimeLimit
 from service.settings import Settings
+from workflows.terms import Stage
 
 pytest_plugins = ["command_fixtures", "drill_fixtures"]
 MINH = changes.local_administrator("minh")
@@ -48,6 +52,10 @@ async def real(hub: Hub) -> Directory:
     world = World(hub)
     await world.settle_in()
     await steps.held(world)
+    await set_time_limit.set_time_limit(hub, MINH, NewTimeLimit(stage=Stage.EXECUTE, within_seconds=3600))
+    shipped = resources.files("workflows").joinpath("policies", "vn-default.toml").read_text("utf-8")
+    newer = re.sub(r"^version = [0-9]+$", "version = 99", shipped, flags=re.MULTILINE)
+    await set_policy.set_policy(hub, MINH, "vn-default", NewPolicy(text=newer))
     return await copying.read(hub.database)
 
 
@@ -76,6 +84,10 @@ async def test_who_takes_part_comes_along_and_nothing_else(real: Directory, hub:
     assert {row["duty_phone"] for row in here} == {None}
     for name in ("aliases", "units", "calendar_days", "time_limits", "policies"):
         assert len(await rows(drill, name)) == len(await rows(hub, name)), name
+    # Who set a limit or a policy at the real hub stays there.
+    for name in ("time_limits", "policies"):
+        theirs, ours = [{row["created_by"] for row in await rows(each, name)} for each in (hub, drill)]
+        assert MINH.client_id in theirs and ours == {"drill"}, name
     for name in LEFT_BEHIND:
         assert await rows(drill, name) == [], name
     officers = {row["id"]: row for row in await rows(drill, "officers")}
@@ -152,6 +164,34 @@ async def test_the_cast_is_new_and_gets_inboxes_alone(real: Directory, drill: Hu
         made.save(tmp_path)
 
 
+def test_what_would_fail_after_the_copy_is_refused_before_anything_is_written(
+    ready: Run, own_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for command in (("enroll", "participant", "momo"), ("participant", "suspend", "momo")):
+        assert ready(*command).exit_code == 0
+    folder = tmp_path / "drill"
+    monkeypatch.setenv("HOATOC_DATA_DIR", str(folder))
+    monkeypatch.setenv("HOATOC_DRILL", "true")
+    monkeypatch.setenv("HOATOC_HOST", "127.0.0.2")
+    refused = ready("drill", "prepare", "--real", str(own_folder))
+    assert "momo is suspended at the real hub" in clean(refused)
+    assert not list(folder.glob("*.sqlite3")), "nothing was made yet"
+    for agency, said in (("nobody", "does not know nobody"), ("vietcombank", "vietcombank is no agency")):
+        assert said in clean(
+            ready("drill", "prepare", "--real", str(own_folder), "--joins", "momo", "--agency", agency)
+        )
+    assert not list(folder.glob("*.sqlite3"))
+    # Keys of an earlier drill are still in the folder.
+    folder.mkdir(exist_ok=True)
+    (folder / "drill-cast.json").write_text("of before")
+    refused = ready("drill", "prepare", "--real", str(own_folder), "--joins", "momo")
+    assert "drill-cast.json is there" in clean(refused)
+    assert (folder / "drill-cast.json").read_text() == "of before" and not list(folder.glob("*.sqlite3"))
+    # And the next try finds a fresh place.
+    (folder / "drill-cast.json").unlink()
+    assert ready("drill", "prepare", "--real", str(own_folder), "--joins", "momo").exit_code == 0
+
+
 def test_the_commands_lay_a_drill_out_from_a_real_hub_s_folder(
     ready: Run, own_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -171,7 +211,11 @@ def test_the_commands_lay_a_drill_out_from_a_real_hub_s_folder(
     refused = ready("drill", "prepare", "--real", str(own_folder), "--agency", "nobody")
     assert refused.exit_code == 1 and "does not know nobody" in refused.stderr
     refused = ready("drill", "prepare", "--real", str(own_folder))
+    assert refused.exit_code == 1 and "of a drill that was prepared before" in refused.stderr
+    (tmp_path / "drill" / "drill-cast.json").rename(tmp_path / "kept.json")
+    refused = ready("drill", "prepare", "--real", str(own_folder))
     assert refused.exit_code == 1 and "has members already" in refused.stderr
+    (tmp_path / "kept.json").rename(tmp_path / "drill" / "drill-cast.json")
     refused = ready("drill", "prepare", "--real", str(tmp_path / "drill"))
     assert refused.exit_code == 1 and "is a drill's database" in refused.stderr
     # Nobody serves there: nothing is filed anywhere.
