@@ -81,6 +81,8 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
     lang = rendering.language(request)
     written = io.StringIO()
     table = csv.writer(written)
+    if mark := rendering.mark(hub.settings, lang):
+        table.writerow([mark])
     table.writerow([i18n.text(f"console.answers.column.{name}", lang) for name in _COLUMNS])
     for answer in read.traced.items:
         who = read.names[answer.participant_id].short if answer.participant_id in read.names else answer.participant_id
@@ -99,7 +101,7 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
                 who,
             )
             table.writerow([forms.cell(cell) for cell in line])
-    headers = {"Content-Disposition": f'attachment; filename="{request_id}.csv"'}
+    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"{request_id}.csv")}
     return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 

@@ -70,15 +70,13 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
     shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
     written = io.StringIO()
     table = csv.writer(written)
-    name = str(request_id)
-    if hub.settings.drill:
-        name = f"DIEN-TAP-{name}"
-        table.writerow([i18n.text("drill.mark", lang)])
+    if mark := rendering.mark(hub.settings, lang):
+        table.writerow([mark])
     table.writerow([i18n.text(f"console.case.column.{name}", lang) for name in _COLUMNS])
     references = {matter.id: matter.reference for matter in whole.matters}
     for step in whole.steps:
         table.writerow([forms.cell(each) for each in shown.line(step, references[step.request_id])])
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"{request_id}.csv")}
     return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -97,10 +95,16 @@ async def picture(request: Request, hub: HubDep, seat: doors.SeatDep, request_id
         " ".join(each for each in (node.title, node.state, node.under) if each) for node in drawing.nodes
     )
     svg = rendering.part(
-        "case_trail.svg", lang, drawing=drawing, number=whole.number, at=at or seat.now, described=described
+        "case_trail.svg",
+        lang,
+        drawing=drawing,
+        number=whole.number,
+        at=at or seat.now,
+        described=described,
+        drill_mark=rendering.mark(hub.settings, lang),
     )
     headers = {
-        "Content-Disposition": f'attachment; filename="{request_id}.svg"',
+        "Content-Disposition": rendering.attachment(hub.settings, f"{request_id}.svg"),
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     }
     return Response(svg, media_type="image/svg+xml", headers=headers)

@@ -50,7 +50,7 @@ async def export(
 ) -> Response:
     """Give the evidence about a request as a file, once it is on record who took it."""
     text = await export_evidence.export(hub, seat.principal, str(request_id))
-    headers = {"Content-Disposition": f'attachment; filename="evidence-{request_id}.json"'}
+    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"evidence-{request_id}.json")}
     return Response(text, media_type="application/json", headers=headers)
 
 

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from service import i18n
 from service.console import assets, forms, places
 from service.i18n import formats
+from service.settings import Settings
 
 LANGUAGE_COOKIE = "hoatoc_lang"
 # A language's own name is never translated: who cannot read the page must still find it.
@@ -111,6 +112,16 @@ def page(
             secure=forms.needs_secure_cookie(settings.address),
         )
     return response
+
+
+def mark(settings: Settings, lang: str) -> str | None:
+    """Return the words that say that this hub is a drill's; None at the real one."""
+    return i18n.text("drill.mark", lang) if settings.drill else None
+
+
+def attachment(settings: Settings, name: str) -> str:
+    """Return the Content-Disposition of a file to take along; a drill's name says so wherever the file goes."""
+    return f'attachment; filename="{"DIEN-TAP-" if settings.drill else ""}{name}"'
 
 
 def part(template: str, lang: str, **context: Any) -> str:

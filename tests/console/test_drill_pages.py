@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pytest
+import steps as hub_steps
+from console_desk import Desk
 from console_site import DrillSite, Open, Site, Watched, look_over
 from console_teller import AGENCY
 from journey_processes import until
@@ -102,6 +105,50 @@ def test_the_table_of_a_case_says_it_in_its_name_and_in_its_first_line(drill: Si
     answer = page.request.get(f"{drill.address}/requests/{drill.told.ids['7k3mq']}/case.csv")
     assert 'filename="DIEN-TAP-' in answer.headers["content-disposition"]
     assert answer.text().lstrip("\ufeff").splitlines()[0] == MARK
+
+
+@BOTH
+def test_the_drawing_of_a_case_says_it_in_name_title_and_band(drill: Site, in_drill: Open, lang: str) -> None:
+    page = in_drill().page
+    answer = page.request.get(f"{drill.address}/requests/{drill.told.ids['7k3mq']}/case.svg?lang={lang}")
+    assert 'filename="DIEN-TAP-' in answer.headers["content-disposition"]
+    # As a file of its own, without the policy of the hub's pages.
+    page = page.context.new_page()
+    page.set_content(answer.text())
+    assert (page.locator("svg > title").text_content() or "").startswith(MARK)
+    band, first = page.locator("svg .band"), page.locator("svg text").first
+    assert first.text_content() == MARK
+    assert band.evaluate("each => getComputedStyle(each).fill") == "rgb(255, 212, 0)"
+    # The words stand in the band, and nothing else does.
+    places = {name: each.bounding_box() for name, each in (("band", band), ("mark", first))}
+    places["next"] = page.locator("svg text").nth(1).bounding_box()
+    inner, outer, below = places["mark"], places["band"], places["next"]
+    assert inner and outer and below
+    assert outer["y"] <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"] <= below["y"]
+
+
+def test_movements_and_evidence_are_taken_along_under_a_name_that_says_it(
+    desk: Desk, at_desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = desk.run(hub_steps.traced(desk.world))
+    desk.run(desk.world.answer(order, outcome="executed", traced=hub_steps.moved("9704000012345")))
+    page, maker = at_desk().page, at_desk(role=Role.MAKER, person="maker").page
+    about = f"{desk.address}/requests/{order['request_id']}"
+
+    def taken() -> list[str]:
+        answer = maker.request.get(f"{about}/answers.csv")
+        page.goto(about)
+        with page.expect_download() as evidence:
+            page.locator("form[action$='/evidence'] button").click()
+        first = answer.text().lstrip("\ufeff").splitlines()[0]
+        return [answer.headers["content-disposition"], first, evidence.value.suggested_filename]
+
+    name, first, evidence = taken()
+    assert "DIEN-TAP" not in f"{name}{first}{evidence}" and MARK not in first
+    settings = desk.hub.settings.model_copy(update={"drill": True})
+    monkeypatch.setattr(desk.app.state, "hub", dataclasses.replace(desk.hub, settings=settings))
+    name, first, evidence = taken()
+    assert 'filename="DIEN-TAP-' in name and first == MARK and evidence.startswith("DIEN-TAP-evidence-")
 
 
 def test_paper_and_the_wall_show_it_and_no_script_is_needed(drill: Site, in_drill: Open) -> None:
