@@ -33,7 +33,8 @@ class WrongKind(Exception):
         super().__init__(
             "this database is a drill's, and HOATOC_DRILL is not set: the real hub never works on it"
             if is_drill
-            else "this database is the real hub's, and HOATOC_DRILL is set: a drill has a database of its own"
+            else "this database is the real hub's, and HOATOC_DRILL is set: a drill has a database of its own;"
+            " a drill of an earlier build is laid out anew"
         )
         self.is_drill = is_drill
 

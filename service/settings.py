@@ -143,7 +143,10 @@ class Settings(BaseSettings):
                 "the address of a drill says so: drill or dientap is a label of HOATOC_ISSUER's host name,"
                 f" or HOATOC_HOST is {DRILL_ADDRESS}; found {self.address}"
             )
-        raise ValueError(f"{self.address} is the address of a drill, and HOATOC_DRILL is not set")
+        raise ValueError(
+            f"{self.address} is the address of a drill, and HOATOC_DRILL is not set;"
+            " a drill of an earlier build is laid out anew: hoatoc drill prepare"
+        )
 
     @field_validator(
         *(
