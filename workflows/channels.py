@@ -26,20 +26,21 @@ def passed_over(
 ) -> PassedOver | None:
     """Return why the endpoint that an order was given to at ``tried_at`` is passed over, or None while it is not.
 
-    ``within`` is the time that the participant has for the receipt: each of its endpoints has as long.
+    ``within`` is the time that the participant has for the receipt: each of its endpoints has as long, and no
+    maintenance takes anything from it.
     """
     here = [way for way in ways if way.endpoint_id == endpoint_id]
     if not any(way.works for way in here):
         return PassedOver.UNREACHABLE
-    if not any(way.is_served for way in here):
-        return PassedOver.MAINTENANCE
-    return PassedOver.NOT_RECEIVED if within is not None and now >= tried_at + within else None
+    if within is not None and now >= tried_at + within:
+        return PassedOver.NOT_RECEIVED
+    return None if any(way.is_served for way in here) else PassedOver.MAINTENANCE
 
 
 def following(ways: Sequence[Way], tried: Collection[UUID], why: PassedOver | None = None) -> Way | None:
     """Return the first endpoint, in the participant's own order, that works and was not tried, or None.
 
-    One in maintenance comes behind those that are served; from one in maintenance to another nothing is passed on.
+    One in maintenance comes behind those that are served; to it nothing is passed on for a maintenance alone.
     """
     left = [way for way in ways if way.works and way.endpoint_id not in tried]
     served = next((way for way in left if way.is_served), None)

@@ -111,10 +111,16 @@ async def _moves(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: 
 
 
 async def _waiting(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now: datetime) -> set[UUID]:
-    """Return the messages that nobody took yet, at an endpoint that does not work or rests, or past their receipt."""
-    if not ways:
+    """Return the messages that nobody took yet, at an endpoint that does not work or rests, or past their receipt.
+
+    Only those that another endpoint is left for: what cannot be passed on takes no other's place in the batch.
+    """
+    every = [way for theirs in ways.values() for way in theirs]
+    working = [way for way in every if way.works]
+    if not working:
         return set()
-    idle = [way.endpoint_id for theirs in ways.values() for way in theirs if not (way.works and way.is_served)]
+    served = [way for way in working if way.is_served]
+    broken, resting = [way for way in every if not way.works], [way for way in working if not way.is_served]
     overdue = sa.exists().where(
         _DEADLINES.c.subject_id == _DISPATCHES.c.order_id,
         _DEADLINES.c.stage == Stage.RECEIPT,
@@ -127,12 +133,30 @@ async def _waiting(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now
             _DISPATCHES.c.state == DispatchState.PENDING,
             _DISPATCHES.c.kind == DispatchKind.ORDER,
             _DISPATCHES.c.participant_id.in_(ways),
-            sa.or_(_DISPATCHES.c.endpoint_id.in_(idle), overdue),
+            sa.or_(
+                sa.and_(sa.or_(_DISPATCHES.c.endpoint_id.in_(_ids(broken)), overdue), _untried(working)),
+                sa.and_(_DISPATCHES.c.endpoint_id.in_(_ids(resting)), _untried(served)),
+            ),
         )
         .order_by(_DISPATCHES.c.urgent.desc(), _DISPATCHES.c.created_at, _DISPATCHES.c.id)
         .limit(BATCH)
     )
     return set((await conn.execute(query)).scalars())
+
+
+def _untried(ways: Sequence[Way]) -> sa.ColumnElement[bool]:
+    """Return the condition that the message of a dispatch was not yet given to one of its participant's endpoints."""
+    tried, message = _DISPATCHES.alias(), sa.func.coalesce(_DISPATCHES.c.first_id, _DISPATCHES.c.id)
+    over_it = sa.exists().where(
+        tried.c.endpoint_id == _ENDPOINTS.c.id, sa.or_(tried.c.id == message, tried.c.first_id == message)
+    )
+    return sa.exists().where(
+        _ENDPOINTS.c.tenant == _DISPATCHES.c.participant_id, _ENDPOINTS.c.id.in_(_ids(ways)), sa.not_(over_it)
+    )
+
+
+def _ids(ways: Sequence[Way]) -> list[UUID]:
+    return [way.endpoint_id for way in ways]
 
 
 async def _families(conn: AsyncConnection, messages: Collection[UUID]) -> list[Row]:

@@ -16,7 +16,7 @@ from rigs import FastForward, Rig
 from service import audit, db
 from service.engine import handing_over
 from service.engine.hub import Hub
-from service.models import AuditEntry, Deadline, Dispatch, MaintenanceWindow
+from service.models import AuditEntry, Deadline, Dispatch, Endpoint, MaintenanceWindow
 from service.queries import maintenance
 from workflows.terms import Channel, DispatchState, Role
 
@@ -81,12 +81,46 @@ async def test_the_next_channel_gets_the_order_at_once_and_the_endpoint_itself_i
         assert (await audit.verify(conn)).findings == ()
 
 
-async def test_from_one_in_maintenance_to_another_nothing_is_passed_on(
-    hub: Hub, build: Builder, ways: list[UUID]
+async def test_from_one_in_maintenance_to_another_nothing_is_passed_on_before_the_receipt_is_overdue(
+    hub: Hub, build: Builder, ways: list[UUID], fast_forward: FastForward
 ) -> None:
     await rests(build, None, hub)
-    await build.placed("bank-a", ways[0])
+    placed = await build.placed("bank-a", ways[0])
     assert await handing_over.hand_over(hub) == 0
+    await fast_forward(seconds=61)
+    assert await handing_over.hand_over(hub) == 1
+    [fact] = await build.rows(AuditEntry, chain=placed.chain, code=HANDED)
+    assert json.loads(fact.data)["why"] == "not_received"
+
+
+async def test_a_member_that_rests_at_every_endpoint_stands_in_nobodys_way(
+    hub: Hub, build: Builder, ways: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing_over, "BATCH", 1)
+    await rests(build, None, hub)
+    await build.placed("bank-a", ways[0])
+    assert await second_is_handed_over(hub, build) == 1
+
+
+async def test_orders_with_no_endpoint_left_to_try_stand_in_nobodys_way(
+    hub: Hub, build: Builder, ways: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing_over, "BATCH", 1)
+    await build.placed("bank-a", ways[0])
+    for endpoint in ways:
+        await build.change(Endpoint, endpoint, active=False)
+    assert await handing_over.hand_over(hub) == 0
+    assert await second_is_handed_over(hub, build) == 1
+
+
+async def second_is_handed_over(hub: Hub, build: Builder) -> int:
+    """Place a later order at another bank's first endpoint, which is out of use; return how many were handed over."""
+    await build.participant("bank-b")
+    first = await build.endpoint("bank-b", channel=Channel.WEBHOOK, position=1)
+    await build.endpoint("bank-b", channel=Channel.PULL, position=2)
+    await build.placed("bank-b", first)
+    await build.change(Endpoint, first, active=False)
+    return await handing_over.hand_over(hub)
 
 
 async def test_a_window_that_ended_or_is_still_ahead_changes_nothing(

@@ -49,6 +49,14 @@ def test_an_endpoint_in_maintenance_is_passed_over_for_one_that_is_served_and_fo
     assert channels.following([one, two, three], {A}, PassedOver.NOT_RECEIVED) == three
 
 
+def test_a_maintenance_of_all_endpoints_takes_nothing_from_the_time_for_the_receipt() -> None:
+    both = [Way(each, Channel.WEBHOOK, works=True, is_served=False) for each in (A, B)]
+    early, late = AT + WITHIN - timedelta(seconds=1), AT + WITHIN
+    assert channels.passed_over(A, both, AT, WITHIN, early) is PassedOver.MAINTENANCE
+    assert channels.passed_over(A, both, AT, WITHIN, late) is PassedOver.NOT_RECEIVED
+    assert channels.following(both, {A}, PassedOver.NOT_RECEIVED) == both[1]
+
+
 def test_the_first_that_works_and_was_not_tried_comes_next() -> None:
     assert channels.following(ways(True, True, True), {A}) == ways(True, True, True)[1]
     assert channels.following(ways(True, False, True), {A}) == ways(True, False, True)[2]
