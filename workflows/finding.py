@@ -135,7 +135,8 @@ def _contents(text: str, digests: list[re.Match[str]], found: list[tuple[int, Fo
 
     Each digest means the nearest address before it; behind one address may stand several files.
     """
-    urls = [pair for pair in found if pair[1].kind is TargetKind.URL]
+    # They were found by kind of writing; the nearest is told by the places in the text.
+    urls = sorted((pair for pair in found if pair[1].kind is TargetKind.URL), key=lambda pair: pair[0])
     for digest in digests:
         before = text.rfind("\n", 0, digest.start())
         since = text.rfind("\n", 0, max(before, 0)) + 1

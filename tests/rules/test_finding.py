@@ -191,6 +191,19 @@ def test_a_digest_behind_an_address_makes_it_content() -> None:
     assert suggested(text)[0] == ("meta", Confidence.HIGH, Why.HOST)
 
 
+def test_a_digest_means_the_nearest_address_however_either_is_written() -> None:
+    digest = "ab" * 32
+    for text in (
+        f"tiktok.com/@a/video/1 https://x.com/b {digest}",
+        f"https://tiktok.com/@a/video/1 x.com/b {digest}",
+        f"https://tiktok.com/@a/video/1 https://x.com/b {digest}",
+    ):
+        assert [(each.kind, each.value, each.sha256) for each in read(text).targets] == [
+            (TargetKind.URL, "https://tiktok.com/@a/video/1", ""),
+            (TargetKind.CONTENT, "https://x.com/b", digest),
+        ], text
+
+
 def test_a_domain_to_be_suspended_is_its_registrars() -> None:
     named = routing.RoutingTarget(TargetKind.DOMAIN, "mau.vn")
     block, suspend = (suggesting.by_route(named, DIRECTORY, TODAY, each) for each in (Measure.BLOCK, Measure.SUSPEND))
