@@ -384,6 +384,48 @@ def test_a_video_is_measured_where_it_lies_and_its_takedown_filed(desk: Desk, at
     assert desk.state(request_id) == "active"
 
 
+# Each measuring waits until it is let go on: what is large takes longer than what is chosen after it.
+_HELD = """
+() => {
+  const digest = crypto.subtle.digest.bind(crypto.subtle);
+  window.held = [];
+  crypto.subtle.digest = async (name, bytes) => {
+    await new Promise((go) => held.push(go));
+    return digest(name, bytes);
+  };
+}
+"""
+
+
+def test_no_file_leaves_its_digest_to_one_that_was_chosen_after_it(desk: Desk, at_desk: Open) -> None:
+    page = maker(at_desk).page
+    steps.laid(desk, number(), **CONTENT)
+    page.goto(f"{desk.address}/requests/new/targets")
+    page.evaluate(_HELD)
+    field, said = page.locator("#f-targets-0-sha256"), page.locator("#f-targets-0-file-said")
+    first, second = secrets.token_bytes(2_000), secrets.token_bytes(1_000)
+
+    def choose(content: bytes) -> None:
+        chosen = {"name": "a.mp4", "mimeType": "video/mp4", "buffer": content}
+        page.locator("#f-targets-0-file").set_input_files(chosen)
+
+    field.fill("ab" * 32)
+    for number_of_measurings, content in enumerate((first, second), start=1):
+        choose(content)
+        # While a file is measured no other's digest can be sent.
+        expect(field).to_have_value("")
+        page.wait_for_function("number => held.length === number", arg=number_of_measurings)
+    page.evaluate("held[1]()")
+    expect(field).to_have_value(hashlib.sha256(second).hexdigest())
+    page.evaluate("async () => { held[0](); await new Promise((go) => setTimeout(go, 300)); }")
+    expect(field).to_have_value(hashlib.sha256(second).hexdigest())
+    # What is too large to be measured leaves nothing of the file before it.
+    page.evaluate("Object.defineProperty(File.prototype, 'size', { value: 2 ** 31 })")
+    choose(first)
+    expect(said).to_contain_text("1 GB")
+    expect(field).to_have_value("")
+
+
 def test_without_scripts_a_digest_is_typed_and_a_text_brings_it_along(desk: Desk, at_desk: Open) -> None:
     page = maker(at_desk, java_script_enabled=False, viewport=NARROW).page
     digest = secrets.token_hex(32)

@@ -8,6 +8,9 @@
   const measure = async (field) => {
     const [file] = field.files;
     const said = document.getElementById(`${field.id}-said`);
+    const written = document.getElementById(field.dataset.digest);
+    // Whatever stood there was another file's; until this one is measured nothing may be sent for it.
+    written.value = said.textContent = "";
     if (!file) return;
     if (file.size > largest) {
       said.textContent = said.dataset.large;
@@ -16,11 +19,13 @@
     said.textContent = said.dataset.reading;
     try {
       const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+      // Another file was chosen meanwhile: the field is that one's.
+      if (field.files[0] !== file) return;
       const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-      document.getElementById(field.dataset.digest).value = hex;
+      written.value = hex;
       said.textContent = said.dataset.done;
     } catch {
-      said.textContent = said.dataset.failed;
+      if (field.files[0] === file) said.textContent = said.dataset.failed;
     }
   };
 
