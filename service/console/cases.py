@@ -50,6 +50,7 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         at=at,
         place=bisect.bisect_right(moments, at) if at else len(moments),
         moments=moments,
+        archived=case_history.archived(now_whole, past),
         case=whole,
         agency=names.get(whole.tenant),
         drawing=trail.draw(whole.steps, target=shown.target, member=shown.member),

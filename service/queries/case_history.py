@@ -74,24 +74,43 @@ def instants(found: Sequence[Event]) -> list[datetime]:
 
 
 def as_of(whole: Whole, found: Sequence[Event], at: datetime) -> Whole:
-    """Return the case as it was at an instant: what came later is not in it."""
+    """Return the case as it was at an instant: what came later is not in it.
+
+    Nor is a request, with its orders, whose facts until then are archived.
+    """
     past = [event for event in found if event.at <= at]
     requests = {event.request_id: _REQUESTS[event.code] for event in past if event.code in _REQUESTS}
     orders: dict[UUID, OrderState] = {}
     said: dict[UUID, Event] = {}
+    lifts = {step.id for step in whole.steps if step.action is Action.LIFT}
     for event in past:
         if event.order_id is not None and event.code in _ORDERS:
-            orders[event.order_id] = _ORDERS[event.code]
+            orders[event.order_id] = _after(orders.get(event.order_id), event, is_lift=event.order_id in lifts)
             if event.held is not None or event.returned is not None:
                 said[event.order_id] = event
     steps = []
     for step in whole.steps:
-        if step.id in orders:
+        if step.id in orders and step.request_id in requests:
             money = said.get(step.id)
             done = None if money is None else money.returned if step.action is Action.RECALL else money.held
             steps.append(replace(step, state=orders[step.id], done=done))
     matters = [replace(each, state=requests[each.id]) for each in whole.matters if each.id in requests]
     return replace(whole, matters=tuple(matters), steps=tuple(steps))
+
+
+def archived(whole: Whole, found: Sequence[Event]) -> int:
+    """Return of how many requests of the case the first fact is archived: until the next one they are missing."""
+    begun = {event.request_id for event in found if event.code == Fact.REQUEST_SUBMITTED}
+    return sum(matter.id not in begun for matter in whole.matters)
+
+
+def _after(before: OrderState | None, event: Event, *, is_lift: bool) -> OrderState:
+    """Return the state of an order after a fact: "lifted" is told of the hold, and of the order that lifts it."""
+    if before is OrderState.WITHDRAWN:
+        return before
+    if is_lift and event.code == Fact.ORDER_LIFTED and before is not OrderState.LAPSED:
+        return OrderState.EXECUTED
+    return _ORDERS[event.code]
 
 
 def _event(row: sa.Row[Any]) -> Event:

@@ -4,7 +4,8 @@ import csv
 import functools
 import io
 import re
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 from xml.etree import ElementTree
@@ -14,17 +15,21 @@ import world as worlds
 from console_desk import Desk
 from console_site import Open, Watched, look_over
 from playwright.sync_api import expect
+from sqlalchemy.ext.asyncio import AsyncConnection
 from world import AGENCY
 
 from service import audit, i18n
 from service.console import trail
 from service.engine.hub import OPERATOR
 from service.models import AuditEntry
-from service.queries.cases import Step
-from workflows.terms import Action, Fact, OrderState, Role, TargetKind
+from service.queries import case_history
+from service.queries.case_history import Event
+from service.queries.cases import Matter, Step, Whole
+from workflows.terms import Action, Fact, OrderState, RequestState, Role, TargetKind, Urgency
 
 NUMBER = "77/2026/CA-VU"
 ACCOUNT = worlds.freeze()["target"]["value"]
+AT = datetime(2026, 11, 23, tzinfo=UTC)
 HELD = {"value": "120000000", "currency": "VND"}
 
 
@@ -144,9 +149,79 @@ def step(target: UUID, state: OrderState = OrderState.PLACED, behind: Step | Non
         state=state,
         asked=None,
         done=None,
-        placed_at=datetime(2026, 11, 23, tzinfo=UTC),
+        placed_at=AT,
         from_id=behind.id if behind else None,
     )
+
+
+def matter_of(one: Step) -> Matter:
+    return Matter(one.request_id, "HT-1", one.action, RequestState.CLOSED, Urgency.HOA_TOC, AT, None)
+
+
+def case_of(*steps: Step) -> Whole:
+    return Whole(NUMBER, AGENCY, AT, tuple(matter_of(each) for each in steps), steps, is_cut=False)
+
+
+def told(one: Step, *codes: Fact, seconds: int = 0) -> list[Event]:
+    """These facts of an order and of its request, a second apart."""
+    return [
+        Event(AT + timedelta(seconds=seconds + place), one.request_id, order_id, code, None, None)
+        for place, code in enumerate(codes)
+        for order_id in (one.id if code.startswith("order.") else None,)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "codes", "state"),
+    [
+        (Action.FREEZE, (Fact.ORDER_EXECUTED, Fact.ORDER_LIFTED), OrderState.LIFTED),
+        (Action.FREEZE, (Fact.ORDER_LAPSED, Fact.ORDER_LIFTED), OrderState.LIFTED),
+        # Somebody had it undone after a withdrawal: the order itself stays withdrawn.
+        (Action.FREEZE, (Fact.ORDER_WITHDRAWN, Fact.ORDER_LIFTED), OrderState.WITHDRAWN),
+        # The lift's own order is carried out by it.
+        (Action.LIFT, (Fact.ORDER_DELIVERED, Fact.ORDER_LIFTED), OrderState.EXECUTED),
+        (Action.LIFT, (Fact.ORDER_LAPSED, Fact.ORDER_LIFTED), OrderState.LIFTED),
+    ],
+)
+def test_as_it_was_a_lift_leaves_each_order_in_the_state_that_it_really_had(
+    action: Action, codes: tuple[Fact, ...], state: OrderState
+) -> None:
+    one = replace(step(uuid4()), action=action)
+    past = told(one, Fact.REQUEST_SUBMITTED, Fact.ORDER_PLACED, *codes)
+    (shown,) = case_history.as_of(case_of(one), past, past[-1].at).steps
+    assert shown.state is state
+
+
+def test_as_it_was_an_order_whose_request_is_known_from_an_archive_alone_is_left_out() -> None:
+    kept, archived = step(uuid4()), step(uuid4())
+    past = told(kept, Fact.REQUEST_SUBMITTED, Fact.ORDER_PLACED) + told(archived, Fact.ORDER_EXECUTED, seconds=1)
+    whole = case_of(kept, archived)
+    shown = case_history.as_of(whole, past, past[-1].at)
+    assert [each.id for each in shown.matters] == [kept.request_id]
+    assert [each.id for each in shown.steps] == [kept.id]
+    assert case_history.archived(whole, past) == 1
+    assert case_history.archived(case_of(kept), past) == 0
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+def test_the_page_says_that_older_facts_are_archived(
+    desk: Desk, at_desk: Open, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    money, content = matter(desk)
+    everything = case_history.events
+
+    async def younger(conn: AsyncConnection, whole: Whole) -> list[Event]:
+        found = await everything(conn, whole)
+        return [each for each in found if each.request_id != content.id or each.order_id is not None]
+
+    monkeypatch.setattr(case_history, "events", younger)
+    page = opened(desk, at_desk, money.id).page
+    for number in range(1, 5):
+        answer = page.goto(f"{desk.address}/requests/{money.id}/case?event={number}&lang={lang}")
+        assert answer is not None and answer.status == 200, number
+        expect(page.locator(".moments")).to_contain_text(
+            {"vi": "1 yêu cầu chỉ còn trong kho lưu trữ có chữ ký", "en": "facts of 1 of the requests"}[lang]
+        )
 
 
 def drawn(*steps: Step) -> trail.Drawing | None:
