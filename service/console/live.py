@@ -1,5 +1,6 @@
 """The live board: the page, which needs no scripts, and the stream that brings it what changes."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,10 +38,11 @@ LOOKS: Mapping[Group, tuple[str, str]] = {
 _KINDS: Mapping[str, Any] = {"sector": Sector, "action": Action, "urgency": Urgency}
 _NAMES = ("agency", "participant", "sector", "action", "urgency", "searched", "group", "after", "wall")
 # What is typed may be a person's name or number: it is in no address, hence in no log and no history, but in a cookie
-# that only the session opens. The address says no more than that something is searched for.
+# that only the session opens. The address says no more than that something is searched for, and by which cookie.
 _COOKIE, _SECURE_COOKIE = "hoatoc_search", "__Secure-hoatoc_search"
 _LONGEST_TEXT = 40
 _LONGEST_ID = 64
+_TAG = 12  # hexadecimal digits
 
 
 @router.get(PATH)
@@ -66,10 +68,11 @@ async def board(request: Request, hub: Hub, principal: Principal, now: datetime,
         choices=_choices(principal, agencies, participants, names, rendering.language(request)),
         chosen={name: getattr(asked.wanted, name) or "" for name in (*_KINDS, "agency", "participant")},
         is_narrowed=asked.wanted != Filter(),
-        is_over=asked.is_searched and not asked.wanted.text,
+        is_over=asked.is_over,
         is_wall=asked.is_wall,
         again=asked.address(),
-        events=asked.address(f"{asked.path}/events"),
+        # The page has said that the search is over: its stream is of what it shows.
+        events=asked.address(f"{asked.path}/events", **({"searched": None} if asked.is_over else {})),
         may_hang=Scope.TASKS_RESOLVE in principal.scopes,
         is_screen=asked.path != PATH,
         wall=asked.address(wall=None if asked.is_wall else "1"),
@@ -84,13 +87,13 @@ async def search(request: Request, seat: doors.SeatDep, form: doors.FormDep) -> 
     seat.principal.require(Scope.REQUESTS_READ)
     text = form.get("text", "").strip()[:_LONGEST_TEXT]
     chosen = {name: form.get(name, "") for name in ("agency", "participant", *_KINDS)}
+    hidden = console_session.hide(SessionToken(doors.presented(request)), text, seat.now)
     query = urlencode(
-        {**{name: value for name, value in chosen.items() if value}, **({"searched": "1"} if text else {})}
+        {**{name: value for name, value in chosen.items() if value}, **({"searched": _tag(hidden)} if text else {})}
     )
     response = RedirectResponse(f"{PATH}?{query}" if query else PATH, 303)
     name, secure = _cookie_name(request), doors.is_secure(request)
     if text:
-        hidden = console_session.hide(SessionToken(doors.presented(request)), text, seat.now)
         response.set_cookie(name, hidden, path=PATH, httponly=True, samesite="strict", secure=secure)
     else:
         response.delete_cookie(name, path=PATH, httponly=True, samesite="strict", secure=secure)
@@ -104,9 +107,18 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
 
 
 def events(request: Request, principal: Principal, asked: "Asked", is_alive: Callable[[], Awaitable[bool]]) -> Response:
-    """Return the stream of a board for as long as ``is_alive``. Raises ScopeMissing."""
+    """Return the stream of a board for as long as ``is_alive``, ended at once if its search is over.
+
+    Raises ScopeMissing.
+    """
     principal.require(Scope.REQUESTS_READ)
-    return streaming.Events(request, principal, is_alive, _teller(request, principal, asked))
+    return streaming.Events(
+        request, principal, _ended if asked.is_over else is_alive, _teller(request, principal, asked)
+    )
+
+
+async def _ended() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +127,17 @@ class Asked:
 
     wanted: Filter
     is_wall: bool
-    is_searched: bool
+    searched: str = ""
     path: str = PATH
 
     @classmethod
     def of(cls, request: Request, now: datetime) -> "Asked":
         given = request.query_params
-        is_searched = given.get("searched") == "1"
-        hidden = request.cookies.get(_cookie_name(request), "") if is_searched else ""
-        text = console_session.reveal(SessionToken(doors.presented(request)), hidden, now) if hidden else ""
+        searched = given.get("searched", "")[:_TAG]
+        hidden = request.cookies.get(_cookie_name(request), "")
+        # Another tab's search has another cookie: what it looks for must not be taken for what this one does.
+        is_its = searched == _tag(hidden)
+        text = console_session.reveal(SessionToken(doors.presented(request)), hidden, now) if is_its else ""
         known = {name: _member(kind, given.get(name)) for name, kind in _KINDS.items()}
         wanted = Filter(
             agency=given.get("agency", "")[:_LONGEST_ID] or None,
@@ -134,7 +148,12 @@ class Asked:
             **known,
         )
         is_wall = given.get("wall") == "1"
-        return cls(wanted if wanted.group else replace(wanted, after=None), is_wall, is_searched)
+        return cls(wanted if wanted.group else replace(wanted, after=None), is_wall, searched)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether something was searched for that is not kept any longer."""
+        return bool(self.searched) and not self.wanted.text
 
     @property
     def limit(self) -> int:
@@ -146,14 +165,14 @@ class Asked:
     def address(self, path: str | None = None, **other: str | None) -> str:
         """Return the board's address, or ``path``'s, with other values of some parameters; None leaves one out."""
         values = {name: getattr(self.wanted, name, None) for name in _NAMES}
-        values |= {"wall": "1" if self.is_wall else None, "searched": "1" if self.is_searched else None, **other}
+        values |= {"wall": "1" if self.is_wall else None, "searched": self.searched or None, **other}
         query = urlencode({name: str(value) for name, value in values.items() if value})
         place = path or self.path
         return f"{place}?{query}" if query and self.path == PATH else place
 
 
 # A screen's board is one and the same for all of them: nothing of its address narrows it.
-WALL = Asked(Filter(), is_wall=True, is_searched=False, path="/wall")
+WALL = Asked(Filter(), is_wall=True, path="/wall")
 
 
 def _teller(request: Request, principal: Principal, asked: Asked) -> News:
@@ -253,6 +272,11 @@ def _choices(
 def _mentioned(found: Board) -> set[str]:
     lines: list[Line] = [each for group in found.lines.values() for each in group]
     return {each.participant_id for each in lines} | {each.tenant for each in lines}
+
+
+def _tag(hidden: str) -> str:
+    # Of what is sealed with a nonce: it tells nothing of the text.
+    return hashlib.sha256(hidden.encode("utf-8", "surrogatepass")).hexdigest()[:_TAG]
 
 
 def _cookie_name(request: Request) -> str:

@@ -93,7 +93,7 @@ def test_what_is_typed_narrows_the_board_and_stands_in_no_address(site: Site, si
     page.get_by_label("Số yêu cầu").fill("7K3MQ")
     page.get_by_label("Độ khẩn").select_option("hoa_toc")
     follow(page, page.get_by_role("button", name="Lọc"))
-    expect(page).to_have_url(f"{site.address}/board?urgency=hoa_toc&searched=1")
+    expect(page).to_have_url(re.compile(r"/board\?urgency=hoa_toc&searched=[0-9a-f]{12}$"))
     assert page.locator(".line").count() >= 1
     assert set(page.locator(".line th a").all_inner_texts()) == {"HT-261123-7K3MQ"}
     assert page.locator("#by-text").input_value() == "7K3MQ"
@@ -113,6 +113,51 @@ def test_what_is_typed_narrows_the_board_and_stands_in_no_address(site: Site, si
     # An address of before has no text in it that counts.
     other.goto(f"{site.address}/board?text=7K3MQ")
     assert other.locator("#by-text").input_value() == "" and other.locator(".line").count() > 3
+
+
+def test_a_search_that_is_over_never_widens_the_board_in_silence(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    over = page.get_by_role("status").filter(has_text="không còn được giữ")
+
+    def search(tab: Page, text: str) -> None:
+        tab.goto(f"{site.address}/board")
+        tab.get_by_label("Số yêu cầu").fill(text)
+        follow(tab, tab.get_by_role("button", name="Lọc"))
+
+    search(page, "7K3MQ")
+    address = page.url
+    # What another tab searches for is not what this one shows.
+    second = page.context.new_page()
+    search(second, "9999")
+    for tab, is_over in ((second, False), (page, True)):
+        answer = tab.request.get(tab.url)
+        assert ("không còn được giữ" in answer.text()) is is_over
+        assert ('value="9999"' in answer.text()) is not is_over
+    # A stream that comes back without the text tells its page to load anew, and sends no line of what it did not ask.
+    told = page.evaluate(
+        "async path => (await fetch(path)).text()",
+        address.replace("/board?", "/board/events?").replace(site.address, ""),
+    )
+    assert "event: over" in told and "data: <" not in told
+    # The page that says so does not ask for it again.
+    page.goto(address)
+    expect(over).to_be_visible()
+    stream = page.locator("#live").get_attribute("hx-sse:connect")
+    assert stream and "searched" not in stream
+
+
+def test_a_page_that_asks_anew_after_its_search_was_over_says_so(site: Site, signed_in: Open) -> None:
+    page = signed_in().page
+    page.clock.install()
+    page.route("**/board/events*", lambda route: route.abort())
+    page.goto(f"{site.address}/board")
+    page.get_by_label("Số yêu cầu").fill("7K3MQ")
+    follow(page, page.get_by_role("button", name="Lọc"))
+    assert set(page.locator(".line th a").all_inner_texts()) == {"HT-261123-7K3MQ"}
+    page.context.clear_cookies(name="hoatoc_search")
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("status").filter(has_text="không còn được giữ")).to_be_visible()
+    assert page.locator("#by-text").input_value() == ""
 
 
 def test_the_board_says_which_participant_announced_a_maintenance(desk: Desk, at_desk: Open) -> None:

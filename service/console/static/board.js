@@ -28,6 +28,8 @@
       if (answer.status === 401) return location.reload();
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // The lines are no longer those that were searched for: the whole page says so, beside an empty field.
+      if (page.getElementById("search-over") && !document.getElementById("search-over")) return location.reload();
       if (paused) return undefined;
       for (const part of page.querySelectorAll("#totals, #live tbody")) {
         await htmx.swap({ target: `#${part.id}`, swap: "outerMorph", text: part.outerHTML });
