@@ -45,8 +45,11 @@ class Wrong:
 
 
 def check(starts_at: datetime, ends_at: datetime, now: datetime) -> Wrong | None:
-    """Return what is wrong with a window that is announced now, or None."""
-    if starts_at < now:
+    """Return what is wrong with a window that is announced now, or None.
+
+    Who writes the current minute means now: a form of day and time knows no seconds.
+    """
+    if starts_at < now.replace(second=0, microsecond=0):
         return Wrong("starts_at", Amiss.PAST)
     if starts_at > now + AHEAD:
         return Wrong("starts_at", Amiss.TOO_FAR)

@@ -13,6 +13,7 @@ from service.schemas.maintenance import MaintenanceAnswer, NewMaintenance
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import maintenance
+from workflows.terms import Purpose
 
 
 def allow(principal: Principal, participant_id: str) -> None:
@@ -46,6 +47,7 @@ async def announce(hub: Hub, principal: Principal, participant_id: str, body: Ne
                 hours=maintenance.LONGEST // maintenance.HOUR,
                 days=maintenance.AHEAD.days,
             )
+        starts_at = max(starts_at, change.at)
         await _check_endpoint(change, body)
         await _check_others(change, body, starts_at)
         answer = MaintenanceAnswer(
@@ -74,8 +76,9 @@ async def announce(hub: Hub, principal: Principal, participant_id: str, body: Ne
 async def _check_endpoint(change: Change, body: NewMaintenance) -> None:
     if body.endpoint_id is None:
         return
-    theirs = (endpoints.TABLE.c.id == body.endpoint_id, endpoints.TABLE.c.tenant == change.tenant)
-    query = sa.select(endpoints.TABLE.c.id).where(*theirs, endpoints.TABLE.c.active)
+    table = endpoints.TABLE
+    theirs = (table.c.id == body.endpoint_id, table.c.tenant == change.tenant)
+    query = sa.select(table.c.id).where(*theirs, table.c.active, table.c.purpose == Purpose.ORDERS)
     if (await change.conn.execute(query)).one_or_none() is None:
         raise errors.InvalidInput.of("/endpoint_id", "maintenance.endpoint")
 

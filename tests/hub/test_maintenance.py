@@ -9,7 +9,7 @@ import httpx
 import pytest
 import world as worlds
 from apis import Api, System
-from builders import Builder
+from builders import Builder, insert_endpoint
 from opening import opened
 from rigs import FastForward, Rig
 
@@ -18,7 +18,7 @@ from service.engine import handing_over
 from service.engine.hub import Hub
 from service.models import AuditEntry, Deadline, Dispatch, Endpoint, MaintenanceWindow
 from service.queries import maintenance
-from workflows.terms import Channel, DispatchState, Role
+from workflows.terms import Channel, DispatchState, Purpose, Role
 
 pytest_plugins = ["api_fixtures"]
 
@@ -172,6 +172,22 @@ async def test_what_is_wrong_is_named_and_nothing_is_written(api: Api) -> None:
     starts_at = (await maintenance_of(api))[0]["ends_at"]
     after = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + timedelta(hours=1)).isoformat()}
     assert (await announce(api, api.bank, **after)).status_code == 201
+
+
+async def test_a_start_in_the_current_minute_is_now(api: Api) -> None:
+    at = await instant(api.hub)
+    made = await announce(api, api.bank, starts_at=at.replace(second=0, microsecond=0).isoformat())
+    assert made.status_code == 201, made.text
+    assert made.json()["starts_at"] == made.json()["announced_at"]
+
+
+async def test_only_an_endpoint_for_orders_is_announced(api: Api) -> None:
+    (row, *_) = await api.world.rows(Endpoint, tenant="vietcombank", purpose=Purpose.ORDERS)
+    notices = {**row, "id": uuid4(), "purpose": Purpose.NOTICES, "position": 9}
+    await api.hub.writer.run(lambda conn: insert_endpoint(conn, notices))
+    answer = await announce(api, api.bank, endpoint_id=str(notices["id"]))
+    wrong = [(each["field"], each["code"]) for each in answer.json()["errors"]]
+    assert (answer.status_code, wrong) == (422, [("/endpoint_id", "maintenance.endpoint")])
 
 
 async def test_nobody_announces_ends_or_reads_anothers(api: Api) -> None:

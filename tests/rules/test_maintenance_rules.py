@@ -26,3 +26,10 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 )
 def test_a_window_lies_ahead_not_far_and_is_not_long(starts: timedelta, ends: timedelta, wrong: Wrong | None) -> None:
     assert maintenance.check(NOW + starts, NOW + ends, NOW) == wrong
+
+
+def test_the_current_minute_has_not_passed() -> None:
+    # A form of day and time knows no seconds: whoever writes the minute that it is means now.
+    for seconds in (1, 59):
+        assert maintenance.check(NOW, NOW + HOUR, NOW + seconds * SECOND) is None
+    assert maintenance.check(NOW, NOW + HOUR, NOW + 60 * SECOND) == Wrong("starts_at", Amiss.PAST)
