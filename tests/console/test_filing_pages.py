@@ -320,7 +320,7 @@ def test_a_takedown_of_all_that_a_text_names_and_one_more(desk: Desk, at_desk: O
         (
             "trace",
             ("targets", "window"),
-            {"legal_basis": "cpc_88", "window.since": "2026-11-20T08:00", "window.until": "10:00 21/11/2026"},
+            {"legal_basis": "cpc_88", "window.since": "2026-11-20T08:00", "window.until": "2026-11-21T10:00"},
         ),
     ],
 )
