@@ -230,7 +230,7 @@ def test_a_screen_shows_the_board_opens_nothing_else_and_ends_with_one_press(
     page.goto(f"{site.address}/displays")
     assert "Phòng trực ban tầng 2" in page.locator("main").inner_text()
     with page.expect_navigation():
-        page.get_by_role("button", name="Kết thúc màn hình Phòng trực ban tầng 2").click()
+        page.get_by_role("button", name="Ngắt màn hình Phòng trực ban tầng 2").click()
     # The stream tells it, and the screen asks for a code again.
     expect(screen.get_by_label("Mã")).to_be_visible()
     assert rows(site, Display)[-1].revoked_at is not None

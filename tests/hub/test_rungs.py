@@ -68,7 +68,7 @@ async def test_each_rung_has_its_instant_and_whoever_is_on_duty_by_name(world: W
         [(Reach.COORDINATOR, OPERATOR), (Reach.SUPERVISOR, "sbv")],
     ]
     assert {place.people for rung in found.rungs for place in rung.places} == {("Trực ban mẫu",)}
-    assert (found.policy_name, found.policy_version) == ("vn-default", 1)
+    assert (found.policy_name, found.policy_version) == ("vn-default", 2)
 
 
 @pytest.mark.parametrize("who", [AUDITOR, APPROVER], ids=["auditor", "approver"])
