@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from world import World
 
-from service import db
-from service.console import live, watching
+from service import clock, db
+from service.console import live, streaming, watching
 from service.console.watching import Watch
 from service.engine.hub import OPERATOR, Hub
 from service.errors import TooManyRequests
@@ -203,11 +204,13 @@ async def test_what_is_recorded_while_a_reader_is_being_told_is_told_at_once(
     async def seated() -> bool:
         return True
 
-    monkeypatch.setattr(live, "ALIVE", 3600.0)
-    request = Request({"type": "http", "query_string": b"", "headers": [], "path": live.PATH})
+    monkeypatch.setattr(streaming, "ALIVE", 3600.0)
     watch = Watch()
+    served = SimpleNamespace(state=SimpleNamespace(hub=hub, watch=watch))
+    request = Request({"type": "http", "query_string": b"", "headers": [], "path": live.PATH, "app": served})
     with watch.place(hub, "lan"):
-        events = live._events(hub, watch, COORDINATOR, live.Asked.of(request), seated, "vi")
+        asked = live.Asked.of(request, clock.utc_now())
+        events = streaming._events(hub, watch, seated, live._teller(request, COORDINATOR, asked))
         told = [await anext(events)]
         while "alive" not in told[-1]:
             told.append(await anext(events))
