@@ -13,7 +13,7 @@ from service.models import ActionRequest, table_of
 from service.queries import visibility
 from service.security.principals import Principal, ScopeMissing
 from service.security.scopes import Scope
-from workflows.terms import Action, Fact
+from workflows.terms import CONFIDENTIAL, Action, Fact
 
 _REQUESTS = table_of(ActionRequest)
 
@@ -25,12 +25,12 @@ def may(principal: Principal, tenant: str, action: Action) -> bool:
     """Tell whether the caller may export the evidence about a request of ``tenant``.
 
     The hub's administrators may, and of the agency itself those who approve and those who audit. Coordinators and
-    auditors of the hub may not, nor may who audits the agency where something was disclosed: in the file stands what,
+    auditors of the hub may not, nor may who audits the agency of a disclosure or a trace: in the file stands the answer,
     and that is for those who work on the matter.
     """
     if Scope.REGISTRY_WRITE in principal.scopes:
         return True
-    if action is Action.DISCLOSE and Scope.DISCLOSURES_READ not in principal.scopes:
+    if action in CONFIDENTIAL and Scope.DISCLOSURES_READ not in principal.scopes:
         return False
     return visibility.owns(principal, tenant) and not principal.scopes.isdisjoint(_SIGNED_OR_WATCHED)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from service import db, i18n
+from service import db, errors, i18n
 from service.actions import export_evidence
 from service.console import doors, rendering
 from service.engine.hub import OPERATOR, Hub
@@ -15,6 +15,7 @@ from service.queries import signing_keys
 from service.security import evidence, evidence_checks
 from service.security.evidence import Check
 from service.web.doors import HubDep
+from workflows.terms import Sector
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -48,7 +49,10 @@ async def take(request: Request, hub: HubDep, _seat: doors.SeatDep, form: doors.
 async def export(
     request: Request, hub: HubDep, seat: doors.SeatDep, _form: doors.FormDep, request_id: UUID
 ) -> Response:
-    """Give the evidence about a request as a file, once it is on record who took it."""
+    """Give an agency the evidence about its own request as a file, once it is on record who took it."""
+    if seat.principal.sector is Sector.HUB:
+        # Names stand in it: the hub's administrators make it at the hub's machine, by the command.
+        raise errors.NotFound
     text = await export_evidence.export(hub, seat.principal, str(request_id))
     headers = {"Content-Disposition": rendering.attachment(hub.settings, f"evidence-{request_id}.json")}
     return Response(text, media_type="application/json", headers=headers)

@@ -16,7 +16,7 @@ from service.schemas.reads import ReadPage
 from service.schemas.requests import RequestDetail, TimelineAnswer
 from service.security.scopes import Scope
 from service.web.doors import After, HubDep
-from workflows.terms import Action, Door, OrderState, RequestState, View
+from workflows.terms import Action, Door, OrderState, RequestState, Sector, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -104,7 +104,9 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         reads_answers=answers.may_read(seat, detail, behind.tenant),
         erased=ERASED,
         may_note=write_note.may(principal) and not detail.erased,
-        may_export=export_evidence.may(principal, behind.tenant, detail.action) and not detail.erased,
+        may_export=principal.sector is not Sector.HUB
+        and export_evidence.may(principal, behind.tenant, detail.action)
+        and not detail.erased,
         may_answer=Scope.TASKS_RESOLVE in principal.scopes,
         looks=lanes.LOOKS,
         now=seat.now,
