@@ -21,7 +21,7 @@ KNOWN = frozenset(
     {
         *("order_id", "request_id", "reference", "case_number", "action", "sequence", "participant_id", "urgency"),
         *("legal_basis", "agency", "officer", "second_officer", "document", "target", "amount", "whole_account"),
-        *("measure", "payment", "asked", "confidential", "starts_at", "ends_at", "contact", "lifts_order_id"),
+        *("measure", "payment", "asked", "window", "confidential", "starts_at", "ends_at", "contact", "lifts_order_id"),
         *("lifts_action", "extends_order_id", "reason", "deadlines", "answer_url"),
     }
 )
