@@ -25,8 +25,8 @@ def may(principal: Principal, tenant: str, action: Action) -> bool:
     """Tell whether the caller may export the evidence about a request of ``tenant``.
 
     The hub's administrators may, and of the agency itself those who approve and those who audit. Coordinators and
-    auditors of the hub may not, nor may who audits the agency of a disclosure or a trace: in the file stands the answer,
-    and that is for those who work on the matter.
+    auditors of the hub may not, nor may who audits the agency of a disclosure or a trace: the answer stands in the
+    file, and that is for those who work on the matter.
     """
     if Scope.REGISTRY_WRITE in principal.scopes:
         return True

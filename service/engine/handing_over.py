@@ -150,9 +150,10 @@ def _untried(ways: Sequence[Way]) -> sa.ColumnElement[bool]:
     over_it = sa.exists().where(
         tried.c.endpoint_id == _ENDPOINTS.c.id, sa.or_(tried.c.id == message, tried.c.first_id == message)
     )
-    return sa.exists().where(
-        _ENDPOINTS.c.tenant == _DISPATCHES.c.participant_id, _ENDPOINTS.c.id.in_(_ids(ways)), sa.not_(over_it)
-    )
+    # Two levels down nothing is correlated by itself: any message over that endpoint would count as this one.
+    left = sa.not_(over_it.correlate(_DISPATCHES, _ENDPOINTS))
+    theirs = (_ENDPOINTS.c.tenant == _DISPATCHES.c.participant_id, _ENDPOINTS.c.id.in_(_ids(ways)), left)
+    return sa.exists().where(*theirs).correlate(_DISPATCHES)
 
 
 def _ids(ways: Sequence[Way]) -> list[UUID]:

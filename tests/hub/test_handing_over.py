@@ -122,6 +122,17 @@ async def test_an_endpoint_out_of_use_is_passed_over_and_one_alone_is_not(
     assert set(await channels(build, alone)) == {Channel.WEBHOOK}
 
 
+async def test_each_order_is_passed_on_whatever_was_passed_on_before(
+    hub: Hub, build: Builder, rig: Rig, ways: list[UUID]
+) -> None:
+    await build.placed("bank-a", ways[0])
+    await build.change(Endpoint, ways[0], active=False)
+    assert await handing_over.hand_over(hub) == 1
+    later = await build.placed("bank-a", ways[0])
+    assert await handing_over.hand_over(hub) == 1
+    assert (await channels(build, later))[Channel.PULL] is DispatchState.PENDING
+
+
 async def test_what_arrives_over_two_endpoints_at_once_is_told_once(
     hub: Hub, build: Builder, rig: Rig, ways: list[UUID], fast_forward: FastForward
 ) -> None:
