@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, errors
+from service.actions import changes
+from service.actions.changes import Change
 from service.actions.record_refusal import Keep
 from service.audit import Log
 from service.engine.hub import Hub
@@ -33,6 +35,23 @@ class Person:
     id: str
     tenant: str
     role: Role
+
+
+async def check(change: Change, person: str, role: Role) -> None:
+    """Refuse a way in for somebody whom ``start`` would refuse: whoever gives it is told why, and on which field.
+
+    Raises ``NotFound``, ``InvalidInput`` for a role that is not for the sector, ``Conflict`` for a member not active
+    and for an officer who does not serve.
+    """
+    member = await changes.participant(change)
+    if member.status != "active":
+        raise errors.Conflict("participant.not_active")
+    try:
+        scopes.check(role, member.sector)
+    except RoleNotAllowed:
+        raise errors.InvalidInput.of("/role", "role.not_for_sector", sector=str(member.sector)) from None
+    if not await sessions.may_sit(change.conn, change.tenant, person, change.at):
+        raise errors.Conflict("officer.inactive")
 
 
 def note_way(log: Log, fact: Fact, actor: Actor, tenant: str, person: str, way: Way) -> None:

@@ -7,11 +7,9 @@ from service.actions import changes, entering, sign_in_by_provider
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import ConsolePasskey, ProviderLink, table_of
-from service.queries import sessions
 from service.schemas.entries import LinkTaken, NewProviderLink, ProviderLinkMade
-from service.security import scopes
 from service.security.principals import Principal
-from service.security.scopes import RoleNotAllowed, Scope
+from service.security.scopes import Scope
 from workflows.entry_terms import Way
 from workflows.terms import Fact
 
@@ -31,15 +29,7 @@ async def link(hub: Hub, principal: Principal, body: NewProviderLink) -> Provide
     issuer = _issuer(hub)
 
     async def work(change: Change) -> ProviderLinkMade:
-        member = await changes.participant(change)
-        if member.status != "active":
-            raise errors.Conflict("participant.not_active")
-        try:
-            scopes.check(body.role, member.sector)
-        except RoleNotAllowed:
-            raise errors.InvalidInput.of("/role", "role.not_for_sector", sector=str(member.sector)) from None
-        if not await sessions.may_sit(change.conn, change.tenant, body.person, change.at):
-            raise errors.Conflict("officer.inactive")
+        await entering.check(change, body.person, body.role)
         digest = sign_in_by_provider.digest(issuer, "person", body.name)
         known = (await change.conn.execute(sa.select(_LINKS).where(_LINKS.c.digest == digest))).one_or_none()
         if known is not None and (known.tenant, known.person) != (change.tenant, body.person):

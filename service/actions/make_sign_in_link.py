@@ -3,15 +3,14 @@
 import sqlalchemy as sa
 
 from service import audit, errors
-from service.actions import changes
+from service.actions import changes, entering
 from service.actions.changes import Change
 from service.engine.hub import Hub
 from service.models import SignInLink, table_of
-from service.queries import sessions
 from service.schemas.policies import NewSignInLink, SignInLinkMade
-from service.security import console_session, scopes
+from service.security import console_session
 from service.security.principals import Principal
-from service.security.scopes import RoleNotAllowed, Scope
+from service.security.scopes import Scope
 from workflows.terms import Fact
 
 _LINKS = table_of(SignInLink)
@@ -30,15 +29,7 @@ async def make(hub: Hub, principal: Principal, body: NewSignInLink) -> SignInLin
         raise errors.Conflict("sign_in_link.off")
 
     async def work(change: Change) -> SignInLinkMade:
-        member = await changes.participant(change)
-        if member.status != "active":
-            raise errors.Conflict("participant.not_active")
-        try:
-            scopes.check(body.role, member.sector)
-        except RoleNotAllowed:
-            raise errors.InvalidInput.of("/role", "role.not_for_sector", sector=str(member.sector)) from None
-        if not await sessions.may_sit(change.conn, change.tenant, body.person, change.at):
-            raise errors.Conflict("officer.inactive")
+        await entering.check(change, body.person, body.role)
         token, digest = console_session.new_link_token()
         expires_at = change.at + console_session.LINK_LIFETIME
         row = {

@@ -5,18 +5,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Acknowledgement, ActionRequest, Order, Target, table_of
-from service.queries import visibility
+from service.models import ActionRequest, table_of
+from service.queries import told, visibility
 from service.schemas.disclosures import Disclosed, DisclosureAnswer, DisclosureList
-from service.security import answer_texts
 from service.security.principals import Principal
 from service.vault import Vault, subjects
-from workflows.terms import Action, Datum, Outcome
+from workflows.terms import Action, Datum
 
 _REQUESTS = table_of(ActionRequest)
-_ORDERS = table_of(Order)
-_TARGETS = table_of(Target)
-_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 
 
 async def of_request(
@@ -33,17 +29,9 @@ async def of_request(
     keys = await subjects.by_id(conn, [request_id])
     if vault.is_erased(keys.get(request_id)):
         return DisclosureList(request_id=request_id, asked=asked, items=[], erased=True)
-    answers = (
-        sa.select(_ACKNOWLEDGEMENTS, _TARGETS.c.position.label("target"))
-        .join(_ORDERS, _ORDERS.c.id == _ACKNOWLEDGEMENTS.c.order_id)
-        .join(_TARGETS, _TARGETS.c.id == _ORDERS.c.target_id)
-        .where(_ORDERS.c.request_id == request_id, _ACKNOWLEDGEMENTS.c.outcome == Outcome.EXECUTED)
-        .order_by(_ACKNOWLEDGEMENTS.c.received_at, _ACKNOWLEDGEMENTS.c.id)
-    )
     items = []
-    for each in (await conn.execute(answers)).all():
-        text = vault.unseal(keys, "acknowledgements", each.id, each.tenant, each.body_sealed)
-        disclosed = Disclosed.model_validate(answer_texts.read(text)["disclosed"])
+    for each, said in await told.executed(conn, vault, keys, request_id):
+        disclosed = Disclosed.model_validate(said["disclosed"])
         items.append(
             DisclosureAnswer(
                 order_id=each.order_id,

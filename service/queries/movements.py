@@ -6,18 +6,15 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Acknowledgement, ActionRequest, Order, table_of
-from service.queries import visibility
+from service.models import ActionRequest, table_of
+from service.queries import told, visibility
 from service.schemas.demands import Window
 from service.schemas.movements import Movement, MovementList, Total, TraceAnswer, Traced
-from service.security import answer_texts
 from service.security.principals import Principal
 from service.vault import Vault, subjects
-from workflows.terms import Action, Direction, Outcome
+from workflows.terms import Action, Direction
 
 _REQUESTS = table_of(ActionRequest)
-_ORDERS = table_of(Order)
-_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 
 
 async def of_request(
@@ -34,16 +31,9 @@ async def of_request(
     keys = await subjects.by_id(conn, [request_id])
     if vault.is_erased(keys.get(request_id)):
         return MovementList(request_id=request_id, window=window, items=[], erased=True)
-    answers = (
-        sa.select(_ACKNOWLEDGEMENTS)
-        .join(_ORDERS, _ORDERS.c.id == _ACKNOWLEDGEMENTS.c.order_id)
-        .where(_ORDERS.c.request_id == request_id, _ACKNOWLEDGEMENTS.c.outcome == Outcome.EXECUTED)
-        .order_by(_ACKNOWLEDGEMENTS.c.received_at, _ACKNOWLEDGEMENTS.c.id)
-    )
     items = []
-    for each in (await conn.execute(answers)).all():
-        text = vault.unseal(keys, "acknowledgements", each.id, each.tenant, each.body_sealed)
-        traced = Traced.model_validate(answer_texts.read(text)["traced"])
+    for each, said in await told.executed(conn, vault, keys, request_id):
+        traced = Traced.model_validate(said["traced"])
         items.append(
             TraceAnswer(
                 order_id=each.order_id,
