@@ -1,8 +1,6 @@
 """What participants answered about people and money, for whoever asked: read on record, as a page and to take along."""
 
 import contextlib
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,12 +9,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
-from starlette.responses import RedirectResponse
 
 from service import errors, i18n
-from service.actions import keep_draft, note_reading
-from service.console import doors, forms, rendering
-from service.console.filing import body, desk, steps
+from service.actions import note_reading
+from service.console import doors, forms, rendering, tables
+from service.console.filing import body, desk
 from service.console.filing.steps import Step
 from service.engine.hub import Hub
 from service.queries import board, disclosures, movements, requests, visibility
@@ -75,15 +72,12 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
 
 @router.get("/requests/{request_id}/answers.csv")
 async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
-    """Return the movements of a trace as a table that every spreadsheet opens (RFC 4180, with the mark of UTF-8)."""
+    """Return the movements of a trace as a table."""
     read = await _read(hub, seat, request_id, only=Action.TRACE)
     assert read.traced is not None
     lang = rendering.language(request)
-    written = io.StringIO()
-    table = csv.writer(written)
-    if mark := rendering.mark(hub.settings, lang):
-        table.writerow([mark])
-    table.writerow([i18n.text(f"console.answers.column.{name}", lang) for name in _COLUMNS])
+    columns = [i18n.text(f"console.answers.column.{name}", lang) for name in _COLUMNS]
+    lines: list[Sequence[Any]] = []
     for answer in read.traced.items:
         who = read.names[answer.participant_id].short if answer.participant_id in read.names else answer.participant_id
         for each in answer.movements:
@@ -100,9 +94,8 @@ async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id:
                 *(named or ("", "", "")),
                 who,
             )
-            table.writerow([forms.cell(cell) for cell in line])
-    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"{request_id}.csv")}
-    return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+            lines.append(line)
+    return tables.csv_file(hub.settings, lang, str(request_id), columns, lines)
 
 
 @router.post("/requests/{request_id}/next-hop")
@@ -128,15 +121,11 @@ async def next_hop(
         "targets.0.value": to.value,
         "targets.0.at": known.get(to.institution, to.institution),
     }
-    if table.begun and any(table.answers.get(name) != value for name, value in hop.items()):
-        return RedirectResponse(f"{steps.PATH}?waits=1", 303)
-    if table.begun is None:
-        amount = fields.get("amount", "")
-        more = {"case_number": about.case_number, "targets.0.holder_name": ""}
-        more |= {"extent": "amount", "amount": amount} if amount.isascii() and amount.isdigit() else {}
-        await keep_draft.save(hub, principal, lambda _: {**more, **hop})
+    amount = fields.get("amount", "")
     # The bank did not say whose account it is, and is not asked here: the officer does.
-    return RedirectResponse(f"{steps.PATH}/{Step.TARGETS}", 303)
+    more = {"case_number": about.case_number, "targets.0.holder_name": ""}
+    more |= {"extent": "amount", "amount": amount} if amount.isascii() and amount.isdigit() else {}
+    return await desk.begin(hub, seat, table, hop, more, Step.TARGETS)
 
 
 async def _read(hub: Hub, seat: Seat, request_id: UUID, only: Action | None = None) -> _Read:

@@ -1,8 +1,6 @@
 """The page of a case: its requests, the trail as a drawing and as a table, and both to take along."""
 
 import bisect
-import csv
-import io
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from service import errors, i18n
 from service.actions import note_reading
-from service.console import doors, forms, lanes, rendering, trail
+from service.console import doors, forms, lanes, rendering, tables, trail
 from service.engine.hub import Hub
 from service.queries import board, case_history, cases, visibility
 from service.queries.board import Name
@@ -65,20 +63,14 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
 
 @router.get("/requests/{request_id}/case.csv")
 async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
-    """Return the trail as a table that every spreadsheet opens (RFC 4180, with the mark that tells UTF-8)."""
+    """Return the trail as a table."""
     whole, names, _ = await _load(hub, seat, request_id)
     lang = rendering.language(request)
     shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
-    written = io.StringIO()
-    table = csv.writer(written)
-    if mark := rendering.mark(hub.settings, lang):
-        table.writerow([mark])
-    table.writerow([i18n.text(f"console.case.column.{name}", lang) for name in _COLUMNS])
+    columns = [i18n.text(f"console.case.column.{name}", lang) for name in _COLUMNS]
     references = {matter.id: matter.reference for matter in whole.matters}
-    for step in whole.steps:
-        table.writerow([forms.cell(each) for each in shown.line(step, references[step.request_id])])
-    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"{request_id}.csv")}
-    return Response("\ufeff" + written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    lines = [shown.line(step, references[step.request_id]) for step in whole.steps]
+    return tables.csv_file(hub.settings, lang, str(request_id), columns, lines)
 
 
 @router.get("/requests/{request_id}/case.svg")

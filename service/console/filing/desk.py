@@ -7,7 +7,9 @@ from typing import Any
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import RedirectResponse
 
+from service.actions import keep_draft
 from service.console import rendering
 from service.console.filing import body, steps, targets
 from service.console.filing.steps import Step
@@ -62,6 +64,20 @@ async def lay(conn: AsyncConnection, request: Request, hub: Hub, seat: Seat) -> 
     answers = begun.answers if begun else {}
     fits = targets.read(answers, known, body.today(seat.now))
     return Desk(seat, rendering.language(request), known, begun, signer, answers, fits)
+
+
+async def begin(
+    hub: Hub, seat: Seat, table: Desk, about: Mapping[str, str], known: Mapping[str, str], first: Step
+) -> Response:
+    """Begin a draft ``about`` this with what is ``known``, or go on with it, at its first question.
+
+    A draft of something else is left, and has to be ended first: the page of the beginning says so.
+    """
+    if table.begun and any(table.answers.get(name) != value for name, value in about.items()):
+        return RedirectResponse(f"{steps.PATH}?waits=1", 303)
+    if table.begun is None:
+        await keep_draft.save(hub, seat.principal, lambda _: {**known, **about})
+    return RedirectResponse(f"{steps.PATH}/{first}", 303)
 
 
 def page(

@@ -59,12 +59,8 @@ async def follow_up(
     if original is None:
         raise errors.NotFound
     about = {"action": chosen, "original_request_id": str(request_id)}
-    if table.begun and any(table.answers.get(name) != value for name, value in about.items()):
-        return RedirectResponse(f"{steps.PATH}?waits=1", 303)
-    if table.begun is None:
-        known = {"case_number": original.case_number, "legal_basis": str(original.legal_basis)}
-        await keep_draft.save(hub, principal, lambda _: {**known, **about})
-    return RedirectResponse(f"{steps.PATH}/{steps.order(Action(chosen))[0]}", 303)
+    known = {"case_number": original.case_number, "legal_basis": str(original.legal_basis)}
+    return await desk.begin(hub, seat, table, about, known, steps.order(Action(chosen))[0])
 
 
 @router.post(steps.PATH)
