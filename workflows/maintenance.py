@@ -1,7 +1,7 @@
 """Maintenance windows: how long and how far ahead a participant may announce one; no deadline ever waits for it.
 
-The law's clock does not pause for a bank's maintenance. A window changes which channel is tried first and what people
-are told; orders that the endpoint would have got are tried there too, for an announcement may be wrong.
+The law's clock does not pause for a bank's maintenance. A window has the next channel tried at once as well, and
+changes what people are told; the endpoint itself gets each order too, for an announcement may be wrong.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A participant announces when it does not serve an endpoint: the next channel is tried first, and no clock waits."""
+"""A participant announces when it does not serve an endpoint: the next channel is tried at once as well."""
 
 from datetime import datetime
 

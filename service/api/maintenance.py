@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/participants/{participant_id}", tags=["registry"]
 async def post_window(
     hub: HubDep, caller: Caller, participant_id: ParticipantId, body: NewMaintenance
 ) -> MaintenanceAnswer:
-    """Announce when an endpoint, or none of them, is served: the next channel is tried first, and no clock waits."""
+    """Announce when an endpoint, or none, is served: the next channel is tried at once as well, and no clock waits."""
     return await announce_maintenance.announce(hub, caller, participant_id, body)
 
 

@@ -1,10 +1,9 @@
 """A case as it was at an instant: its requests and orders in the states that the facts had brought them to by then."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -14,35 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import among, audit
 from service.models import AuditEntry, table_of
 from service.queries.cases import Whole
-from workflows.terms import Action, Fact, OrderState, RequestState
+from workflows import retelling
+from workflows.terms import Action, Fact, OrderState
 
 _ENTRIES = table_of(AuditEntry)
-
-_ORDERS: Mapping[str, OrderState] = MappingProxyType(
-    {
-        Fact.ORDER_PLACED: OrderState.PLACED,
-        Fact.ORDER_DELIVERED: OrderState.DELIVERED,
-        Fact.ORDER_ACKNOWLEDGED: OrderState.ACKNOWLEDGED,
-        Fact.ORDER_EXECUTED: OrderState.EXECUTED,
-        Fact.ORDER_PARTLY_EXECUTED: OrderState.EXECUTED,
-        Fact.ORDER_REFUSED: OrderState.REFUSED,
-        Fact.ORDER_REROUTED: OrderState.REROUTED,
-        Fact.ORDER_WITHDRAWN: OrderState.WITHDRAWN,
-        Fact.ORDER_LAPSED: OrderState.LAPSED,
-        Fact.ORDER_LIFTED: OrderState.LIFTED,
-    }
-)
-_REQUESTS: Mapping[str, RequestState] = MappingProxyType(
-    {
-        Fact.REQUEST_SUBMITTED: RequestState.AWAITING_APPROVAL,
-        Fact.REQUEST_HELD: RequestState.HELD_FOR_CALLBACK,
-        Fact.REQUEST_ACTIVATED: RequestState.ACTIVE,
-        Fact.REQUEST_REFUSED: RequestState.REFUSED,
-        Fact.REQUEST_WITHDRAWN: RequestState.WITHDRAWN,
-        Fact.REQUEST_LAPSED: RequestState.LAPSED,
-        Fact.REQUEST_CLOSED: RequestState.CLOSED,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +36,7 @@ async def events(conn: AsyncConnection, whole: Whole) -> list[Event]:
     chains = [audit.request_chain(matter.id) for matter in whole.matters]
     query: sa.Select[Any] = (
         sa.select(_ENTRIES.c.at, _ENTRIES.c.request_id, _ENTRIES.c.code, _ENTRIES.c.data)
-        .where(among.of(conn, _ENTRIES.c.chain, chains), _ENTRIES.c.code.in_([*_ORDERS, *_REQUESTS]))
+        .where(among.of(conn, _ENTRIES.c.chain, chains), _ENTRIES.c.code.in_([*retelling.ORDERS, *retelling.REQUESTS]))
         .order_by(_ENTRIES.c.at, _ENTRIES.c.id)
     )
     return [_event(row) for row in (await conn.execute(query)).all()]
@@ -79,13 +53,14 @@ def as_of(whole: Whole, found: Sequence[Event], at: datetime) -> Whole:
     Nor is a request, with its orders, whose facts until then are archived.
     """
     past = [event for event in found if event.at <= at]
-    requests = {event.request_id: _REQUESTS[event.code] for event in past if event.code in _REQUESTS}
+    requests = {event.request_id: retelling.REQUESTS[event.code] for event in past if event.code in retelling.REQUESTS}
     orders: dict[UUID, OrderState] = {}
     said: dict[UUID, Event] = {}
     lifts = {step.id for step in whole.steps if step.action is Action.LIFT}
     for event in past:
-        if event.order_id is not None and event.code in _ORDERS:
-            orders[event.order_id] = _after(orders.get(event.order_id), event, is_lift=event.order_id in lifts)
+        if event.order_id is not None and event.code in retelling.ORDERS:
+            before, is_lift = orders.get(event.order_id), event.order_id in lifts
+            orders[event.order_id] = retelling.order_after(before, event.code, is_lift=is_lift)
             if event.held is not None or event.returned is not None:
                 said[event.order_id] = event
     steps = []
@@ -104,18 +79,9 @@ def archived(whole: Whole, found: Sequence[Event]) -> int:
     return sum(matter.id not in begun for matter in whole.matters)
 
 
-def _after(before: OrderState | None, event: Event, *, is_lift: bool) -> OrderState:
-    """Return the state of an order after a fact: "lifted" is told of the hold, and of the order that lifts it."""
-    if before is OrderState.WITHDRAWN:
-        return before
-    if is_lift and event.code == Fact.ORDER_LIFTED and before is not OrderState.LAPSED:
-        return OrderState.EXECUTED
-    return _ORDERS[event.code]
-
-
 def _event(row: sa.Row[Any]) -> Event:
     data = json.loads(row.data)
-    order_id = data.get("order_id") if row.code in _ORDERS else None
+    order_id = data.get("order_id") if row.code in retelling.ORDERS else None
     return Event(
         row.at,
         row.request_id,
