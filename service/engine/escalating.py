@@ -12,7 +12,7 @@ from service import clock, db, i18n
 from service.audit import Log
 from service.engine import messages, outbox, reach, timers
 from service.engine.dossier import Dossier, Row
-from service.engine.hub import OPERATOR, Hub
+from service.engine.hub import Hub
 from service.models import Escalation, table_of
 from service.queries import maintenance
 from workflows import escalation, policy
@@ -80,13 +80,7 @@ def first_rung(deadline: Row, ladder: tuple[policy.Rung, ...]) -> list[timers.Ti
 
 
 def _called(item: Due, above: Mapping[str, str]) -> list[tuple[Reach, str]]:
-    participant = item.deadline["participant_id"]
-    whom = {
-        Reach.PARTICIPANT: participant,
-        Reach.COORDINATOR: OPERATOR,
-        Reach.SUPERVISOR: above.get(participant or "", ""),
-        Reach.AGENCY: item.deadline["tenant"],
-    }
+    whom = reach.houses(item.deadline, above)
     return [(reached, whom[reached] or "") for reached in item.rung.reach]
 
 

@@ -1,7 +1,7 @@
 """Who can be reached where: the endpoints of participants, and the contacts that are on duty now."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among
 from service.engine import definitions
+from service.engine.hub import OPERATOR
 from service.models import Contact, Endpoint, Participant, table_of
-from workflows.terms import Channel, Purpose
+from workflows.terms import Channel, Purpose, Reach
 
 _PARTICIPANTS = table_of(Participant)
 _ENDPOINTS = table_of(Endpoint)
@@ -99,6 +100,17 @@ async def supervisors(conn: AsyncConnection, participants: Collection[str]) -> d
         _PARTICIPANTS.c.id.in_(participants), above.is_not(None)
     )
     return {row.id: row.above for row in (await conn.execute(query)).all()}
+
+
+def houses(deadline: Mapping[str, Any], above: Mapping[str, str]) -> dict[Reach, str | None]:
+    """Return the member behind each part of a rung of a deadline, None where there is none; ``above``: supervisors."""
+    participant = deadline["participant_id"]
+    return {
+        Reach.PARTICIPANT: participant,
+        Reach.COORDINATOR: OPERATOR,
+        Reach.SUPERVISOR: above.get(participant or ""),
+        Reach.AGENCY: deadline["tenant"],
+    }
 
 
 async def names(conn: AsyncConnection, participants: Collection[str]) -> dict[str, str]:

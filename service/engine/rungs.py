@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import db
 from service.engine import dossier, ladders, reach, settling
 from service.engine.dossier import Dossier, Row
-from service.engine.hub import OPERATOR, Hub
+from service.engine.hub import Hub
 from service.engine.ladders import Known, Subject
 from service.models import ActionRequest, Deadline, Escalation, table_of
 from service.queries import visibility
@@ -144,13 +144,7 @@ def _bases(rows: Sequence[Row], file: Dossier, known: Mapping[UUID, Subject], fi
 
 
 def _called(base: _Base, above: Mapping[str, str]) -> list[tuple[Reach, str | None]]:
-    participant = base.deadline["participant_id"]
-    whom = {
-        Reach.PARTICIPANT: participant,
-        Reach.COORDINATOR: OPERATOR,
-        Reach.SUPERVISOR: above.get(participant or ""),
-        Reach.AGENCY: base.deadline["tenant"],
-    }
+    whom = reach.houses(base.deadline, above)
     return [(part, whom[part]) for part in dict.fromkeys(part for rung in base.ladder for part in rung.reach)]
 
 

@@ -92,8 +92,7 @@ async def of_request(conn: AsyncConnection, principal: Principal, request_id: UU
     row = (await conn.execute(query)).one_or_none()
     if row is None:
         return None
-    codes = {*_OF_THE_PAPER, Fact.EVIDENCE_EXPORTED}
-    facts = await _facts(conn, audit.request_chain(request_id), _ENTRIES.c.code.in_(codes), limit=None)
+    facts = await _facts(conn, audit.request_chain(request_id), _ENTRIES.c.code.in_(_OF_THE_PAPER), limit=None)
     readings = await _facts(conn, audit.reads_chain(request_id), sa.true(), limit=MOST + 1)
     placed = sa.select(_ORDERS.c.id, _ORDERS.c.participant_id).where(_ORDERS.c.request_id == request_id)
     orders = {str(order.id): order.participant_id for order in (await conn.execute(placed)).all()}
