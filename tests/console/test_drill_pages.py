@@ -127,9 +127,7 @@ def test_the_drawing_of_a_case_says_it_in_name_title_and_band(drill: Site, in_dr
     assert outer["y"] <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"] <= below["y"]
 
 
-def test_movements_and_evidence_are_taken_along_under_a_name_that_says_it(
-    desk: Desk, at_desk: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_movements_and_evidence_are_taken_along_under_a_name_that_says_it(desk: Desk, at_desk: Open) -> None:
     order = desk.run(hub_steps.traced(desk.world))
     desk.run(desk.world.answer(order, outcome="executed", traced=hub_steps.moved("9704000012345")))
     page, maker = at_desk().page, at_desk(role=Role.MAKER, person="maker").page
@@ -146,8 +144,11 @@ def test_movements_and_evidence_are_taken_along_under_a_name_that_says_it(
     name, first, evidence = taken()
     assert "DIEN-TAP" not in f"{name}{first}{evidence}" and MARK not in first
     settings = desk.hub.settings.model_copy(update={"drill": True})
-    monkeypatch.setattr(desk.app.state, "hub", dataclasses.replace(desk.hub, settings=settings))
-    name, first, evidence = taken()
+    desk.app.state.hub = dataclasses.replace(desk.hub, settings=settings)
+    try:
+        name, first, evidence = taken()
+    finally:
+        desk.app.state.hub = desk.hub
     assert 'filename="DIEN-TAP-' in name and first == MARK and evidence.startswith("DIEN-TAP-evidence-")
 
 

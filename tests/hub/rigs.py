@@ -91,7 +91,7 @@ class Rig:
     async def _beat(self) -> None:
         while True:
             async with still():
-                await self.node.beat()
+                await self.node.beat(60)
             self.node.check()
             await asyncio.sleep(BEAT_EVERY)
 

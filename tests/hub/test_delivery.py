@@ -330,7 +330,7 @@ async def test_the_claim_loop_wakes_at_a_commit(build: Builder, rig: Rig, monkey
     placed = await build.placed("bank-a")
     loop = asyncio.create_task(rig.delivery.claim_forever())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await rig.speaker.reached(placed.endpoint_id)
             later = await build.placed("bank-b")
             await rig.speaker.reached(later.endpoint_id)

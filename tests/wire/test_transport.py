@@ -478,7 +478,8 @@ class Wire(asyncio.Transport):
 async def test_a_connection_that_is_not_read_from_any_more_carries_no_other_call() -> None:
     wire, connection = Wire(), connections._Connection(connections._Peer("127.0.0.1", 443, "bank.example"))
     connection.connection_made(wire)
-    asked = asyncio.create_task(connection.ask(b"/", [(b"Host", b"bank.example"), (b"Content-Length", b"0")], b""))
+    headers = [(b"Host", b"bank.example"), (b"Content-Length", b"0")]
+    asked = asyncio.create_task(connection.ask(b"POST", b"/", headers, b""))
     await asyncio.sleep(0)
     # Whole, and more than is taken at once: nothing of it is waited for, so nothing lets it be read on.
     chunks = b"1\r\na\r\n" * 20_000
