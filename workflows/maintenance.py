@@ -4,9 +4,11 @@ The law's clock does not pause for a bank's maintenance. A window has the next c
 changes what people are told; the endpoint itself gets each order too, for an announcement may be wrong.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 HOUR = timedelta(hours=1)
 # All assumed: a night's work is shorter, and what lies further ahead is announced again when its day is known.
@@ -56,3 +58,14 @@ def check(starts_at: datetime, ends_at: datetime, now: datetime) -> Wrong | None
     if ends_at <= starts_at:
         return Wrong("ends_at", Amiss.NO_TIME)
     return Wrong("ends_at", Amiss.TOO_LONG) if ends_at - starts_at > LONGEST else None
+
+
+def rests_until(endpoints: Collection[UUID], ends: Mapping[UUID | None, datetime]) -> datetime | None:
+    """Return until when none of a participant's endpoints is served; None while orders reach one that is.
+
+    ``ends`` tells until when each of them rests, and under None until when all do.
+    """
+    if not endpoints:
+        return ends.get(None)
+    each = [max((ends[of] for of in (None, endpoint) if of in ends), default=None) for endpoint in endpoints]
+    return min((end for end in each if end is not None), default=None) if None not in each else None

@@ -37,7 +37,7 @@ class Filter:
 class Line:
     """One order: what it waits for and until when, how far the ladder climbed, when its participant was last heard.
 
-    ``rests_until`` is the end of a maintenance that its participant announced, while it lasts.
+    ``rests_until`` is the end of a maintenance of all of its participant's endpoints, while it lasts.
     """
 
     id: UUID

@@ -1,5 +1,6 @@
 """Who is in maintenance, and until when, as announced; what a participant has announced and is not over."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -10,13 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.models import MaintenanceWindow, Participant, table_of
+from service.models import Endpoint, MaintenanceWindow, Participant, table_of
 from service.queries import visibility
 from service.queries.board_lines import Board
 from service.schemas.maintenance import MaintenanceAnswer
 from service.security.principals import Principal
+from workflows import maintenance as rules
+from workflows.terms import Purpose
 
 TABLE = table_of(MaintenanceWindow)
+_ENDPOINTS = table_of(Endpoint)
 _PARTICIPANTS = table_of(Participant)
 
 
@@ -26,16 +30,24 @@ def holds(now: datetime) -> sa.ColumnElement[bool]:
 
 
 async def until(conn: AsyncConnection, participants: Collection[str], now: datetime) -> dict[str, datetime]:
-    """Return until when each of these participants is in maintenance, with one endpoint at least; others are absent.
+    """Return until when each of these participants has all its endpoints for orders in maintenance; others are absent.
 
     A transaction with a member's own reach must have been extended: whom it has orders at is for the caller to know.
     """
-    query = (
-        sa.select(TABLE.c.tenant, sa.func.max(TABLE.c.ends_at).label("until"))
-        .where(holds(now), TABLE.c.tenant.in_(participants))
-        .group_by(TABLE.c.tenant)
+    ends: defaultdict[str, dict[UUID | None, datetime]] = defaultdict(dict)
+    for window in await windows(conn, now, participants):
+        before = ends[window.tenant].get(window.endpoint_id, window.ends_at)
+        ends[window.tenant][window.endpoint_id] = max(before, window.ends_at)
+    if not ends:
+        return {}
+    serving = sa.select(_ENDPOINTS.c.tenant, _ENDPOINTS.c.id).where(
+        _ENDPOINTS.c.tenant.in_(ends), _ENDPOINTS.c.active, _ENDPOINTS.c.purpose == Purpose.ORDERS
     )
-    return {row.tenant: row.until for row in (await conn.execute(query)).all()} if participants else {}
+    endpoints: defaultdict[str, set[UUID]] = defaultdict(set)
+    for row in (await conn.execute(serving)).all():
+        endpoints[row.tenant].add(row.id)
+    found = {tenant: rules.rests_until(endpoints[tenant], of) for tenant, of in ends.items()}
+    return {tenant: end for tenant, end in found.items() if end}
 
 
 async def of_members(conn: AsyncConnection, shown: Collection[str], now: datetime) -> dict[str, datetime]:
@@ -44,9 +56,10 @@ async def of_members(conn: AsyncConnection, shown: Collection[str], now: datetim
     return await until(conn, shown, now)
 
 
-async def windows(conn: AsyncConnection, now: datetime) -> list[sa.Row[Any]]:
-    """Return tenant, endpoint (None: all of them) and end of each window that is in force now."""
+async def windows(conn: AsyncConnection, now: datetime, of: Collection[str] | None = None) -> list[sa.Row[Any]]:
+    """Return tenant, endpoint (None: all of them) and end of each window in force now, of all or of some members."""
     query: sa.Select[Any] = sa.select(TABLE.c.tenant, TABLE.c.endpoint_id, TABLE.c.ends_at).where(holds(now))
+    query = query if of is None else query.where(TABLE.c.tenant.in_(of))
     return list((await conn.execute(query)).all())
 
 

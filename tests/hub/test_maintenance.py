@@ -217,6 +217,25 @@ async def test_who_is_told_of_a_missed_deadline_reads_of_the_maintenance(api: Ap
         assert "the deadline runs on" in text["body"]["text"]
 
 
+async def test_a_member_is_said_to_rest_once_orders_reach_none_of_its_endpoints(
+    hub: Hub, build: Builder, ways: list[UUID]
+) -> None:
+    async def said() -> dict[str, datetime]:
+        async with hub.database.read() as conn:
+            return await maintenance.until(conn, {"bank-a"}, await db.now(conn))
+
+    await rests(build, ways[0], hub)
+    assert await said() == {}
+    await rests(build, ways[1], hub)
+    [first, _] = sorted(row.ends_at for row in await build.rows(MaintenanceWindow))
+    assert await said() == {"bank-a": first}
+    # A third that is out of use is none that serves.
+    third = await build.endpoint("bank-a", channel=Channel.ETSI, position=3)
+    assert await said() == {}
+    await build.change(Endpoint, third, active=False)
+    assert await said() == {"bank-a": first}
+
+
 async def resting(api: Api) -> set[str]:
     async with api.hub.database.read() as conn:
         return set(await maintenance.until(conn, {"vietcombank", "techcombank"}, await db.now(conn)))
