@@ -17,5 +17,6 @@ class SessionEnd(StrEnum):
     LEFT = "left"
     REVOKED = "revoked"
     MOVED = "moved"
+    REPLACED = "replaced"
     PROVIDER = "provider"
     SENT_HOME = "sent_home"

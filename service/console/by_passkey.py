@@ -56,7 +56,7 @@ async def answer(request: Request, hub: HubDep, raw: RawBody) -> Response:
     except errors.Unauthenticated:
         page = doors.refuse(request, 401, "passkey_refused", here="/sign-in")
     else:
-        page = session.arrive(request, signed_in)
+        page = await session.arrive(request, hub, signed_in)
     forget(request, page)
     return page
 

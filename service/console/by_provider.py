@@ -26,7 +26,7 @@ _log = log.get("hoatoc.console")
 
 
 @router.get("/sign-in/provider")
-async def go(request: Request) -> Response:
+async def go(request: Request, hub: HubDep) -> Response:
     """Send the browser to the provider, with a cookie that only its return fits.
 
     It is a link and no form: a policy for forms would have to name each address that a provider leads on to.
@@ -40,6 +40,8 @@ async def go(request: Request) -> Response:
         )
     except (DeliveryFailed, Refused) as failed:
         return _down(request, failed)
+    # Here and not on the way back, on which the browser does not show its session.
+    await doors.leave_behind(request, hub)
     response = RedirectResponse(place, 303)
     # The way back begins at the provider: a strict cookie would not come along.
     doors.keep(request, response, trip.cookie, LIFETIME, name=TRIP, same_site="lax")

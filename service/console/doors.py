@@ -138,6 +138,12 @@ def presented(request: Request) -> str:
     return request.cookies.get(cookie_name(request), "")
 
 
+async def leave_behind(request: Request, hub: Hub) -> None:
+    """End the session that this browser has, if any: it comes in anew, and nothing of before stays open."""
+    if token := presented(request):
+        await sign_out(hub, token, SessionEnd.REPLACED)
+
+
 def browser(request: Request) -> str:
     """Return which kind of browser calls."""
     return browsers.kind(request.headers.get("user-agent", ""))

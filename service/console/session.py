@@ -11,6 +11,7 @@ from service.actions.entering import SignedIn
 from service.actions.sign_in import sign_in
 from service.actions.sign_out import sign_out
 from service.console import doors, places, rendering
+from service.engine.hub import Hub
 from service.queries import sessions
 from service.security import passkeys
 from service.security.console_session import SESSION_LIFETIME
@@ -54,11 +55,12 @@ async def spend(request: Request, hub: HubDep, token: str) -> Response:
         signed_in = await sign_in(hub, token, keep, user_agent=request.headers.get("user-agent", ""))
     except errors.Unauthenticated:
         return doors.refuse(request, 401, "link_over", here=request.url.path)
-    return arrive(request, signed_in)
+    return await arrive(request, hub, signed_in)
 
 
-def arrive(request: Request, signed_in: SignedIn) -> Response:
-    """Give the browser its session and send it to the first place of the role: to nothing that was asked for."""
+async def arrive(request: Request, hub: Hub, signed_in: SignedIn) -> Response:
+    """Give the browser its session, in the place of one it had, and send it to the first place of the role."""
+    await doors.leave_behind(request, hub)
     response = RedirectResponse(places.landing(signed_in.role), 303)
     doors.keep(request, response, signed_in.session, SESSION_LIFETIME)
     return response

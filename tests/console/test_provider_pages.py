@@ -150,6 +150,17 @@ def test_when_the_session_at_the_provider_ends_it_tells_the_hub_and_the_session_
     assert '"reason":"provider"' in ended[-1].data
 
 
+def test_whoever_sets_out_for_the_provider_leaves_the_session_that_he_had(linked: LinkedSite) -> None:
+    with httpx.Client(headers={"User-Agent": "x"}) as browser:
+        assert browser.post(linked.link(person="vu-van-cu")).status_code == 303
+        assert browser.get(f"{linked.address}/board").status_code == 200
+        # Another site cannot send him on this way, nor out.
+        foreign = browser.get(f"{linked.address}/sign-in/provider", headers={"Sec-Fetch-Site": "cross-site"})
+        assert foreign.status_code == 403 and browser.get(f"{linked.address}/board").status_code == 200
+        goes(linked, browser)
+        assert browser.get(f"{linked.address}/board").status_code == 401
+
+
 def test_nobody_gets_an_account_by_signing_in_at_the_provider(linked: LinkedSite, visitor: Watched) -> None:
     linked.provider.signs_in("a stranger")
     before = len(linked.rows(ConsoleSession))

@@ -1,9 +1,19 @@
 """Signing in: a link works once and only by the button, the cookie is guarded, forged forms change nothing."""
 
+import json
+
 import httpx
 import pytest
+import world as worlds
+from console_desk import Desk
 from console_site import Open, Site
 from playwright.sync_api import BrowserContext
+
+from service.models import AuditEntry
+from workflows.terms import Fact, Role
+
+# A session lives in one kind of browser.
+HERE = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
 def test_a_link_works_once_and_only_by_its_button(site: Site, context: BrowserContext) -> None:
@@ -41,6 +51,27 @@ def test_a_sign_in_from_another_site_is_refused_and_spends_nothing(site: Site) -
     with httpx.Client() as client:
         assert client.post(link, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
         assert client.post(link, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+
+
+def test_whoever_signs_in_anew_leaves_no_session_of_that_browser_behind(desk: Desk) -> None:
+    def enters(browser: httpx.Client, person: str) -> str:
+        answer = browser.post(desk.link(Role.READER, worlds.AGENCY, person))
+        assert answer.status_code == 303
+        return str(browser.cookies["hoatoc_session"])
+
+    def opens(token: str) -> int:
+        with httpx.Client(headers=HERE, cookies={"hoatoc_session": token}) as client:
+            return client.get(f"{desk.address}/").status_code
+
+    with httpx.Client(headers=HERE) as browser, httpx.Client(headers=HERE) as elsewhere:
+        first, other = enters(browser, "reader-one"), enters(elsewhere, "reader-one")
+        # By whichever person, and by whichever link: one browser sits at one place.
+        second = enters(browser, "reader-two")
+    assert [opens(token) for token in (first, second, other)] == [401, 200, 200]
+    ended = [
+        row for row in desk.run(desk.world.rows(AuditEntry, code=Fact.SIGN_IN_ENDED)) if "reader-one" in row["data"]
+    ]
+    assert [json.loads(row["data"])["reason"] for row in ended] == ["replaced"]
 
 
 def test_signing_out_needs_the_token_of_this_session(site: Site, signed_in: Open) -> None:
