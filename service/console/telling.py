@@ -77,6 +77,8 @@ LOOKS: Mapping[Fact, tuple[str, str]] = {
     Fact.AUTHORITY_REFUSED: ("cross", "bad"),
 }
 PLAIN = ("dot", "quiet")
+# By the text that a fact carries: one that an older hub wrote may have a code that this one has no member for.
+_BY_CODE: Mapping[str, tuple[str, str]] = {str(fact): look for fact, look in LOOKS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def entries(told: TimelineAnswer, orders: Sequence[OrderAnswer], behind: Backgro
     made: list[Entry] = []
     for facts in _gathered(told.facts):
         first = facts[0]
-        icon, tone = LOOKS.get(Fact(first.code), PLAIN) if first.code in set(Fact) else PLAIN
+        icon, tone = _BY_CODE.get(first.code, PLAIN)
         rung = first.data.get("rung")
         made.append(
             Entry(
