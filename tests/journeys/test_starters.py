@@ -29,6 +29,7 @@ from service.models import Dispatch
 from workflows.terms import Channel, DispatchKind, Sector
 
 STARTERS = ROOT / "service" / "handbook" / "starters"
+GOLDEN = ROOT / "tests" / "wire" / "golden" / "webhook"
 BANK = "vietcombank"
 AMOUNT = 1_000_000
 _DISPATCHES = sa.inspect(Dispatch).local_table
@@ -222,8 +223,10 @@ async def test_a_starter_verifies_deduplicates_keeps_order_and_answers(language:
                 told = (await police.read(f"/v1/requests/{frozen}/timeline"))["facts"]
                 assert "hold.confirmed" in [fact["code"] for fact in told]
 
-                # The same once more is known. Nothing else is let in.
+                # The same once more is known, while somebody has connected who says nothing. Nothing else is let in.
+                _, silent = await asyncio.open_connection("127.0.0.1", starter.port)
                 assert await wire.post(freeze) == 202
+                silent.close()
                 assert await wire.post(freeze, secret=signing.new_secret()) == 401
                 assert await wire.post(freeze, ago=400) == 401
                 assert await wire.post(freeze, ago=-400) == 401
@@ -231,6 +234,9 @@ async def test_a_starter_verifies_deduplicates_keeps_order_and_answers(language:
                 forged = replace(freeze, id="msg_forged", body={**freeze.body, "whole_account": True})
                 assert await wire.post(forged) == 401
                 assert await wire.post(replace(freeze, id="msg_unsigned", signature="")) == 401
+                # An order of a drill is read as one too: this one was never signed, a foreign kind would be let pass.
+                drill = {**freeze.body, "drill": True}
+                assert await wire.post(replace(freeze, id="msg_drill", body=drill)) == 401
                 assert await wire.post(replace(freeze, id="msg_late", type="vn.hoatoc.notice.escalation")) == 204
 
                 lifted = await filed(police, journey_network.demand("lift", original_request_id=frozen))
@@ -293,6 +299,19 @@ def test_the_handbook_names_every_starter_and_counts_its_lines() -> None:
 
 def _files(cell: str) -> list[str]:
     return re.findall(r"\(\.\./starters/([^)]+)\)", cell)
+
+
+def test_java_cuts_out_of_every_order_that_the_hub_sends_what_was_signed() -> None:
+    source = (STARTERS / "Receiver.java").read_text("utf-8")
+    written = source.partition("Pattern EVENT = Pattern.compile(")[2].partition(");")[0]
+    pattern = re.compile("".join(json.loads(f'"{part}"') for part in re.findall(r'"((?:[^"\\]|\\.)*)"', written)))
+    golden = [path for path in sorted(GOLDEN.glob("*.json")) if '"type":"vn.hoatoc.order.' in path.read_text("utf-8")]
+    assert {"freeze.json", "drill-freeze.json", "lift.json", "read-back.json"} <= {path.name for path in golden}
+    for path in golden:
+        found = pattern.fullmatch(path.read_text("utf-8").strip())
+        assert found is not None, path.name
+        event = json.loads(path.read_text("utf-8"))
+        assert (json.loads(found[1]), found[2]) == (event["data"], event["id"]), path.name
 
 
 def test_the_order_of_the_members_is_promised_to_those_who_cut() -> None:

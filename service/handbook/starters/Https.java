@@ -30,6 +30,7 @@ final class Https {
     // Listen on loopback; `receive` returns the status for what came.
     static void serve(int port, String certificate, String key, ToIntBiFunction<Headers, String> receive)
         throws IOException, GeneralSecurityException {
+        System.setProperty("sun.net.httpserver.maxReqTime", "10"); // seconds: who begins a call and says no more
         HttpsServer server = HttpsServer.create(new InetSocketAddress("127.0.0.1", port), 0);
         server.setHttpsConfigurator(new HttpsConfigurator(context(certificate, key)));
         server.setExecutor(Executors.newFixedThreadPool(4));

@@ -10,7 +10,7 @@ final class Receiver {
     private static final Map<String, String> ENV = System.getenv();
     // The hub sends the members in order and `data` in its RFC 8785 form: what was signed is cut out of what came.
     private static final Pattern EVENT = Pattern.compile("\\{\"data\":(\\{.*\\}),\"datacontenttype\":"
-        + "\"application/json\",\"id\":\"(\\w+)\",.*\"type\":\"vn\\.hoatoc\\.order\\.\\w+\"\\}");
+        + "\"application/json\",.*?\"id\":\"(\\w+)\",.*\"type\":\"vn\\.hoatoc\\.order\\.\\w+\"\\}");
     private final Hub hub = new Hub(ENV);
     // The books: one line a fact (id, state, data or answer), only ever added to, on the disk at once.
     private final Path books = Path.of(ENV.get("BOOKS"));

@@ -1,30 +1,28 @@
 """A participant's receiver: verifies, stores before it says 2xx, keeps order, acts once, answers."""
 
 import json
-import os
 import sqlite3
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from os import environ
 
 from hub import Hub, canonical  # the file beside this one
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError  # pip install standardwebhooks
 
-ENV = os.environ
-HUB = Hub(ENV["HUB"], ENV["PARTICIPANT"], ENV["CLIENT"], ENV["CLIENT_KEY"], ENV["ANSWER_KEY"])
-BOOKS, BUSY = sqlite3.connect(ENV["BOOKS"], check_same_thread=False), threading.Lock()
+HUB = Hub(environ["HUB"], environ["PARTICIPANT"], environ["CLIENT"], environ["CLIENT_KEY"], environ["ANSWER_KEY"])
+BOOKS, BUSY = sqlite3.connect(environ["BOOKS"], check_same_thread=False), threading.Lock()
 BOOKS.execute("CREATE TABLE IF NOT EXISTS messages (id PRIMARY KEY, hold, sequence INTEGER, data, state, answer)")
 
 
 def is_genuine(headers, body):
     """Standard Webhooks: one of our secrets (two during a rotation) signed these bytes within five minutes."""
-    for secret in ENV["SECRETS"].split():
-        try:
+    for secret in environ["SECRETS"].split():
+        with suppress(WebhookVerificationError):
             Webhook(secret).verify(body, dict(headers))
-        except WebhookVerificationError:
-            continue
-        return True
+            return True
     return False
 
 
@@ -84,6 +82,8 @@ def work():
 
 
 class Receiver(BaseHTTPRequestHandler):
+    timeout = 10  # seconds; the handshake is this thread's too, so whoever says nothing keeps nobody waiting
+
     def do_POST(self):
         body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), 65_536))
         self.send_response(receive(self.headers, body))
@@ -91,9 +91,9 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-server = ThreadingHTTPServer(("127.0.0.1", int(ENV["PORT"])), Receiver)
+server = ThreadingHTTPServer(("127.0.0.1", int(environ["PORT"])), Receiver)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(ENV["TLS_CERT"], ENV["TLS_KEY"])
-server.socket = context.wrap_socket(server.socket, server_side=True)
+context.load_cert_chain(environ["TLS_CERT"], environ["TLS_KEY"])
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 threading.Thread(target=work, daemon=True).start()
 server.serve_forever()
