@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from adapters import signing
@@ -31,12 +32,16 @@ _A_MOMENT = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where the participant's test system is called; a pull client is not."""
+    """Where the participant's test system is called; a pull client is not.
+
+    ``client_cert`` is the certificate by which it knows the hub, as PEM text, and the file of its key.
+    """
 
     url: str
     network: str
     ca_pem: str
     secret: str = ""
+    client_cert: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,12 @@ async def join(bench: Bench, applicant: Applicant) -> Candidate:
 async def _connect(bench: Bench, applicant: Applicant, where: Where, channel: Channel) -> Endpoint:
     """Register the address and let a second administrator approve it, as on any hub."""
     shape = NewWebhook if channel is Channel.WEBHOOK else NewStandardDoor
-    defined = {"channel": channel, "url": where.url, "network": where.network, "ca_pem": where.ca_pem}
-    body = shape.model_validate({**defined, "purpose": Purpose.ORDERS})
     hub, who = bench.hub, changes.local_administrator("certify")
+    defined = {"channel": channel, "url": where.url, "network": where.network, "ca_pem": where.ca_pem}
+    if where.client_cert is not None:
+        defined["client_certificate"] = where.client_cert[0]
+        _lend(hub.settings.keys_dir, Path(where.client_cert[1]))
+    body = shape.model_validate({**defined, "purpose": Purpose.ORDERS})
     registered = await register_endpoint.register(hub, who, applicant.id, body)
     proposal = registered.proposal
     assert proposal is not None, "an address is always proposed first"
@@ -139,9 +147,15 @@ async def _connect(bench: Bench, applicant: Applicant, where: Where, channel: Ch
         network=proposal.network,
         port=proposal.port,
         ca_pem=where.ca_pem,
+        client_cert=where.client_cert,
         secrets=(where.secret or signing.new_secret(),),
         timeout=_TIMEOUT,
     )
+
+
+def _lend(folder: Path, key_file: Path) -> None:
+    """Let this hub, which looks for its keys in a folder of its own, use a key; no copy of it is made."""
+    folder.joinpath(key_file.name).symlink_to(key_file.resolve())
 
 
 def _values(applicant: Applicant) -> tuple[str, str]:

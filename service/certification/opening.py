@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import uvicorn
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.transport import Transport as Wire
@@ -39,6 +40,22 @@ _BOUNDS = "".join(
 )
 
 
+class _Alone(Settings):
+    """What it is made with, and nothing else: no key, relay or rule of the machine's own hub reaches a bench."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read neither the environment nor a file."""
+        return (init_settings,)
+
+
 @contextlib.asynccontextmanager
 async def bench(folder: Path, host: str, port: int, issuer: str = "") -> AsyncIterator[Bench]:
     """Run a hub in a folder that is empty, and close it at the end; ``issuer`` is its address where others see another.
@@ -47,10 +64,8 @@ async def bench(folder: Path, host: str, port: int, issuer: str = "") -> AsyncIt
     """
     door = front.bound(host, port)
     try:
-        settings = Settings(
+        settings = _Alone(
             data_dir=folder,
-            database_url=None,
-            migration_url=None,
             profile="demo",
             host=host,
             port=door.getsockname()[1],

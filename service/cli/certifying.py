@@ -18,8 +18,9 @@ from service.certification.joining import Applicant, Where
 from service.certification.report import Signer
 from service.cli import context, output
 from service.schemas.certifications import Report
-from service.security import certifications
+from service.security import certifications, client_keys
 from service.security.certifications import ReportRefused
+from service.security.keyring import KeyUnfit
 from workflows import conformance
 from workflows.conformance import Profile, Verdict
 from workflows.terms import Channel, Sector
@@ -51,6 +52,9 @@ def certify(
     ] = None,
     network: Annotated[str | None, typer.Option(help="the CIDR in which that address must lie")] = None,
     ca: Annotated[Path | None, typer.Option(help="PEM file of the only authorities to trust")] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the hub's certificate there, for a key of endpoint client-key")
+    ] = None,
     client: Annotated[str | None, typer.Option(help="its client system's id; default: ID-test")] = None,
     client_key: Annotated[Path | None, typer.Option(help="its public key, as JWK")] = None,
     answer_key: Annotated[Path | None, typer.Option(help="the public key of its answers, as JWK")] = None,
@@ -88,7 +92,7 @@ def certify(
         return
     with context.told():
         chosen = _applicant(profile, participant, sector, client, client_key, answer_key, target, missing)
-        where = _where(chosen, endpoint, network, ca, secret_file)
+        where = _where(chosen, endpoint, network, ca, client_cert, secret_file)
         plan = _Plan(
             applicant=joining.at(chosen, where),
             host=host,
@@ -165,10 +169,15 @@ def _applicant(
 
 
 def _where(
-    applicant: Applicant, endpoint: str | None, network: str | None, ca: Path | None, secret_file: Path
+    applicant: Applicant,
+    endpoint: str | None,
+    network: str | None,
+    ca: Path | None,
+    client_cert: Path | None,
+    secret_file: Path,
 ) -> Where | None:
     if conformance.channel_of(applicant.profile) is Channel.PULL:
-        if endpoint is not None:
+        if endpoint is not None or client_cert is not None:
             raise output.fail("an inbox is read by the participant: --endpoint is for the other profiles")
         return None
     if endpoint is None or network is None or ca is None:
@@ -176,7 +185,11 @@ def _where(
     if not secret_file.exists():
         secret_file.touch(mode=0o600)
         secret_file.write_text(signing.new_secret() + "\n", encoding="utf-8")
-    return Where(endpoint, network, context.read(ca), secret_file.read_text(encoding="utf-8").strip())
+    try:
+        shown = client_keys.pair(context.settings().keys_dir, context.read(client_cert) if client_cert else None)
+    except KeyUnfit as unfit:
+        raise output.fail(f"--client-cert: its key cannot be used here: {unfit.code}") from None
+    return Where(endpoint, network, context.read(ca), secret_file.read_text(encoding="utf-8").strip(), shown)
 
 
 def _public(path: Path) -> dict[str, Any]:

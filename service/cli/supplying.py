@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Compare this build's parts with a copy of an advisory database.
 
-    Exit 1 when an advisory is open; exit 2 when the copy is empty and nothing was compared.
+    Exit 1 when an advisory is open; exit 2 when the copy has nothing that could be compared.
     """
     today = clock.utc_now().date()
     with context.told():
@@ -60,10 +60,15 @@ def check(
     ]
     output.table(as_json, ("state", "id", "package", "version", "fixed_in", "summary"), rows)
     day = copy.day.isoformat() if copy.day else "of no known day"
-    output.remark(f"copy of {day}: {len(copy.records)} advisories, compared with {len(shipped)} parts")
-    if not copy.records:
-        output.remark("THE COPY IS EMPTY: nothing was compared, and nothing follows from it")
+    about = advisories.covered(copy, shipped)
+    told = ", ".join(f"{count} about {ecosystem}" for ecosystem, count in about.items())
+    output.remark(f"copy of {day}: {len(copy.records)} advisories ({told}), compared with {len(shipped)} parts")
+    if not any(about.values()):
+        said = "HAS NOTHING ABOUT OUR PARTS" if copy.records else "IS EMPTY"
+        output.remark(f"THE COPY {said}: nothing was compared, and nothing follows from it")
         raise typer.Exit(_NOTHING_COMPARED)
+    for ecosystem in (name for name, count in about.items() if not count):
+        output.remark(f"warning: the copy has nothing about {ecosystem}: its parts were compared with nothing")
     if copy.is_old(today):
         output.remark(f"warning: the copy is older than {advisories.OLD_AFTER.days} days; bring a newer one")
     if any(row["state"] == "open" for row in rows):

@@ -94,6 +94,15 @@ def exceptions(path: Path = WRITTEN_OFF) -> tuple[WrittenOff, ...]:
     return tuple(WrittenOff(**entry) for entry in tomllib.loads(path.read_text("utf-8")).get("written_off", []))
 
 
+def covered(copy: Copy, parts: Iterable[Part]) -> dict[str, int]:
+    """Return of each ecosystem that a part comes from (PyPI, npm) how many advisories the copy has about it."""
+    counts = dict.fromkeys(sorted({part.ecosystem for part in parts}), 0)
+    for record in copy.records:
+        for ecosystem in {_package(affected)[0] for affected in record.get("affected", ())} & counts.keys():
+            counts[ecosystem] += 1
+    return counts
+
+
 def findings(copy: Copy, parts: Iterable[Part], written_off: Sequence[WrittenOff], today: date) -> tuple[Finding, ...]:
     """Return each advisory of the copy that is about one of the parts in its version, open ones first.
 

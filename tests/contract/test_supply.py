@@ -13,7 +13,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from typer.testing import CliRunner, Result
 
-from service import cli
+from service import cli, clock
 from service.supply import advisories, bom, installed, lock, parts, release
 from service.supply.parts import Part
 
@@ -261,6 +261,23 @@ def test_an_open_advisory_ends_with_1(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines()[1].split("\t")[:5] == ["open", "MADE-UP-1", "starlette", pin.version, "99"]
     assert "of no known day" in result.stderr and "older than 30 days" in result.stderr
+
+
+def test_a_copy_about_other_languages_says_so_and_one_that_lacks_one_of_ours_too(tmp_path: Path) -> None:
+    def about(ecosystem: str) -> None:
+        affected = {"package": {"ecosystem": ecosystem, "name": "made-up"}, "versions": ["1"]}
+        record = {"id": f"MADE-UP-{ecosystem}", "affected": [affected], "modified": f"{clock.utc_now():%Y-%m-%d}"}
+        (tmp_path / f"{ecosystem}.json").write_text(json.dumps(record))
+
+    about("Go")
+    foreign = _check("--database", str(tmp_path))
+    assert foreign.exit_code == 2 and "1 advisories (0 about PyPI, 0 about npm)" in foreign.stderr
+    assert "THE COPY HAS NOTHING ABOUT OUR PARTS: nothing was compared" in foreign.stderr
+    about("PyPI")
+    half = _check("--database", str(tmp_path))
+    assert half.exit_code == 0 and "warning: the copy has nothing about npm" in half.stderr
+    about("npm")
+    assert "has nothing about" not in _check("--database", str(tmp_path)).stderr
 
 
 @pytest.mark.parametrize(

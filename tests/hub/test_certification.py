@@ -3,11 +3,14 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import certify_steps
 import pytest
+from wire_servers import Authority, says, serving
 
+from adapters.base import DeliveryFailed
 from adapters.sandbox.behaviour import (
     Behaviour,
     Careless,
@@ -19,8 +22,10 @@ from adapters.sandbox.behaviour import (
     Trick,
 )
 from adapters.sandbox.tls import SandboxTls
-from service.certification import opening
+from service.certification import joining, opening
 from service.certification.bench import Bench
+from service.certification.joining import Where
+from service.security import client_keys
 from workflows import conformance
 from workflows.conformance import Profile, Verdict
 from workflows.terms import RefusalCode, Sector
@@ -182,6 +187,48 @@ async def test_the_sandbox_passes_and_each_mistake_fails_exactly_the_cases_about
     assert seen == {each: expected(profile, each) & wanted for each in played}
     # A case that nothing fails here is one that nobody has seen work.
     assert set().union(*found) == wanted
+
+
+async def test_nothing_of_the_machines_own_hub_reaches_a_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "CERTIFICATION": "required",
+        "DRILL": "true",
+        "DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/real",
+        "SMTP_HOST": "relay.example",
+        "PKCS11_MODULE": "/nowhere/module.so",
+        "PKCS11_TOKEN": "hoatoc",
+        "PKCS11_PIN_FILE": "/nowhere/pin",
+    }.items():
+        monkeypatch.setenv(f"HOATOC_{name}", value)
+    (tmp_path / "hub").mkdir()
+    async with opening.bench(tmp_path / "hub", "127.0.0.1", 0) as bench:
+        settings = bench.hub.settings
+        # Else no endpoint would be approved there, and nobody would ever be certified.
+        assert not settings.certification_required
+        assert (settings.drill, settings.embedded, settings.smtp_host) == (False, True, None)
+        assert (settings.pkcs11_module, settings.data_dir) == (None, tmp_path / "hub")
+
+
+async def test_who_lets_in_only_the_hubs_certificate_is_examined_with_it(tmp_path: Path) -> None:
+    """Its key stays where the machine's own hub has it."""
+    servers, clients = Authority(tmp_path, "servers of the bank"), Authority(tmp_path, "clients of the bank")
+    shown = client_keys.pair(tmp_path / "keys", clients.certify(client_keys.make(tmp_path / "keys", "hub.example")))
+    asking, *_ = certify_steps.applicant(Profile.BANK_WEBHOOK, Sector.BANK, "bank-mtls")
+    (tmp_path / "hub").mkdir()
+    async with (
+        opening.bench(tmp_path / "hub", "127.0.0.1", 0) as bench,
+        serving(says("200 OK"), servers.issue("localhost"), client_ca=clients.pem) as heard,
+    ):
+        where = Where(f"https://localhost:{heard.port}/", "127.0.0.1/32", servers.pem, client_cert=shown)
+        candidate = await joining.join(bench, joining.at(asking, where))
+        assert candidate.endpoint is not None
+        await bench.wire.post(candidate.endpoint.url, content=b"{}", headers={}, endpoint=candidate.endpoint)
+        with pytest.raises(DeliveryFailed):
+            stranger = replace(candidate.endpoint, id="stranger", client_cert=None)
+            await bench.wire.post(stranger.url, content=b"{}", headers={}, endpoint=stranger)
+        [lent] = bench.hub.settings.keys_dir.glob("client-*")
+        assert lent.is_symlink()
+    assert heard.bodies == [b"{}"]
 
 
 @pytest.mark.parametrize("profile", Profile)

@@ -224,13 +224,14 @@ async def test_a_foreign_certificate_plain_http_and_old_tls_are_refused(tmp_path
     assert stub.heads == []
 
 
-async def test_an_officers_answers_and_his_paper_get_through_and_nothing_for_its_likeness(tmp_path: Path) -> None:
+async def test_answers_a_paper_and_evidence_get_through_and_nothing_for_its_likeness(tmp_path: Path) -> None:
     async with asyncio.timeout(60), before_stub(tmp_path) as (proxy, stub), proxy.client() as http:
-        for path, size in (("/requests/new/paper", 8_388_608), ("/requests/new/text", 262_144)):
-            assert (await http.post(path, content=b" " * size)).status_code == 200
-        for path in ("/requests/newer/paper", "/v1/requests/new/paper", "/requests%2Fnew/paper"):
-            assert (await http.post(path, content=b" " * 65_537)).status_code == 413
-        assert len(stub.heads) == 2
+        large = {"/requests/new/paper": 8_388_608, "/requests/new/text": 262_144, "/audit/verify": 8_388_608}
+        for path, size in large.items():
+            assert (await http.post(path, content=b" " * size)).status_code == 200, path
+        for path in ("/requests/newer/paper", "/v1/requests/new/paper", "/requests%2Fnew/paper", "/audit/verify/more"):
+            assert (await http.post(path, content=b" " * 65_537)).status_code == 413, path
+        assert len(stub.heads) == len(large)
 
 
 async def test_slow_and_too_large_never_reach_a_node(tmp_path: Path) -> None:

@@ -64,8 +64,15 @@ class Banks(Speaker):
         self.outages: dict[str, list[tuple[datetime, datetime]]] = {}
 
     def outage_at(self, bank: str, at: datetime) -> datetime | None:
-        """Return the end of the outage that this bank was in, or had hardly come out of, at an instant."""
-        return next((until for since, until in self.outages.get(bank, []) if since <= at < until + RETRY), None)
+        """Return when this bank was up again for good after the outage that it was in, or hardly out of, at an instant.
+
+        Who is down anew before the next attempt was due is not up again: that attempt failed too.
+        """
+        up = None
+        for since, until in sorted(self.outages.get(bank, [])):
+            if since <= at < until + RETRY or (up is not None and at < since <= up + RETRY):
+                up = max(until, up or until)
+        return up
 
     async def send(self, message: Message, endpoint: Endpoint, transport: Transport) -> Receipt:
         now, bank = clock.utc_now(), message.body["participant_id"]

@@ -48,7 +48,7 @@ pytest_plugins = ["api_fixtures"]
 __all__ = ["archive"]
 
 # Identifiers; a bird has eighteen of them.
-SIZES = {"sqlite": (72, 576), "postgresql": (18, 288)}
+SIZES = {"sqlite": (108, 576), "postgresql": (18, 504)}
 A_BIRD = 18
 # Not httpx: here it is the callers', who are told by their own log what they called.
 CHATTY = ("asyncio", "uvicorn", "uvicorn.access", "uvicorn.error", "sqlalchemy.engine", "sqlalchemy.pool")

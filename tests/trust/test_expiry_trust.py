@@ -92,5 +92,9 @@ async def wrong_with(days: NinetyDays, hold: Hold, order: dict[str, Any], late: 
     if outage is None:
         late.append(hold.lift_sent_at - hold.may_last_until)
     elif hold.lift_sent_at > outage + RETRY:
-        found.append(f"the bank was up at {outage} and got its lift at {hold.lift_sent_at}")
+        known = sorted(days.banks.outages[order["participant_id"]])
+        near = [
+            each for each in known if each[0] - timedelta(days=1) < hold.may_last_until < each[1] + timedelta(days=1)
+        ]
+        found.append(f"the bank was up at {outage} and got its lift at {hold.lift_sent_at}: {near}")
     return found

@@ -235,7 +235,7 @@ async def set_the_table(api: Api, chance: random.Random) -> Deck:
 
 async def test_mutated_good_calls_never_break_the_hub(api: Api, record_property: Callable[..., None]) -> None:
     chance = random.Random(trust_sizes.seed())
-    wanted = trust_sizes.size(gate=2_100, full=36_500)
+    wanted = trust_sizes.size(gate=2_500, full=36_500)
     attacker = Attacker(api)
     deck = await set_the_table(api, chance)
     for number in range(wanted):

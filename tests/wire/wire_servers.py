@@ -57,6 +57,12 @@ class Authority:
         made = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         return self._files(f"{names[0]}.{self.id}", made, key)
 
+    def certify(self, request: str) -> str:
+        """Return the certificate for a request, both as PEM text."""
+        asked = x509.load_pem_x509_csr(request.encode())
+        made = self._builder(asked.subject, asked.public_key()).sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
+        return made.public_bytes(serialization.Encoding.PEM).decode()
+
     def _files(self, name: str, certificate: bytes, key: ec.EllipticCurvePrivateKey) -> tuple[str, str]:
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         paths[0].write_bytes(certificate)
