@@ -37,11 +37,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from test_restore_postgresql import archive
 from world import World
 
+from adapters.base import Message
+from adapters.notice import Mail
 from service import app, log
 from service.backup import making, restoring
 from service.engine.hub import Hub
 from service.models import AuditEntry, Dispatch, IdempotencyKey, Task
 from service.web.connections import Gate
+from workflows.terms import DispatchKind
 
 pytest_plugins = ["api_fixtures"]
 
@@ -120,6 +123,25 @@ async def notices(api: Api) -> dict[str, str]:
     return told
 
 
+async def mails(api: Api) -> bytes:
+    """Return the letters by e-mail as a relay gets them, and their text as a reader sees it."""
+    relay, told = Mail("relay.example", 25, "hub@hub.example"), []
+    for row in await api.world.rows(Dispatch, kind=DispatchKind.NOTICE):
+        text = await opening.opened(api.hub, "dispatches", row["id"], row["tenant"], row["message_sealed"])
+        message = Message(
+            id=f"msg_{row['id'].hex}",
+            type=row["message_type"],
+            kind=DispatchKind.NOTICE,
+            subject=str(row["request_id"]),
+            occurred_at=row["created_at"],
+            sequence=1,
+            body=json.loads(text)["body"],
+        )
+        letter = relay._letter(message, "duty@bank.example")
+        told += [letter.as_bytes(), str(letter["Subject"]).encode(), letter.get_content().encode()]
+    return b"".join(told)
+
+
 async def test_no_canary_sings_outside_of_what_is_sealed(
     api: Api,
     fast_forward: Callable[..., Awaitable[None]],
@@ -156,7 +178,7 @@ async def test_no_canary_sings_outside_of_what_is_sealed(
         await flight.sign_on()
         await flight.note_on_tasks(birds)
         told = [await api.http.get(path) for path in ("/metrics", "/healthz", "/readyz", "/jwks.json")]
-        letters = await notices(api)
+        letters, mailed = await notices(api), await mails(api)
         assert any(name.startswith("notice") for name in letters) and await api.world.rows(Task)
         places = {
             "facts": "".join(row["data"] for row in await api.world.rows(AuditEntry)),
@@ -175,6 +197,7 @@ async def test_no_canary_sings_outside_of_what_is_sealed(
         "live board": "\n".join(legs.boards),
         "what commands told": "".join(legs.told),
         "notices": "".join(letters.values()),
+        "mail": mailed,
         "temporary files": b"".join((await asyncio.to_thread(canary_kept.files_in, temporary)).values()),
         "names of files": "\n".join(canary_kept.files_in(tmp_path)),
     }
