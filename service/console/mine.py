@@ -64,7 +64,11 @@ def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str
     count = result.states.total()
     if count > 1:
         done = result.states[OrderState.EXECUTED] + result.states[OrderState.LIFTED]
+        refused = result.states[OrderState.REFUSED]
         look = lanes.LOOKS[OrderState.EXECUTED if done == count else OrderState.ACKNOWLEDGED]
+        if refused:
+            said["refused"] = refused
+            look = lanes.LOOKS[OrderState.REFUSED] if refused == count else ("alert", "warn")
         return (*look, i18n.text("console.mine.many", lang, **said, done=done, count=count))
     (state,) = result.states
     if state is OrderState.REFUSED and result.refusal is not None:
@@ -77,6 +81,11 @@ def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str
 
 
 def _how(result: Result, state: OrderState) -> str:
+    if state is OrderState.LAPSED and result.executed_at is not None:
+        # What was done before the end is not what was done after it: the second is undone the moment it is said.
+        if result.executed_at >= result.at:
+            return "lapsed_late"
+        return "lapsed_done" if result.done is None else "lapsed_held"
     if state is not OrderState.EXECUTED:
         return str(state)
     if result.action not in _HOLDS or result.done is None:

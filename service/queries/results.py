@@ -21,7 +21,10 @@ _ORDERS = table_of(Order)
 
 @dataclass(slots=True)
 class Result:
-    """The orders of one request at one participant; ``at`` is when the latest of them changed."""
+    """The orders of one request at one participant; ``at`` is when the latest of them changed.
+
+    ``executed_at`` is when the first of them was said to be executed.
+    """
 
     participant_id: str
     action: Action
@@ -30,6 +33,7 @@ class Result:
     asked: int | None = None
     done: int | None = None
     refusal: RefusalCode | None = None
+    executed_at: datetime | None = None
 
 
 async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, list[Result]]:
@@ -41,6 +45,9 @@ async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence
         .limit(1)
         .scalar_subquery()
     )
+    executed = sa.select(sa.func.min(_ACKNOWLEDGEMENTS.c.received_at)).where(
+        _ACKNOWLEDGEMENTS.c.order_id == _ORDERS.c.id, _ACKNOWLEDGEMENTS.c.outcome == Outcome.EXECUTED
+    )
     columns = ("request_id", "participant_id", "action", "state", "amount", "amount_held", "amount_returned")
     query = (
         sa.select(
@@ -48,6 +55,7 @@ async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence
             sa.func.coalesce(_ORDERS.c.answered_at, _ORDERS.c.changed_at).label("answered_at"),
             _ORDERS.c.changed_at,
             refused.label("refusal"),
+            executed.scalar_subquery().label("executed_at"),
         )
         .where(_ORDERS.c.request_id.in_(ids), visibility.orders(principal))
         .order_by(_ORDERS.c.placed_at, _ORDERS.c.id)
@@ -60,6 +68,7 @@ async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence
         result.states[row.state] += 1
         result.at = max(result.at, at)
         result.refusal = row.refusal or result.refusal
+        result.executed_at = min(filter(None, (result.executed_at, row.executed_at)), default=None)
         result.asked = _sum(result.asked, row.amount)
         result.done = _sum(result.done, amounts.done(row.action, row.amount_held, row.amount_returned))
     return {request_id: list(members.values()) for request_id, members in found.items()}

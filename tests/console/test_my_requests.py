@@ -3,19 +3,23 @@
 import functools
 import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import world as worlds
+from builders import table
 from console_desk import Desk
 from console_site import Open, Watched, look_over
 from playwright.sync_api import expect
+from sqlalchemy.ext.asyncio import AsyncConnection
 from world import AGENCY
 
-from service import i18n
+from service import db, i18n
 from service.console import mine
 from service.engine.hub import OPERATOR
+from service.models import Deadline
 from service.queries.board import Name
 from service.queries.results import Result
 from workflows.terms import Action, OrderState, RefusalCode, Role
@@ -53,7 +57,24 @@ def became(*states: OrderState, action: Action = Action.FREEZE, **values: Any) -
         ),
         (
             became(*[OrderState.EXECUTED] * 99, OrderState.REFUSED, action=Action.TAKEDOWN),
-            "Vietcombank: 99 trên 100 đối tượng đã thực hiện, gần nhất lúc 10:41.",
+            "Vietcombank: 99 trên 100 đối tượng đã thực hiện, 1 bị từ chối, trả lời gần nhất lúc 10:41.",
+        ),
+        (
+            became(OrderState.EXECUTED, OrderState.DELIVERED, action=Action.TAKEDOWN),
+            "Vietcombank: 1 trên 2 đối tượng đã thực hiện, trả lời gần nhất lúc 10:41.",
+        ),
+        (became(OrderState.LAPSED), "Vietcombank không thực hiện kịp; lệnh hết hiệu lực lúc 10:41."),
+        (
+            became(OrderState.LAPSED, asked=9, done=9, executed_at=AT - timedelta(days=3)),
+            "Vietcombank đã giữ 9 ₫ đến khi hết hiệu lực lúc 10:41; đang gỡ.",
+        ),
+        (
+            became(OrderState.LAPSED, executed_at=AT - timedelta(days=3)),
+            "Vietcombank đã thực hiện; hết hiệu lực lúc 10:41, đang gỡ.",
+        ),
+        (
+            became(OrderState.LAPSED, asked=9, done=9, executed_at=AT),
+            "Vietcombank chỉ thực hiện sau khi lệnh đã hết hiệu lực, báo lúc 10:41; đang gỡ.",
         ),
     ],
 )
@@ -62,6 +83,13 @@ def test_a_result_is_said_as_one_would_say_it(result: Result, words: str) -> Non
     assert said.replace("\N{NO-BREAK SPACE}", " ") == words
     # An amount and its sign stay on one line.
     assert " ₫" not in said
+
+
+def test_refusals_of_many_targets_look_like_refusals() -> None:
+    all_of_them = mine.sentence(became(*[OrderState.REFUSED] * 5, action=Action.TAKEDOWN), NAMES, AT, "en")
+    assert all_of_them[1] == "bad" and all_of_them[2].startswith("Vietcombank: 0 of 5 targets done, 5 refused,")
+    some = mine.sentence(became(OrderState.REFUSED, OrderState.EXECUTED, action=Action.TAKEDOWN), NAMES, AT, "en")
+    assert some[1] == "warn"
 
 
 @pytest.mark.parametrize("lang", i18n.LANGUAGES)
@@ -102,6 +130,24 @@ def test_an_officer_reads_what_became_of_the_own_requests(desk: Desk, at_desk: O
     for role, tenant in ((Role.READER, AGENCY), (Role.COORDINATOR, OPERATOR)):
         stranger = at_desk(role=role, tenant=tenant, person="tra-cuu").page
         assert stranger.goto(f"{desk.address}/mine").status == 403  # type: ignore[union-attr]
+
+
+def test_a_late_second_officer_is_not_called_a_late_participant(desk: Desk, at_desk: Open) -> None:
+    waiting = desk.run(desk.world.submit(worlds.freeze()))
+    desk.run(desk.hub.writer.run(functools.partial(_unsigned, waiting.id), reach=db.HUB))
+    desk.run(desk.world.fire())
+    line = opened(desk, at_desk).page.locator(".request").filter(has_text=waiting.reference)
+    expect(line).to_contain_text("Quá hạn phê duyệt của cán bộ thứ hai:")
+    expect(line).not_to_contain_text("Đơn vị chậm trả lời")
+
+
+async def _unsigned(request_id: Any, conn: AsyncConnection) -> None:
+    """Let the deadline of the second officer have come."""
+    deadlines = table(Deadline)
+    now = await db.now(conn)
+    mine = sa.and_(deadlines.c.subject_id == request_id, deadlines.c.stage == "approval", deadlines.c.rung == 0)
+    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
+    await conn.execute(sa.update(deadlines).where(mine).values(moved))
 
 
 @pytest.mark.parametrize("lang", i18n.LANGUAGES)
