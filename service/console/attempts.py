@@ -49,14 +49,15 @@ async def show(
 
 
 @router.post("/orders/{order_id}/escalations")
-async def escalate(hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, order_id: UUID) -> Response:
+async def escalate(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, order_id: UUID) -> Response:
     """Let the rung that the form shows fire now and go back to the request that it was on."""
     number = form.get("deadline_id", "")
     if not (number.isascii() and number.isdigit() and len(number) < _LONGEST_NUMBER):
         raise errors.MalformedInput("form.malformed")
-    await escalate_order.escalate(hub, seat.principal, order_id, int(number))
     try:
         back = f"/requests/{UUID(form.get('request_id', ''))}"
     except ValueError:
         back = f"/orders/{order_id}"
+    doors.stood_on(request, back)
+    await escalate_order.escalate(hub, seat.principal, order_id, int(number))
     return RedirectResponse(back, 303)

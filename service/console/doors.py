@@ -13,7 +13,7 @@ from starlette.types import Scope
 from service import db, errors, i18n
 from service.actions.note_presence import note_presence
 from service.actions.sign_out import sign_out
-from service.console import forms, rendering
+from service.console import forms, places, rendering
 from service.engine.hub import Hub
 from service.queries import sessions
 from service.queries.sessions import Seat
@@ -182,8 +182,14 @@ def is_secure(request: Request) -> bool:
 
 def refuse(request: Request, status: int, kind: str, *, here: str | None = None, detail: str | None = None) -> Response:
     """Return the page ``console.<kind>`` of an error."""
-    base = here or (None if request.method == "GET" else "/")
-    return rendering.page(request, "refused.html", status=status, here=base, kind=kind, detail=detail)
+    base = here or (None if request.method == "GET" else places.start(getattr(request.state, "seat", None)))
+    back = getattr(request.state, "stood_on", None)
+    return rendering.page(request, "refused.html", status=status, here=base, kind=kind, detail=detail, back=back)
+
+
+def stood_on(request: Request, path: str) -> None:
+    """Note the page that a form stood on, without anything typed in it: a refusal of the form leads back there."""
+    request.state.stood_on = path
 
 
 def page_of(scope: Scope, error: errors.HubError, headers: Mapping[str, str]) -> Response:

@@ -49,4 +49,5 @@ async def show(
         unreachable=unreachable,
         references=references,
         names=names,
+        sees_orders=Scope.ORDERS_READ in principal.scopes,
     )

@@ -27,8 +27,9 @@ _MOST = 100
 
 
 @router.post("/requests/{request_id}/notes")
-async def write(hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, request_id: UUID) -> Response:
+async def write(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, request_id: UUID) -> Response:
     """Keep a note and go back to the request."""
+    doors.stood_on(request, f"/requests/{request_id}#notes")
     # A text area sends its line ends as CR LF (HTML, 4.10.21.4).
     text = form.get("text", "").replace("\r\n", "\n").strip()
     try:

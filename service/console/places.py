@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.queries.sessions import Seat
-from service.security.scopes import Scope
+from service.security.scopes import SCOPES, Scope
 from workflows.terms import Role
 
 
@@ -17,10 +17,11 @@ class Place:
     scopes: frozenset[Scope] = frozenset()
 
 
+START = "/"
 _PLACES = (
     Place("/board", "board.title", "board", frozenset({Scope.REQUESTS_READ})),
     Place("/mine", "mine.title", "flag", frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})),
-    Place("/", "home.title", "file", frozenset({Scope.REQUESTS_READ})),
+    Place(START, "home.title", "file", frozenset({Scope.REQUESTS_READ})),
     Place("/requests/new", "filing.title", "pen", frozenset({Scope.REQUESTS_WRITE})),
     Place("/tasks", "tasks.title", "task", frozenset({Scope.TASKS_READ})),
     Place("/handover", "handover.title", "fork", frozenset({Scope.TASKS_READ})),
@@ -34,8 +35,18 @@ _PLACES = (
 
 
 def landing(role: Role) -> str:
-    """Return where a person of this role comes in: who watches over the hub at what is about to be missed."""
-    return "/board" if role is Role.COORDINATOR else "/"
+    """Return where a person of this role comes in: at what is about to be missed, the requests, or what it may open."""
+    held = SCOPES[role]
+    if role is Role.COORDINATOR:
+        return "/board"
+    if Scope.REQUESTS_READ in held:
+        return START
+    return next(place.path for place in _PLACES if not place.scopes or not held.isdisjoint(place.scopes))
+
+
+def start(seat: Seat | None) -> str:
+    """Return where the page's brand and a refusal lead whoever sits here; a stranger is told there how to sign in."""
+    return landing(seat.role) if seat else START
 
 
 def of(seat: Seat | None) -> tuple[Place, ...]:

@@ -80,16 +80,18 @@ def page(
     """
     lang = language(request)
     path = request.url.path
+    seat = getattr(request.state, "seat", None)
+    start = places.start(seat)
     if status == _UNKNOWN or (status >= _REFUSED and not _names_ids_alone(request)):
         # No answer repeats what was sent: somebody may have put a person's number into the address. What is unknown
         # looks the same whatever it was called.
-        here, path = "/", ""
-    seat = getattr(request.state, "seat", None)
+        here, path = start, ""
     settings = request.app.state.hub.settings
     body = _ENVIRONMENT.get_template(template).render(
         language_links={each: _address(request, here, each, keeps) for each in i18n.LANGUAGES},
         path=path,
         places=places.of(seat),
+        start=start,
         drill=settings.drill,
         drill_mark=i18n.text("drill.mark", lang),
         **_words(lang),

@@ -61,8 +61,9 @@ async def show(
 
 
 @router.post(f"{PATH}/{{task_id}}/resolutions")
-async def resolve(hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, task_id: UUID) -> Response:
+async def resolve(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, task_id: UUID) -> Response:
     """Record that a task is done and go back to the list."""
+    doors.stood_on(request, PATH)
     # A text area sends its line ends as CR LF (HTML, 4.10.21.4).
     note = form.get("note", "").replace("\r\n", "\n").strip() or None
     try:

@@ -157,19 +157,24 @@ _LOOKS: tuple[dict[str, Any], ...] = ({}, {"color_scheme": "dark"}, {"viewport":
 _LEFT_OUT = re.compile(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w")
 
 
-def look_over(enter: Callable[..., Watched], address: str, paths: Iterable[str], lang: str) -> None:
+def look_over(
+    enter: Callable[..., Watched], address: str, paths: Iterable[str], lang: str, status: int = 200
+) -> None:
     """Open each page by day, by night and narrow: all its words are there, axe finds nothing, nothing fails or scrolls.
 
-    ``enter`` signs somebody in, in a browser with the options that it is given.
+    ``enter`` signs somebody in, in a browser with the options that it is given; ``status`` is what each page answers.
     """
     for options in _LOOKS:
         watched = enter(**options)
         for path in paths:
-            watched.page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={lang}")
+            answer = watched.page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={lang}")
+            assert answer is not None and answer.status == status, path
             words = watched.page.locator("body").inner_text()
             assert not _LEFT_OUT.search(words), words
             found = Axe().run(watched.page)
             assert found.violations_count == 0, found.generate_report()
             if "viewport" in options:
                 assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320, path
-        assert (watched.errors, watched.foreign) == ([], [])
+        # The browser itself notes each answer that is no success.
+        errors = [each for each in watched.errors if status == 200 or f"a status of {status} " not in each]
+        assert (errors, watched.foreign) == ([], [])

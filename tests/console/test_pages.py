@@ -182,6 +182,7 @@ def test_a_foreign_agency_gets_the_very_page_of_an_unknown_request(site: Site, s
 
 def test_a_role_that_may_not_read_requests_is_told_so(site: Site, signed_in: Open) -> None:
     page = signed_in(Role.PARTICIPANT_OPERATOR, "vietcombank").page
+    page.goto(f"{site.address}/board")
     assert page.locator("h1").inner_text() == "Vai trò của bạn không xem được trang này"
     assert page.request.get(site.page_of("7k3mq")).status == 403
 
