@@ -90,7 +90,7 @@ async def content(hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Respons
     if paper is None:
         raise errors.NotFound
     await note_reading.opened(hub, seat.principal, Door.CONSOLE, View.BODY, [request_id])
-    headers = {"Content-Disposition": f'attachment; filename="{paper.reference}.json"'}
+    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"{paper.reference}.json")}
     return Response(paper.content.encode(), media_type="application/json", headers=headers)
 
 
@@ -122,7 +122,7 @@ async def _show(
             officers={detail.officer_id, *(said.officer_id for said in paper.said)},
             participants={*outlook.recipients, *(order.participant_id for order in detail.order_list)},
         )
-        pressing = await board.pressure(conn, principal, [request_id])
+        pressing = await board.pressure(conn, principal, [request_id], seat.now)
     if behind is None:
         raise errors.NotFound
     await note_reading.opened(hub, principal, Door.CONSOLE, View.PAPER, detail.shows_targets_of())

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors, i18n
 from service.actions import note_reading
-from service.console import doors, rendering, telling
+from service.console import doors, rendering, searches, telling
 from service.queries import board, facts, visibility
 from service.queries.facts import Wanted
 from service.security.principals import Principal
@@ -24,11 +24,20 @@ PATH = "/audit"
 # What a page looks through unless it is told: the months before are looked through when somebody asks for them.
 WINDOW = timedelta(days=30)
 _PAGE = 50
-_FIELDS = ("request", "number", "code", "actor", "tenant", "since", "until")
+_FIELDS = ("request", "number", "code", "tenant", "since", "until")
+# Who acted is a person: the name is in no address.
+_SEARCH = searches.Search(PATH, "hoatoc_search_audit")
 
 
 class _Wrong(Exception):
     """A field of the search says what is no number, kind, day or request; ``args`` has its name."""
+
+
+@router.post(PATH)
+async def narrow(request: Request, seat: doors.SeatDep, form: doors.FormDep) -> Response:
+    """Narrow the search: who acted goes into a cookie, the other fields into the address."""
+    seat.principal.require(Scope.AUDIT_READ)
+    return _SEARCH.begin(request, seat.now, form.get("actor", ""), {name: form.get(name, "") for name in _FIELDS})
 
 
 @router.get(PATH)
@@ -36,7 +45,9 @@ async def search(request: Request, hub: HubDep, seat: doors.SeatDep, after: Afte
     """Search the facts of a window of time; that an actor was looked for is a fact itself."""
     principal = seat.principal
     principal.require(Scope.AUDIT_READ)
-    asked = {name: request.query_params.get(name, "").strip()[:80] for name in _FIELDS}
+    typed = _SEARCH.typed(request, seat.now)
+    given = {name: request.query_params.get(name, "").strip()[:80] for name in _FIELDS}
+    asked = {**given, "actor": typed.text}
     wrong, found = None, facts.Found((), None)
     async with hub.database.read(principal.reach) as conn:
         try:
@@ -53,13 +64,14 @@ async def search(request: Request, hub: HubDep, seat: doors.SeatDep, after: Afte
         request,
         "audit.html",
         status=422 if wrong else 200,
-        keeps=_FIELDS,
+        keeps=(*_FIELDS, searches.SEARCHED),
         now=seat.now,
         lines=found.lines,
         next=found.next,
         is_first=after is None,
         asked={**asked, "since": asked["since"] or _day(seat.now - WINDOW)},
-        query={name: value for name, value in asked.items() if value},
+        query={name: value for name, value in {**given, searches.SEARCHED: typed.tag}.items() if value},
+        is_over=typed.is_over,
         wrong=wrong,
         names=names,
         kinds=_kinds(lang),

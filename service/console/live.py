@@ -1,6 +1,5 @@
 """The live board: the page, which needs no scripts, and the stream that brings it what changes."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,18 +7,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import RedirectResponse
 
 from service import db, i18n
-from service.console import doors, lanes, rendering, streaming
+from service.console import doors, lanes, rendering, searches, streaming
 from service.console.streaming import News
 from service.console.watching import Watch
 from service.engine.hub import Hub
 from service.queries import board as names_of
 from service.queries import live_board, maintenance, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
-from service.security import console_session
-from service.security.console_session import SessionToken
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.web.doors import HubDep
@@ -37,12 +33,8 @@ LOOKS: Mapping[Group, tuple[str, str]] = {
 }
 _KINDS: Mapping[str, Any] = {"sector": Sector, "action": Action, "urgency": Urgency}
 _NAMES = ("agency", "participant", "sector", "action", "urgency", "searched", "group", "after", "wall")
-# What is typed may be a person's name or number: it is in no address, hence in no log and no history, but in a cookie
-# that only the session opens. The address says no more than that something is searched for, and by which cookie.
-_COOKIE, _SECURE_COOKIE = "hoatoc_search", "__Secure-hoatoc_search"
-_LONGEST_TEXT = 40
+_SEARCH = searches.Search(PATH, "hoatoc_search")
 _LONGEST_ID = 64
-_TAG = 12  # hexadecimal digits
 
 
 @router.get(PATH)
@@ -85,19 +77,8 @@ async def board(request: Request, hub: Hub, principal: Principal, now: datetime,
 async def search(request: Request, seat: doors.SeatDep, form: doors.FormDep) -> Response:
     """Narrow the board: what was chosen goes into the address, what was typed into the cookie."""
     seat.principal.require(Scope.REQUESTS_READ)
-    text = form.get("text", "").strip()[:_LONGEST_TEXT]
     chosen = {name: form.get(name, "") for name in ("agency", "participant", *_KINDS)}
-    hidden = console_session.hide(SessionToken(doors.presented(request)), text, seat.now)
-    query = urlencode(
-        {**{name: value for name, value in chosen.items() if value}, **({"searched": _tag(hidden)} if text else {})}
-    )
-    response = RedirectResponse(f"{PATH}?{query}" if query else PATH, 303)
-    name, secure = _cookie_name(request), doors.is_secure(request)
-    if text:
-        response.set_cookie(name, hidden, path=PATH, httponly=True, samesite="strict", secure=secure)
-    else:
-        response.delete_cookie(name, path=PATH, httponly=True, samesite="strict", secure=secure)
-    return response
+    return _SEARCH.begin(request, seat.now, form.get("text", ""), chosen)
 
 
 @router.get(f"{PATH}/events")
@@ -133,22 +114,18 @@ class Asked:
     @classmethod
     def of(cls, request: Request, now: datetime) -> "Asked":
         given = request.query_params
-        searched = given.get("searched", "")[:_TAG]
-        hidden = request.cookies.get(_cookie_name(request), "")
-        # Another tab's search has another cookie: what it looks for must not be taken for what this one does.
-        is_its = searched == _tag(hidden)
-        text = console_session.reveal(SessionToken(doors.presented(request)), hidden, now) if is_its else ""
+        typed = _SEARCH.typed(request, now)
         known = {name: _member(kind, given.get(name)) for name, kind in _KINDS.items()}
         wanted = Filter(
             agency=given.get("agency", "")[:_LONGEST_ID] or None,
             participant=given.get("participant", "")[:_LONGEST_ID] or None,
-            text=text,
+            text=typed.text,
             group=_member(Group, given.get("group")),
             after=given.get("after") or None,
             **known,
         )
         is_wall = given.get("wall") == "1"
-        return cls(wanted if wanted.group else replace(wanted, after=None), is_wall, searched)
+        return cls(wanted if wanted.group else replace(wanted, after=None), is_wall, typed.tag)
 
     @property
     def is_over(self) -> bool:
@@ -272,15 +249,6 @@ def _choices(
 def _mentioned(found: Board) -> set[str]:
     lines: list[Line] = [each for group in found.lines.values() for each in group]
     return {each.participant_id for each in lines} | {each.tenant for each in lines}
-
-
-def _tag(hidden: str) -> str:
-    # Of what is sealed with a nonce: it tells nothing of the text.
-    return hashlib.sha256(hidden.encode("utf-8", "surrogatepass")).hexdigest()[:_TAG]
-
-
-def _cookie_name(request: Request) -> str:
-    return _SECURE_COOKIE if doors.is_secure(request) else _COOKIE
 
 
 def _member(kind: Any, given: str | None) -> Any:

@@ -35,7 +35,7 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, after: After 
         found = await requests.page(conn, principal, wanted, after=after, limit=_PAGE)
         ids = [line.id for line in found.items]
         became = await results.of_requests(conn, principal, ids)
-        pressing = await board.pressure(conn, principal, ids)
+        pressing = await board.pressure(conn, principal, ids, seat.now)
         originals = await board.originals(conn, principal, ids)
         names = await board.names(conn, {each.participant_id for of in became.values() for each in of})
     lang = rendering.language(request)

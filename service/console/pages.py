@@ -1,5 +1,6 @@
 """The pages: the requests newest first, and the timeline of one of them."""
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from starlette.responses import RedirectResponse
 
 from service import errors
 from service.actions import export_evidence, note_reading, write_letter, write_note
-from service.console import answers, doors, lanes, places, rendering, telling
+from service.console import answers, doors, lanes, places, rendering, searches, telling
 from service.console.filing.steps import follow_ups
 from service.queries import board, callbacks, notes, reads, requests, timeline, visibility
 from service.queries.sessions import Seat
@@ -23,6 +24,8 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 _PAGE = 50
 _READERS = 20
+_SEARCH = searches.Search(places.START, "hoatoc_search_requests")
+_REFERENCE = re.compile(r"[A-Z]{2}-\d{6}-[0-9A-Z]{6}")
 
 
 @router.get("/")
@@ -33,19 +36,26 @@ async def home(
     after: After = None,
     limit: Annotated[int, Query(ge=1, le=200)] = _PAGE,
 ) -> Response:
-    """List the requests, each with what presses in it."""
+    """List the requests, each with what presses in it; that a case was looked for is a fact."""
     principal = seat.principal
     if Scope.REQUESTS_READ not in principal.scopes:
         # Whoever types the hub's bare address comes in where the role does.
         return RedirectResponse(places.landing(seat.role), 303)
+    typed = _SEARCH.typed(request, seat.now)
+    wanted = _looked_for(typed.text)
     async with hub.database.read(principal.reach) as conn:
-        found = await requests.page(conn, principal, requests.Filter(), after=after, limit=limit)
-        pressing = await board.pressure(conn, principal, [line.id for line in found.items])
+        found = await requests.page(conn, principal, wanted, after=after, limit=limit)
+        pressing = await board.pressure(conn, principal, [line.id for line in found.items], seat.now)
         names = await board.names(conn, {line.tenant for line in pressing.values()})
         originals = await board.originals(conn, principal, [line.id for line in found.items])
+    if wanted.case_number is not None:
+        await note_reading.searched(hub, principal, Door.CONSOLE, "case_number", wanted.case_number, len(found.items))
     return rendering.page(
         request,
         "home.html",
+        keeps=(searches.SEARCHED,),
+        typed=typed,
+        query={searches.SEARCHED: typed.tag} if typed.tag else {},
         lines=found.items,
         pressing=pressing,
         names=names,
@@ -56,6 +66,13 @@ async def home(
         is_first=after is None,
         **_may_see(seat),
     )
+
+
+@router.post("/")
+async def search(request: Request, seat: doors.SeatDep, form: doors.FormDep) -> Response:
+    """Look for a request by its number, or for those of a case by the case's: what was typed is in no address."""
+    seat.principal.require(Scope.REQUESTS_READ)
+    return _SEARCH.begin(request, seat.now, form.get("text", ""), {})
 
 
 @router.get("/requests/{request_id}")
@@ -78,7 +95,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         )
         if behind is None:
             raise errors.NotFound
-        pressing = await board.pressure(conn, principal, [request_id])
+        pressing = await board.pressure(conn, principal, [request_id], seat.now)
         lifts = await board.lifts(conn, principal, request_id)
         originals = await board.originals(conn, principal, [request_id])
         written = await notes.of_request(conn, hub.vault, principal, request_id)
@@ -115,6 +132,13 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         now=seat.now,
         **_may_see(seat),
     )
+
+
+def _looked_for(text: str) -> requests.Filter:
+    """Return what a typed text narrows the list to: a request's number looks like nothing else."""
+    if _REFERENCE.fullmatch(text.upper()):
+        return requests.Filter(reference=text.upper())
+    return requests.Filter(case_number=text or None)
 
 
 def _mentioned(detail: RequestDetail, told: TimelineAnswer, readers: ReadPage) -> set[str]:

@@ -121,9 +121,12 @@ def mark(settings: Settings, lang: str) -> str | None:
     return i18n.text("drill.mark", lang) if settings.drill else None
 
 
-def attachment(settings: Settings, name: str) -> str:
-    """Return the Content-Disposition of a file to take along; a drill's name says so wherever the file goes."""
-    return f'attachment; filename="{"DIEN-TAP-" if settings.drill else ""}{name}"'
+def attachment(settings: Settings, name: str, how: str = "attachment") -> str:
+    """Return the Content-Disposition of a file to take along; a drill's name says so wherever the file goes.
+
+    ``how`` is ``inline`` for a file that the browser shows.
+    """
+    return f'{how}; filename="{"DIEN-TAP-" if settings.drill else ""}{name}"'
 
 
 def part(template: str, lang: str, **context: Any) -> str:

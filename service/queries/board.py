@@ -29,6 +29,7 @@ OWED: Mapping[Stage, tuple[OrderState, ...]] = {
     Stage.ACKNOWLEDGE: UNANSWERED[:2],
     Stage.EXECUTE: UNANSWERED,
 }
+_LATE = frozenset({*OWED, Stage.APPROVAL})
 # What a reader waits for; the hub's own reminders are not shown as somebody's deadline.
 _SHOWN = (*OWED, Stage.APPROVAL, Stage.REVIEW, Stage.END)
 _RAISED = ("rung", "stage", "raised_at", "reached_somebody", "policy_name", "policy_version")
@@ -96,8 +97,10 @@ class Background:
     coming: Mapping[UUID, Coming]
 
 
-async def pressure(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, Pressure]:
-    """Return what presses in each of these requests, leaving out what the caller may not see."""
+async def pressure(
+    conn: AsyncConnection, principal: Principal, ids: Sequence[UUID], now: datetime
+) -> dict[UUID, Pressure]:
+    """Return what presses in each of these requests at ``now``, leaving out what the caller may not see."""
     owners = sa.select(_REQUESTS.c.id, _REQUESTS.c.tenant).where(
         _REQUESTS.c.id.in_(ids), visibility.requests(principal)
     )
@@ -126,7 +129,8 @@ async def pressure(conn: AsyncConnection, principal: Principal, ids: Sequence[UU
     # The latest first: what is left standing in each slot is the earliest.
     for row in (await conn.execute(query)).all():
         line = found[row.request_id]
-        if row.state == DeadlineState.PENDING:
+        # What somebody owed by now is late, whether or not a worker has said so yet.
+        if row.state == DeadlineState.PENDING and not (row.stage in _LATE and row.due_at <= now):
             line.stage, line.due_at = row.stage, row.due_at
         else:
             line.overdue_stage, line.overdue_since = row.stage, row.due_at

@@ -154,7 +154,11 @@ def _open(conn: AsyncConnection, principal: Principal, wanted: Filter, now: date
     pending = _owed(each.c.id, each.c.state, DeadlineState.PENDING).add_columns(sa.literal(1))
     is_tight = pending.where(left * _QUARTER < whole).correlate(each).exists()
     group = sa.case(
-        (each.c.overdue_since.is_not(None), Group.BREACHED.value),
+        # What is due by now is missed, whether or not a worker has said so yet: the board is what shows that none does.
+        (
+            sa.or_(each.c.overdue_since.is_not(None), each.c.due_at <= sa.literal(now, due_at.type)),
+            Group.BREACHED.value,
+        ),
         (is_tight, Group.QUARTER.value),
         else_=Group.RUNNING.value,
     )

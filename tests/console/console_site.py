@@ -157,9 +157,7 @@ _LOOKS: tuple[dict[str, Any], ...] = ({}, {"color_scheme": "dark"}, {"viewport":
 _LEFT_OUT = re.compile(r"\bNone\b|\[\[|undefined|console\.\w|terms\.\w")
 
 
-def look_over(
-    enter: Callable[..., Watched], address: str, paths: Iterable[str], lang: str, status: int = 200
-) -> None:
+def look_over(enter: Callable[..., Watched], address: str, paths: Iterable[str], lang: str, status: int = 200) -> None:
     """Open each page by day, by night and narrow: all its words are there, axe finds nothing, nothing fails or scrolls.
 
     ``enter`` signs somebody in, in a browser with the options that it is given; ``status`` is what each page answers.

@@ -23,7 +23,7 @@ COORDINATOR = principals.of_person("lan", tenant=OPERATOR, sector=Sector.HUB, ro
 async def pressing(hub: Hub, build: Builder, principal: Principal = COORDINATOR) -> list[board.Pressure]:
     ids = [row.request_id for row in await build.rows(Order)]
     async with hub.database.read() as conn:
-        return list((await board.pressure(conn, principal, ids)).values())
+        return list((await board.pressure(conn, principal, ids, await db.now(conn))).values())
 
 
 async def test_a_deadline_presses_until_it_is_overdue_and_then_the_delay_does(hub: Hub, build: Builder) -> None:
@@ -51,14 +51,17 @@ async def test_a_signature_that_is_late_stays_on_view_until_it_is_given(
 
     async def pressure() -> board.Pressure:
         async with hub.database.read() as conn:
-            return (await board.pressure(conn, COORDINATOR, [filed.id]))[filed.id]
+            return (await board.pressure(conn, COORDINATOR, [filed.id], await db.now(conn)))[filed.id]
 
     before = await pressure()
     assert (before.stage, before.overdue_stage) == (Stage.APPROVAL, None)
     await fast_forward(minutes=31)
+    # Whether or not a worker has said so yet.
+    unsaid = await pressure()
     await world.fire()
     late = await pressure()
-    assert (late.overdue_stage, late.overdue_since) == (Stage.APPROVAL, before.due_at)
+    for each in (unsaid, late):
+        assert (each.overdue_stage, each.overdue_since) == (Stage.APPROVAL, before.due_at)
     await world.approve(filed.id)
     assert (await pressure()).overdue_since is None
 

@@ -92,6 +92,21 @@ async def test_an_order_moves_from_group_to_group_as_its_time_runs_out_and_as_it
     assert ids(await load(hub, at=timedelta(hours=25))) == {}
 
 
+async def test_what_is_due_counts_as_missed_before_a_worker_says_so(hub: Hub, network: World) -> None:
+    filed = await network.active(worlds.freeze())
+    (order,) = await network.orders(filed.id)
+    receipt = min(await network.rows(Deadline, subject_id=order["id"], rung=0), key=lambda each: each["due_at"])
+    whole = receipt["due_at"] - receipt["started_at"]
+    for late, group in ((timedelta(seconds=-1), Group.QUARTER), (timedelta(seconds=1), Group.BREACHED)):
+        board = await load(hub, at=whole + late)
+        assert ids(board) == {group: [order["id"]]}, late
+        (line,) = board.lines[group]
+        assert line.due_at == receipt["due_at"] and line.stage is Stage(receipt["stage"])
+        assert board.totals[group] == 1
+    page = await load(hub, Filter(group=Group.BREACHED), at=whole + timedelta(seconds=1))
+    assert ids(page) == {Group.BREACHED: [order["id"]]}
+
+
 async def test_what_was_missed_in_a_state_that_the_order_has_left_is_no_breach(hub: Hub, build: Builder) -> None:
     order = (await build.placed()).order_id
     (deadline,) = await build.rows(Deadline)

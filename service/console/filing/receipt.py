@@ -33,7 +33,7 @@ async def receipt(request: Request, hub: HubDep, seat: doors.SeatDep, request_id
             officers={detail.officer_id},
             participants={order.participant_id for order in detail.order_list},
         )
-        pressing = (await board.pressure(conn, principal, [request_id]))[request_id]
+        pressing = (await board.pressure(conn, principal, [request_id], seat.now))[request_id]
     if behind is None:
         raise errors.NotFound
     lang = rendering.language(request)
