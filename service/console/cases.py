@@ -63,12 +63,15 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
 
 @router.get("/requests/{request_id}/case.csv")
 async def export(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UUID) -> Response:
-    """Return the trail as a table."""
-    whole, names, _ = await _load(hub, seat, request_id)
+    """Return the trail as a table, as it is now or was at an instant."""
+    whole, names, past = await _load(hub, seat, request_id)
+    # Of now: the request that leads back may be younger than what is looked at.
+    references = {matter.id: matter.reference for matter in whole.matters}
+    at = _asked(request, case_history.instants(past))
+    whole = whole if at is None else case_history.as_of(whole, past, at)
     lang = rendering.language(request)
     shown = _Shown(whole, names, lang, is_own=visibility.owns(seat.principal, whole.tenant))
     columns = [i18n.text(f"console.case.column.{name}", lang) for name in _COLUMNS]
-    references = {matter.id: matter.reference for matter in whole.matters}
     lines = [shown.line(step, references[step.request_id]) for step in whole.steps]
     return tables.csv_file(hub.settings, lang, str(request_id), columns, lines)
 

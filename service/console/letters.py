@@ -16,5 +16,5 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 async def letter(request: Request, hub: HubDep, seat: doors.SeatDep, order_id: UUID) -> Response:
     """Return the letter in the reader's language; an unknown order and another's get the same page."""
     made = await write_letter.write(hub, seat.principal, Door.CONSOLE, order_id, rendering.language(request))
-    headers = {"Content-Disposition": f'inline; filename="{order_id}.pdf"'}
+    headers = {"Content-Disposition": rendering.attachment(hub.settings, f"{order_id}.pdf", "inline")}
     return Response(made, media_type="application/pdf", headers=headers)

@@ -79,6 +79,12 @@ def test_its_own_agency_takes_the_table_along_and_a_bank_does_not(desk: Desk, at
     head, *rows = csv.reader(io.StringIO(answer.text().removeprefix("\ufeff")))
     assert head[1:3] == ["Yêu cầu", "Biện pháp"]
     assert [money.reference, "Phong tỏa", "Tài khoản ngân hàng", ACCOUNT, "Vietcombank"] in [row[1:6] for row in rows]
+    # As it was in the beginning, when nothing was ordered yet; the page of that event links to no other table.
+    mine.goto(f"{desk.address}/requests/{money.id}/case?event=1")
+    earlier = mine.locator("a[href*='case.csv']").get_attribute("href")
+    assert earlier == f"/requests/{money.id}/case.csv?event=1"
+    then = mine.request.get(f"{desk.address}{earlier}").text()
+    assert len(list(csv.reader(io.StringIO(then)))) == 1 < 1 + len(rows)
     bank = at_desk(role=Role.PARTICIPANT_OPERATOR, tenant="vietcombank", person="giao-dich").page
     for path in (f"/requests/{money.id}/case", f"/requests/{money.id}/case.csv"):
         assert bank.request.get(f"{desk.address}{path}").status == 403, path

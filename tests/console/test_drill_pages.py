@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import filing_steps
 import pytest
 import steps as hub_steps
+import world as worlds
 from console_desk import Desk
 from console_site import DrillSite, Open, Site, Watched, look_over
 from console_teller import AGENCY
@@ -150,6 +152,29 @@ def test_movements_and_evidence_are_taken_along_under_a_name_that_says_it(desk: 
     finally:
         desk.app.state.hub = desk.hub
     assert 'filename="DIEN-TAP-' in name and first == MARK and evidence.startswith("DIEN-TAP-evidence-")
+
+
+def test_letters_and_texts_to_be_signed_bear_a_name_that_says_it(desk: Desk, at_desk: Open) -> None:
+    filed = desk.run(desk.world.active(worlds.freeze()))
+    (order,) = desk.run(desk.world.orders(filed.id))
+    filing_steps.laid(desk, "31")
+    page, maker = at_desk().page, at_desk(role=Role.MAKER, person="maker").page
+
+    def names() -> list[str]:
+        answers = (
+            page.request.get(f"{desk.address}/orders/{order['id']}/letter.pdf"),
+            page.request.get(f"{desk.page(filed.id)}/content.json"),
+            maker.request.get(f"{desk.address}/requests/new/sign/content.json"),
+        )
+        return [answer.headers["content-disposition"] for answer in answers]
+
+    assert not any("DIEN-TAP" in name for name in names())
+    settings = desk.hub.settings.model_copy(update={"drill": True})
+    desk.app.state.hub = dataclasses.replace(desk.hub, settings=settings)
+    try:
+        assert all('filename="DIEN-TAP-' in name for name in names())
+    finally:
+        desk.app.state.hub = desk.hub
 
 
 def test_paper_and_the_wall_show_it_and_no_script_is_needed(drill: Site, in_drill: Open) -> None:

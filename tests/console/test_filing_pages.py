@@ -148,6 +148,11 @@ def test_the_receipt_has_number_and_code_is_printed_without_the_frame_and_names_
     assert page.locator("#reference").is_visible() and page.locator(".qr svg").is_visible()
     # What was filed is nobody's draft any more; and to a stranger there is no receipt.
     assert desk.run(desk.world.rows(Draft, person="maker")) == []
+    # The button pressed once more leads to what became of it, not to an empty beginning.
+    token = page.locator("input[name=csrf_token]").first.get_attribute("value") or ""
+    form = {"csrf_token": token, "signature": "x"}
+    again = page.request.post(f"{desk.address}/requests/new/sign", form=form, max_redirects=0)
+    assert (again.status, again.headers["location"]) == (303, "/mine")
     stranger = at_desk(role=Role.PARTICIPANT_OPERATOR, tenant="vietcombank", person="thu").page
     assert stranger.request.get(f"{address}/receipt").status in {403, 404}
 
@@ -665,6 +670,17 @@ def test_a_draft_is_its_owners_alone_and_goes_when_it_is_thrown_away(desk: Desk,
     page.locator(".left button").click()
     steps.at(page, "action")
     assert desk.run(desk.world.rows(Draft, person="maker")) == []
+
+
+def test_one_more_target_does_not_lose_the_way_back_to_the_check(desk: Desk, at_desk: Open) -> None:
+    page = maker(at_desk).page
+    steps.laid(desk, number())
+    page.goto(f"{desk.address}/requests/new/targets?check=1")
+    token = page.locator("input[name=csrf_token]").first.get_attribute("value") or ""
+    for address, onward in (("targets?check=1", "targets?more=1&check=1#more"), ("targets", "targets?more=1#more")):
+        form = {"csrf_token": token, "more": "1"}
+        answer = page.request.post(f"{desk.address}/requests/new/{address}", form=form, max_redirects=0)
+        assert answer.headers["location"] == f"/requests/new/{onward}"
 
 
 def test_a_forged_form_keeps_nothing_and_files_nothing(desk: Desk, at_desk: Open) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse
 
 from service import errors
 from service.actions import keep_draft, submit_request
-from service.console import approving, doors, papers
+from service.console import approving, doors, mine, papers, rendering
 from service.console.filing import body as bodies
 from service.console.filing import desk, steps, targets, words
 from service.console.filing import wrong as faults
@@ -75,7 +75,8 @@ async def file(request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors
     """File the request with its signature, as a system does at the other door, and go to the receipt."""
     checked = await _judge(request, hub, seat)
     if checked is None or checked.wrong:
-        return RedirectResponse(_CHECK if checked else steps.PATH, 303)
+        # A button that was pressed twice: the first press filed it and took the draft away.
+        return RedirectResponse(_CHECK if checked else mine.PATH, 303)
     content = bodies.content(checked.body)
     begun = checked.table.begun
     assert begun is not None
@@ -104,7 +105,7 @@ async def content(request: Request, hub: HubDep, seat: doors.SeatDep) -> Respons
     checked = await _judge(request, hub, seat)
     if checked is None or checked.wrong:
         raise errors.NotFound
-    headers = {"Content-Disposition": 'attachment; filename="request.json"'}
+    headers = {"Content-Disposition": rendering.attachment(hub.settings, "request.json")}
     return Response(bodies.content(checked.body), media_type="application/json", headers=headers)
 
 

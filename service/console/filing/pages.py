@@ -63,7 +63,8 @@ async def answer(request: Request, hub: Hub, seat: Seat, fields: dict[str, str],
     async with hub.database.read(principal.reach) as conn:
         table = await desk.lay(conn, request, hub, seat)
         if "more" in fields:
-            return RedirectResponse(f"{steps.PATH}/{step}?more=1#more", 303)
+            kept = f"&{desk.RETURN}=1" if request.query_params.get(desk.RETURN) == "1" else ""
+            return RedirectResponse(f"{steps.PATH}/{step}?more=1{kept}#more", 303)
         found = unpicked or _wrong(table, step)
         if found:
             context = await _context(conn, request, table, step)
