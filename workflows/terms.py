@@ -16,6 +16,7 @@ from workflows.appeal_terms import AppealState as AppealState
 from workflows.endpoint_terms import PassedOver as PassedOver
 from workflows.endpoint_terms import ProposalState as ProposalState
 from workflows.endpoint_terms import Purpose as Purpose
+from workflows.extension_terms import ExtendReason as ExtendReason
 from workflows.facts import Fact as Fact
 from workflows.record_terms import Door as Door
 from workflows.record_terms import View as View

@@ -15,7 +15,7 @@ from service.audit import Log
 from service.engine import activating, dossier, holding, writer
 from service.engine.hub import Hub
 from service.models.subject_key import KeyOwner
-from service.schemas.demands import SubmitRequest
+from service.schemas.demands import ExtendRequest, SubmitRequest
 from service.schemas.requests import RequestAccepted, Unreachable
 from service.security import passkeys, signatures
 from service.security.principals import Principal
@@ -151,6 +151,7 @@ async def _file(
         ends_at=row["ends_at"],
         body_commitment=hub.vault.commitment(sealing, digest),
         original_request_id=str(row["original_id"]) if row["original_id"] else None,
+        extend_reason=str(body.reason) if isinstance(body, ExtendRequest) and body.reason else None,
     )
     unreachable: dict[str, UUID | None] = {}
     recipients = set(plan.recipients)

@@ -22,6 +22,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "window.until",
         "starts_at",
         "ends_at",
+        "reason",
         "original_request_id",
         "urgency",
     ),
@@ -30,7 +31,13 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "basis": ("legal_basis", "document.number", "document.date", "document.sha256", "case_number", "province_code"),
     "people": ("officer_id", "contact.name", "contact.phone", "contact.email"),
 }
-_TERMS = {"action": "action", "measure": "measure", "urgency": "urgency", "legal_basis": "legal_basis"}
+_TERMS = {
+    "action": "action",
+    "measure": "measure",
+    "urgency": "urgency",
+    "legal_basis": "legal_basis",
+    "reason": "extend_reason",
+}
 _DIGESTS = frozenset({"sha256", "document.sha256", "perceptual_hash", "original_request_id"})
 _WINDOW = ("window.since", "window.until")
 _IN_TARGETS = ("institution", "platform", "holder_name", "sha256", "perceptual_hash", "intimate")

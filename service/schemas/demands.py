@@ -19,7 +19,7 @@ from service.schemas.targets import (
 )
 from workflows import trace
 from workflows.table import written
-from workflows.terms import Action, Datum, LegalBasis, Measure, Urgency
+from workflows.terms import Action, Datum, ExtendReason, LegalBasis, Measure, Urgency
 
 MAX_TARGETS = 100
 
@@ -118,6 +118,7 @@ class ExtendRequest(_Demand):
     action: Literal[Action.EXTEND]
     original_request_id: UUID
     ends_at: Instant
+    reason: ExtendReason | None = Field(default=None, description="why it has to last longer; told on the timeline")
 
 
 _PaymentId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=35, pattern=r"^\S(.*\S)?$")]

@@ -1,6 +1,7 @@
 """A lift and an extension begin on the page of the request that they are about, and are filed like any other."""
 
 import json
+from datetime import timedelta
 
 import filing_steps as steps
 import pytest
@@ -78,6 +79,30 @@ def test_a_lift_begins_at_the_request_that_it_is_about(desk: Desk, at_desk: Open
     assert order["lift_ordered"]
 
 
+def test_an_extension_says_why_to_the_second_officer_and_on_the_timeline(desk: Desk, at_desk: Open) -> None:
+    about = held(desk)
+    page = maker(at_desk).page
+    throw_away(page, desk)
+    ask(page, desk, about, "extend")
+    steps.at(page, "end")
+    ends_at = about.ends_at
+    assert ends_at is not None
+    later = ends_at + timedelta(days=2, hours=7)
+    page.locator("#f-ends_at").fill(later.strftime("%Y-%m-%dT%H:%M"))
+    page.locator("input[value=money_traced]").check()
+    steps.go_on(page, "case")
+    answer(page)
+    expect(page.locator("main")).to_contain_text("Đang tiếp tục truy vết dòng tiền")
+    to_sign(page)
+    assert json.loads(page.locator("#content").inner_text())["reason"] == "money_traced"
+    extension = paste(desk, page)
+    second = at_desk().page
+    second.goto(desk.page(extension))
+    expect(second.locator("main")).to_contain_text("Lý do gia hạn")
+    second.goto(f"{desk.address}/requests/{extension}")
+    expect(second.locator("main")).to_contain_text("lý do: đang tiếp tục truy vết dòng tiền.")
+
+
 @pytest.mark.parametrize("lang", i18n.LANGUAGES)
 def test_an_extension_names_its_end_and_what_the_rules_refuse_is_said_before_it_is_signed(
     desk: Desk, at_desk: Open, lang: str
@@ -93,7 +118,9 @@ def test_an_extension_names_its_end_and_what_the_rules_refuse_is_said_before_it_
     found = AXE.run(page)
     assert found.violations_count == 0, found.generate_report()
     steps.go_on(page, "end")
-    expect(page.locator(".summary a")).to_have_attribute("href", "#f-ends_at")
+    for field in ("#f-ends_at", "#f-reason"):
+        expect(page.locator(f".summary a[href='{field}']")).to_be_visible()
+    page.locator("input[value=money_traced]").check()
     page.locator("#f-ends_at").fill("2020-01-01T10:00")
     steps.go_on(page, "case")
     answer(page)

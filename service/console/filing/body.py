@@ -43,6 +43,7 @@ def build(answers: Answers, officer_id: str) -> dict[str, Any]:
         said["original_request_id"] = answers.get("original_request_id", "")
         if action is Action.EXTEND:
             said["ends_at"] = instant(answers.get("ends_at", ""))
+            _put(said, "reason", answers)
         said.pop("measure", None)
         return said
     targets = [_target(answers, place) for place in places(answers)]

@@ -21,7 +21,7 @@ from service.queries.sessions import Seat
 from service.security.scopes import Scope
 from service.web.doors import HubDep
 from workflows import disclose, trace
-from workflows.terms import MONEY_TARGETS, Action, Datum, LegalBasis, Measure, Urgency
+from workflows.terms import MONEY_TARGETS, Action, Datum, ExtendReason, LegalBasis, Measure, Urgency
 from workflows.working_hours import VIETNAM
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
@@ -142,6 +142,8 @@ async def _context(conn: Any, request: Request, table: Desk, step: Step) -> dict
         case Step.BASIS:
             provinces = _provinces(table.lang)
             return {"bases": steps.bases(action), "provinces": provinces, "emergency": LegalBasis.EMERGENCY}
+        case Step.END:
+            return {"reasons": tuple(ExtendReason)}
         case Step.URGENCY:
             return {"urgencies": tuple(reversed(Urgency))}
     return {}

@@ -73,7 +73,7 @@ _FIELDS: Mapping[Step, tuple[str, ...]] = {
     Step.CASE: ("case_number",),
     Step.BASIS: ("legal_basis", "province_code"),
     Step.URGENCY: ("urgency",),
-    Step.END: ("until", "ends_at", "starts_at"),
+    Step.END: ("until", "ends_at", "starts_at", "reason"),
     Step.DOCUMENT: ("document.number", "document.date"),
     Step.PAPER: ("document.sha256", "paper"),
     Step.CONTACT: ("contact",),

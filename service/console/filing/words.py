@@ -93,12 +93,13 @@ def _urgency(_answers: Any, body: Any, reading: Reading, _end: Any) -> list[str]
     return [_term(reading, "urgency", body["urgency"])] if body.get("urgency") else []
 
 
-def _ends(answers: Mapping[str, str], _body: Any, reading: Reading, end: datetime | None) -> list[str]:
+def _ends(answers: Mapping[str, str], body: Any, reading: Reading, end: datetime | None) -> list[str]:
+    reason = [_term(reading, "extend_reason", body["reason"])] if body.get("reason") else []
     if not answers.get("until") and not answers.get("ends_at"):
-        return []
+        return reason
     if end is None:
-        return [answers.get("ends_at", "") or i18n.text("console.filing.end.by_rule", reading.lang)]
-    return [forms.moment(end)]
+        return [answers.get("ends_at", "") or i18n.text("console.filing.end.by_rule", reading.lang), *reason]
+    return [forms.moment(end), *reason]
 
 
 def _document(_answers: Any, body: Any, _reading: Any, _end: Any) -> list[str]:

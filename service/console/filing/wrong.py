@@ -127,6 +127,8 @@ def _chosen(answers: bodies.Answers, action: Action) -> list[FieldError]:
         missing.append("/extent")
     if Step.END in asked and action not in steps.FOLLOW_UPS and answers.get("until") not in {"default", "named"}:
         missing.append("/until")
+    if action is Action.EXTEND and not answers.get("reason"):
+        missing.append("/reason")
     return [FieldError(pointer, "field.missing") for pointer in missing]
 
 
