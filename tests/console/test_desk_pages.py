@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import world as worlds
 from builders import table
 from console_desk import Desk
-from console_site import Open, Watched, look_over
+from console_site import LOOKS, Open, Watched, look_at, look_over
 from playwright.sync_api import Page, expect
 from rigs import Rig
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -179,6 +179,23 @@ def test_a_window_is_counted_and_what_selects_nothing_says_so(desk: Desk, at_des
     expect(page.get_by_role("alert")).to_contain_text("Chưa có gì được gửi")
     answer = post(page, f"{desk.address}/delivery/replays", which="dead", since="tomorrow")
     assert answer == 422
+
+
+@BOTH
+@pytest.mark.parametrize("look", LOOKS, ids=("day", "night", "narrow"))
+def test_what_is_counted_before_it_is_sent_once_more_is_accessible(
+    desk: Desk, at_desk: Open, lang: str, look: dict[str, Any]
+) -> None:
+    given_up(desk)
+    watched = at_desk(**DESK, **look)
+    page = watched.page
+    page.goto(f"{desk.address}/delivery?lang={lang}")
+    page.locator("form[action='/delivery/previews'] input[name=since]").fill("2026-01-01T08:00")
+    with page.expect_navigation():
+        page.locator("form[action='/delivery/previews'] button").click()
+    expect(page.locator("#replay-title")).to_be_visible()
+    look_at(page, "replay")
+    assert (watched.errors, watched.foreign) == ([], [])
 
 
 def test_a_silent_bank_is_on_the_page_of_escalations_and_narrowed_to_whom_nobody_heard(

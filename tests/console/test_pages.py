@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from console_site import Open, Site, Watched
+from console_site import LOOKS, Open, Site, Watched, look_at
 from console_teller import ACCOUNTS, AGENCY, FOREIGN, HOLDERS, HOSTS
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from service import i18n
 from service.security import console_session
@@ -260,6 +261,19 @@ def test_the_promised_contracts_are_shown_offline(site: Site, context: BrowserCo
     assert (watched.errors, watched.foreign) == ([], [])
     assert watched.page.request.get(f"{site.address}/openapi.json").json()["paths"]
     assert watched.page.request.get(f"{site.address}/openapi/other.v1.json").status == 404
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+@pytest.mark.parametrize("look", LOOKS, ids=("day", "night", "narrow"))
+def test_the_page_of_the_contracts_is_accessible_around_the_viewer_that_others_wrote(
+    site: Site, browser: Browser, lang: str, look: dict[str, Any]
+) -> None:
+    context = browser.new_context(**look)
+    page = context.new_page()
+    page.goto(f"{site.address}/docs?lang={lang}")
+    page.wait_for_selector(".opblock")
+    look_at(page, "docs", without="#viewer")
+    context.close()
 
 
 def test_the_list_goes_on_where_it_ended(site: Site, signed_in: Open) -> None:

@@ -1,5 +1,6 @@
 """Signing in at an identity provider that others wrote: the way there and back, what is refused, and how it ends."""
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,11 @@ import openid_process
 import pytest
 import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from console_site import Site, Watched
+from console_site import LOOKS, Site, Watched, look_at
 from openid_process import ProviderProcess
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-from service import db
+from service import db, i18n
 from service.actions import changes, link_person, send_person_home
 from service.console import providers
 from service.engine.hub import OPERATOR
@@ -127,6 +128,37 @@ def test_a_person_whom_an_administrator_linked_comes_in_and_leaves_at_the_provid
     assert f"post_logout_redirect_uri={linked.address}/sign-in".replace(":", "%3A").replace("/", "%2F") in page.url
     page.goto(f"{linked.address}/board")
     assert page.locator("h1").inner_text() == "Bạn chưa đăng nhập"
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+def test_the_pages_between_the_hub_and_the_provider_are_accessible(
+    linked: LinkedSite, visitor: Watched, lang: str
+) -> None:
+    linked.provider.signs_in(f"91{lang}")
+    linked.lets_in(f"91{lang}", f"nguoi-{lang}")
+    with httpx.Client(headers={"User-Agent": "x"}) as hub:
+        hub.get(f"{linked.address}/sign-in?lang={lang}")
+        arrived = hub.get(returns(linked, goes(linked, hub)))
+        token = re.search(r'name="csrf_token" value="([^"]+)"', hub.get(f"{linked.address}/board").text)
+        assert token
+        left = hub.post(f"{linked.address}/sign-out", data={"csrf_token": token[1]})
+    page = visitor.page
+    for name, answer in (("arrived", arrived), ("left", left)):
+        assert answer.status_code == 200 and f'<html lang="{lang}">' in answer.text, name
+        # They lead on at once: what is looked at is the same page, standing still.
+        still, count = re.subn(r'<meta http-equiv="refresh"[^>]*>', "", answer.text)
+        assert count == 1
+        page.route(f"{linked.address}/{name}", functools.partial(_shows, still))
+        for look in LOOKS:
+            page.set_viewport_size(look.get("viewport", {"width": 1280, "height": 720}))
+            page.emulate_media(color_scheme=look.get("color_scheme", "light"))
+            page.goto(f"{linked.address}/{name}")
+            look_at(page, name)
+    assert (visitor.errors, visitor.foreign) == ([], [])
+
+
+def _shows(html: str, route: Route) -> None:
+    route.fulfill(body=html, content_type="text/html; charset=utf-8")
 
 
 def test_when_the_session_at_the_provider_ends_it_tells_the_hub_and_the_session_here_is_over(

@@ -3,6 +3,10 @@
 
 addEventListener("DOMContentLoaded", () => {
   const viewer = document.getElementById("viewer");
+  // It brings a main part of its own; a page has one, and this page's is around it.
+  new MutationObserver(() => {
+    for (const each of viewer.querySelectorAll("main:not([role])")) each.setAttribute("role", "none");
+  }).observe(viewer, { childList: true, subtree: true });
   window.SwaggerUIBundle({
     url: viewer.dataset.contract,
     domNode: viewer,
