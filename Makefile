@@ -40,7 +40,7 @@ simulate: $(TEST) ## play the engine in virtual time, seed by seed: make simulat
 	@$(BIN)/python tests/postgres.py --no-fsync -- $(BIN)/python tests/simulation/simulate.py \
 	  --seed $(or $(SEED),$(shell date +%s)) --n $(or $(N),2000) --workers 2 $(ARGS)
 
-screenshots: $(TEST) ## take the pictures of README and handbook anew, and every page in each size and language to build/screenshots
+screenshots: $(TEST) ## take the pictures of README and handbook anew, and the pages in each size and language to build/screenshots
 	@$(BIN)/python tests/system_packages.py
 	@$(BIN)/python tests/console/screenshots.py build/screenshots
 
