@@ -36,7 +36,7 @@ class Shot:
     """A page, who looks at it, and in which languages it is shown in README or handbook, wide.
 
     ``works``: it is of the hub at which officers file and sign; the others are of the one that tells the story.
-    ``presses`` is a button that leads from the page to the one that is meant.
+    ``presses`` is a button that leads from the page to the one that is meant, once each of ``fills`` has its value.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Shot:
     shown: tuple[str, ...] = ()
     works: bool = False
     presses: str = ""
+    fills: tuple[tuple[str, str], ...] = ()
 
 
 _MAKER = (Role.MAKER, worlds.AGENCY, "maker")
@@ -85,7 +86,13 @@ SHOTS = (
     Shot("answers", "/requests/{traced}/answers", *_MAKER, works=True),
     Shot("call-back", "/requests/{called}", works=True),
     Shot("attempts", "/orders/{refused}", works=True),
-    Shot("replay", "/delivery?which=dead", works=True, presses="form[action='/delivery/previews'] button"),
+    Shot(
+        "replay",
+        "/delivery",
+        works=True,
+        presses="form[action='/delivery/previews'] button",
+        fills=(("#replay-since", "2026-01-01T08:00"),),
+    ),
     Shot("appeal", "/appeals/{appeal}", works=True),
     Shot("refused", "/tasks", Role.SUPERVISOR, "sbv", "giam-sat", works=True),
 )
@@ -158,6 +165,8 @@ def _looks(site: Site, browser: Browser, shot: Shot, places: Mapping[str, str]) 
             page.get_by_role("button", name=re.compile("Đăng nhập")).click()
         for lang in i18n.LANGUAGES:
             page.goto(f"{site.address}{path}{'&' if '?' in path else '?'}lang={lang}")
+            for field, value in shot.fills:
+                page.locator(field).fill(value)
             if shot.presses:
                 with page.expect_navigation():
                     page.locator(shot.presses).click()
