@@ -1,4 +1,4 @@
-"""The page of one order: what was sent when, over what, what came back, whose signature; and not waiting for a rung."""
+"""The page of one order: its clocks and rungs, what was sent when, over what, what came back and whose signature."""
 
 from typing import Literal
 from uuid import UUID
@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from service import errors
 from service.actions import escalate_order, note_reading, write_letter
 from service.console import doors, lanes, rendering
-from service.queries import attempts, board
+from service.queries import attempts, board, requests
 from service.security.scopes import Scope
 from service.web.doors import HubDep
 from workflows.terms import Door, View
@@ -24,7 +24,7 @@ _LONGEST_NUMBER = 19
 async def show(
     request: Request, hub: HubDep, seat: doors.SeatDep, order_id: UUID, content: Literal["", "1"] = ""
 ) -> Response:
-    """Show the attempts of an order; with ``content`` also what was sent and answered, and that is on record."""
+    """Show an order's clocks and attempts; with ``content`` also what was sent and answered, and that is on record."""
     principal = seat.principal
     principal.require(write_letter.scope(principal))
     async with hub.database.read(principal.reach) as conn:
@@ -32,6 +32,8 @@ async def show(
         if story is None:
             raise errors.NotFound
         names = await board.names(conn, {story.participant_id, story.tenant})
+        deadlines = await requests.deadlines_of(conn, [order_id])
+        raised, coming = await board.climbed(conn, story.request_id, order_id)
     if content:
         about = {"order_id": str(order_id)}
         await note_reading.opened(hub, principal, Door.CONSOLE, View.ORDER, story.shows_targets_of(), **about)
@@ -44,7 +46,12 @@ async def show(
         names=names,
         is_open=bool(content),
         looks=lanes.LOOKS,
+        clocks=lanes.clocks_of(story.state, deadlines.get(order_id, []), seat.now, rendering.language(request)),
+        raised=raised.get(order_id, []),
+        coming=coming.get(order_id),
         sees_request=Scope.REQUESTS_READ in principal.scopes,
+        sees_escalations=Scope.ESCALATIONS_READ in principal.scopes,
+        may_escalate=Scope.TASKS_RESOLVE in principal.scopes,
     )
 
 

@@ -14,7 +14,7 @@ from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail,
 from workflows import amounts
 from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage
 
-# A card shows this many orders whole; of more it counts the states and shows what went another way.
+# A card shows this many orders whole; of more it counts the states and shows what is overdue or went another way.
 _FEW = 4
 _EXCEPTIONS = 6
 
@@ -151,8 +151,13 @@ def _held(order: OrderAnswer) -> int:
 
 
 def _lane(participant_id: str, views: Sequence[OrderView]) -> Lane:
-    shown = views if len(views) <= _FEW else [view for view in views if view.order.state not in _ORDINARY][:_EXCEPTIONS]
-    folded = [view for view in views if view not in shown]
+    shown = list(views)
+    if len(views) > _FEW:
+        pressing = [view for view in views if view.is_overdue or view.order.state not in _ORDINARY]
+        shown = sorted(pressing, key=lambda view: not view.is_overdue)[:_EXCEPTIONS]
+    kept = {view.order.id for view in shown}
+    # Of more than a card shows whole, the overdue ones are the first to be seen when it is unfolded.
+    folded = sorted((view for view in views if view.order.id not in kept), key=lambda view: not view.is_overdue)
     counts = Counter(view.order.state for view in views)
     return Lane(
         participant_id,
@@ -181,7 +186,7 @@ def _view(
     is_partly = amounts.is_partly(order.state, asked, held)
     if is_partly:
         icon, tone = "half", "warn"
-    clocks = _clocks(order, now, lang)
+    clocks = clocks_of(order.state, order.deadlines, now, lang)
     value = forms.target(target.kind, target.value, whole=behind.whole)
     if target.value == ERASED:
         value, target = i18n.text("console.request.erased", lang), target.model_copy(update={"holder_name": None})
@@ -203,17 +208,18 @@ def _view(
     )
 
 
-def _clocks(order: OrderAnswer, now: datetime, lang: str) -> tuple[Clock, ...]:
+def clocks_of(state: OrderState, deadlines: Sequence[DeadlineAnswer], now: datetime, lang: str) -> tuple[Clock, ...]:
+    """Return the clock of each stage of an order in this state: of those of one stage the latest."""
     # The deadlines come in the order of their instants: a clock that was set anew replaces its former self.
     latest: dict[Stage, DeadlineAnswer] = {}
-    for deadline in order.deadlines:
+    for deadline in deadlines:
         if deadline.stage in _SHOWN_STAGES and deadline.state != DeadlineState.CANCELLED:
             latest[deadline.stage] = deadline
-    return tuple(_clock(latest[stage], order, now, lang) for stage in _SHOWN_STAGES if stage in latest)
+    return tuple(_clock(latest[stage], state, now, lang) for stage in _SHOWN_STAGES if stage in latest)
 
 
-def _clock(deadline: DeadlineAnswer, order: OrderAnswer, now: datetime, lang: str) -> Clock:
-    owed = order.state in board.OWED.get(deadline.stage, ())
+def _clock(deadline: DeadlineAnswer, state: OrderState, now: datetime, lang: str) -> Clock:
+    owed = state in board.OWED.get(deadline.stage, ())
     counts = deadline.state == DeadlineState.PENDING or (deadline.state == DeadlineState.MISSED and owed)
     icon = {DeadlineState.MET: "clock-met", DeadlineState.MISSED: "clock-missed"}.get(
         DeadlineState(deadline.state), "clock"

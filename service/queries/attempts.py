@@ -86,6 +86,7 @@ class Story:
     participant_id: str
     action: Action
     state: OrderState
+    placed_at: datetime
     target_kind: TargetKind
     sent: tuple[Sent, ...]
     answers: tuple[Answered, ...]
@@ -153,6 +154,7 @@ async def tell(
         participant_id=order.participant_id,
         action=order.action,
         state=order.state,
+        placed_at=order.placed_at,
         target_kind=order.target_kind,
         sent=tuple(show.sent(row, [each for each in tried if each.dispatch_id == row.id]) for row in sent),
         answers=tuple(_answered(row) for row in answers),

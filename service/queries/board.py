@@ -79,6 +79,7 @@ class Coming:
 
     deadline_id: int
     rung: int
+    stage: Stage
     due_at: datetime
 
 
@@ -177,35 +178,46 @@ async def background(
     if tenant is None:
         return None
     known = sa.select(_OFFICERS.c.id, _OFFICERS.c.rank, _OFFICERS.c.number).where(_OFFICERS.c.id.in_(set(officers)))
-    raised: dict[UUID | None, list[Raised]] = {}
-    rungs = sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id)
-    for row in (await conn.execute(rungs.order_by(_ESCALATIONS.c.raised_at, _ESCALATIONS.c.rung))).all():
-        raised.setdefault(row.order_id, []).append(Raised(**{name: row._mapping[name] for name in _RAISED}))
+    raised, coming = await climbed(conn, request_id)
     return Background(
         tenant=tenant,
         whole=visibility.owns(principal, tenant),
         officers={row.id: (row.rank, row.number) for row in (await conn.execute(known)).all()},
         names=await names(conn, {*participants, tenant}),
         raised=raised,
-        coming={
-            row.subject_id: Coming(row.id, row.rung, row.due_at)
-            for row in (await conn.execute(_coming(request_id))).all()
-        },
+        coming=coming,
     )
 
 
-def _coming(request_id: UUID) -> sa.Select[Any]:
-    """Return the next rung of each order of a request: of several the earliest comes last."""
-    return (
-        sa.select(_DEADLINES.c.id, _DEADLINES.c.subject_id, _DEADLINES.c.rung, _DEADLINES.c.due_at)
-        .where(
-            _DEADLINES.c.request_id == request_id,
-            _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-            _DEADLINES.c.state == DeadlineState.PENDING,
-            _DEADLINES.c.rung > 0,
-        )
-        .order_by(_DEADLINES.c.due_at.desc(), _DEADLINES.c.id.desc())
+async def climbed(
+    conn: AsyncConnection, request_id: UUID, order_id: UUID | None = None
+) -> tuple[dict[UUID | None, list[Raised]], dict[UUID, Coming]]:
+    """Return the rungs that fired, by order (None: the request's own), and the next rung of each order.
+
+    Of a request that the caller was shown before, or of its one order ``order_id`` alone.
+    """
+    raised: dict[UUID | None, list[Raised]] = {}
+    rungs = sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id)
+    waiting = sa.select(
+        _DEADLINES.c.id, _DEADLINES.c.subject_id, _DEADLINES.c.rung, _DEADLINES.c.stage, _DEADLINES.c.due_at
+    ).where(
+        _DEADLINES.c.request_id == request_id,
+        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
+        _DEADLINES.c.state == DeadlineState.PENDING,
+        _DEADLINES.c.rung > 0,
     )
+    if order_id is not None:
+        rungs = rungs.where(_ESCALATIONS.c.order_id == order_id)
+        waiting = waiting.where(_DEADLINES.c.subject_id == order_id)
+    for row in (await conn.execute(rungs.order_by(_ESCALATIONS.c.raised_at, _ESCALATIONS.c.rung))).all():
+        raised.setdefault(row.order_id, []).append(Raised(**{name: row._mapping[name] for name in _RAISED}))
+    # Of several rungs the earliest comes last, and is left standing.
+    latest_first = waiting.order_by(_DEADLINES.c.due_at.desc(), _DEADLINES.c.id.desc())
+    coming = {
+        row.subject_id: Coming(row.id, row.rung, row.stage, row.due_at)
+        for row in (await conn.execute(latest_first)).all()
+    }
+    return raised, coming
 
 
 async def originals(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -216,11 +216,9 @@ def _payment(vault: Vault, keys: Keys, row: sa.Row[Any]) -> Payment | None:
     return Payment.model_validate_json(vault.unseal(keys, "requests", row.id, row.tenant, row.payment_sealed))
 
 
-async def _orders(
-    conn: AsyncConnection, orders: Sequence[sa.Row[Any]], targets: Mapping[UUID, sa.Row[Any]]
-) -> list[shapes.OrderAnswer]:
-    ids = [order.id for order in orders]
-    deadlines: dict[UUID, list[shapes.DeadlineAnswer]] = {}
+async def deadlines_of(conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, list[shapes.DeadlineAnswer]]:
+    """Return the deadlines of these orders, which the caller was shown before, in the order of their instants."""
+    found: dict[UUID, list[shapes.DeadlineAnswer]] = {}
     query = (
         sa.select(_DEADLINES)
         .where(_DEADLINES.c.subject_id.in_(ids), _DEADLINES.c.rung == 0)
@@ -228,7 +226,15 @@ async def _orders(
     )
     for row in (await conn.execute(query)).all():
         answer = shapes.DeadlineAnswer(stage=row.stage, due_at=row.due_at, state=str(row.state))
-        deadlines.setdefault(row.subject_id, []).append(answer)
+        found.setdefault(row.subject_id, []).append(answer)
+    return found
+
+
+async def _orders(
+    conn: AsyncConnection, orders: Sequence[sa.Row[Any]], targets: Mapping[UUID, sa.Row[Any]]
+) -> list[shapes.OrderAnswer]:
+    ids = [order.id for order in orders]
+    deadlines = await deadlines_of(conn, ids)
     refusals = {
         row.order_id: row.refusal_code
         for row in (

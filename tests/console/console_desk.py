@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from world import AGENCY, World
 
 from service import db
 from service.actions import changes, enroll_key
-from service.models import ActionRequest, Approval, Officer
+from service.models import ActionRequest, Approval, Deadline, Officer
 from service.schemas.registry import KeyEnrolled, NewKey
 from service.security.signatures import Kind
 
@@ -56,6 +57,19 @@ class Desk(Site):
     def sign(self, request_id: UUID, who: str = "approver", kind: Kind = Kind.APPROVAL) -> str:
         """Sign a request as ``hoatoc sign`` does, on the officer's own machine."""
         return self.world.sign(kind, self.run(self.world.filed_bytes(request_id)), who, request_id)
+
+    def make_late(self, *orders: UUID, stage: str) -> None:
+        """Let the deadline of a stage of these orders have come a minute ago, and let fire what is due."""
+        deadlines = table(Deadline)
+
+        async def unit(conn: AsyncConnection) -> None:
+            now = await db.now(conn)
+            mine = sa.and_(deadlines.c.subject_id.in_(orders), deadlines.c.stage == stage, deadlines.c.rung == 0)
+            moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
+            await conn.execute(sa.update(deadlines).where(mine).values(moved))
+
+        self.run(self.hub.writer.run(unit, reach=db.HUB))
+        self.run(self.world.fire())
 
     def key_file(self, folder: Path, who: str = "approver") -> Path:
         """Write an officer's private key into a file."""

@@ -2,7 +2,6 @@
 
 import functools
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from world import AGENCY
 from adapters.base import DeliveryFailed
 from service import audit, db, i18n
 from service.engine.hub import OPERATOR
-from service.models import AuditEntry, Contact, Deadline, Dispatch, Task
+from service.models import AuditEntry, Contact, Dispatch, Task
 from workflows.terms import DispatchState, Fact, Role
 
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
@@ -65,17 +64,8 @@ def late(desk: Desk, stage: str = "receipt") -> Any:
     """A freeze whose bank has been silent beyond the deadline of a stage: one rung fired."""
     filed = desk.run(desk.world.active(worlds.freeze()))
     (order,) = desk.run(desk.world.orders(filed.id))
-    desk.run(desk.hub.writer.run(functools.partial(_overdue, order["id"], stage), reach=db.HUB))
-    desk.run(desk.world.fire())
+    desk.make_late(order["id"], stage=stage)
     return filed
-
-
-async def _overdue(order_id: Any, stage: str, conn: AsyncConnection) -> None:
-    deadlines = table(Deadline)
-    now = await db.now(conn)
-    mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == stage, deadlines.c.rung == 0)
-    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
-    await conn.execute(sa.update(deadlines).where(mine).values(moved))
 
 
 @BOTH

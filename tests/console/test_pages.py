@@ -131,8 +131,11 @@ def test_the_rungs_of_the_ladder_stand_out_with_their_numbers(site: Site, signed
     assert [number.lower() for number in rungs.all_inner_texts()] == ["rung 1", "rung 2", "rung 3"]
     assert page.locator(".ladder li:not(.coming)").count() == 3
     assert re.fullmatch(
-        r"4 next at \d\d:\d\d:\d\d \d\d/\d\d/\d{4}", " ".join(page.locator(".ladder .coming").inner_text().split())
+        r"4 Acknowledgement · next at \d\d:\d\d:\d\d \d\d/\d\d/\d{4}",
+        " ".join(page.locator(".ladder .coming").inner_text().split()),
     )
+    # Each stage has a ladder of its own.
+    assert all("Acknowledgement" in rung for rung in page.locator(".ladder li").all_inner_texts())
     assert "vn-default, version 1" in page.locator(".lane", has=page.locator(".ladder")).inner_text()
     assert "nobody reached" in page.locator(".ladder li").first.inner_text()
 
