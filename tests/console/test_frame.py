@@ -68,7 +68,32 @@ def test_the_first_stop_of_the_keyboard_skips_to_the_content(site: Site, signed_
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_paper_has_no_navigation_and_no_buttons(site: Site, signed_in: Open) -> None:
+# What somebody could press or write into, and paper would show.
+_TOOLS = """() => [...document.querySelectorAll("button, .button, .tool, input:not([type=hidden]), select, textarea")]
+  .filter(each => each.checkVisibility()).map(each => each.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize(("role", "tenant"), [(Role.COORDINATOR, None), (Role.APPROVER, AGENCY), (Role.AUDITOR, None)])
+def test_paper_has_nothing_to_press_and_nothing_to_write_into(
+    site: Site, signed_in: Open, role: Role, tenant: str | None
+) -> None:
+    page = (signed_in(role, tenant) if tenant else signed_in(role)).page
+    page.emulate_media(media="print")
+    seen = set()
+    paths = [f"/requests/{request_id}" for request_id in site.told.ids.values()]
+    paths += [f"/requests/{site.told.ids['7k3mq']}/{each}" for each in ("ladders", "case", "custody", "approve")]
+    paths += ["/", "/board", "/board?wall=1", "/mine", "/tasks", "/handover", "/escalations", "/delivery", "/about"]
+    paths += ["/participants", "/participants/acb", "/audit", "/audit/verify", "/displays", "/sessions"]
+    for path in paths:
+        answer = page.goto(f"{site.address}{path}")
+        if answer is not None and answer.ok:
+            seen.add(path)
+            assert page.evaluate(_TOOLS) == [], path
+            assert page.locator("h1").first.is_visible()
+    assert len(seen) > 9
+
+
+def test_paper_has_no_navigation(site: Site, signed_in: Open) -> None:
     page = signed_in().page
     page.goto(site.page_of("7k3mq"))
     page.emulate_media(media="print")

@@ -7,7 +7,9 @@
   const line = document.getElementById("renewal");
   const state = document.getElementById("renewal-state");
   const button = document.getElementById("pause");
-  let paused = Boolean(button) && sessionStorage.getItem("paused") === "yes";
+  // A board begins running, whatever was paused before: whoever opens it wants to see what is late now.
+  let paused = false;
+  let reached = true;
   let moved = false;
   let heard = Date.now();
   let here = Date.now();
@@ -17,6 +19,17 @@
   };
 
   const tell = (kind) => show(line.dataset[paused ? "paused" : kind]);
+
+  // The instant of the last good renewal always stands there: what is late since then is on no line yet.
+  const stand = (at) => {
+    const face = document.getElementById("clock");
+    const shown = document.querySelector("#renewal-at time");
+    if (at) return shown.replaceWith(at);
+    shown.dateTime = face.dateTime;
+    shown.title = face.title;
+    shown.textContent = face.textContent.trim();
+    return undefined;
+  };
 
   // The whole of it, as the page without scripts would have it.
   const renew = async () => {
@@ -34,8 +47,13 @@
       for (const part of page.querySelectorAll("#totals, #live tbody")) {
         await htmx.swap({ target: `#${part.id}`, swap: "outerMorph", text: part.outerHTML });
       }
+      stand(page.querySelector("#renewal-at time"));
+      if (!reached) tell("lost");
+      reached = true;
     } catch {
       // Nothing came: the next try is as far away as this one was.
+      reached = false;
+      tell("gone");
     }
     return undefined;
   };
@@ -45,6 +63,8 @@
     // What was read under the session goes with it: the page, asked for anew, is the sign-in.
     if (event.detail.message.event === "over") return location.reload();
     if (paused && !event.detail.message.event) event.preventDefault();
+    if (!paused) stand();
+    reached = true;
     tell("running");
     return undefined;
   });
@@ -53,7 +73,7 @@
     const now = Date.now();
     if (document.hidden) return;
     if (now - heard > silence) {
-      tell("lost");
+      tell(reached ? "lost" : "gone");
       if (!paused) renew();
     } else if (moved && now - here > presence) {
       renew();
@@ -68,7 +88,6 @@
     button.setAttribute("aria-pressed", String(paused));
     button.addEventListener("click", () => {
       paused = !paused;
-      sessionStorage.setItem("paused", paused ? "yes" : "no");
       button.setAttribute("aria-pressed", String(paused));
       tell("running");
       if (!paused) renew();
