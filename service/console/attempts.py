@@ -12,7 +12,8 @@ from service.console import doors, lanes, rendering
 from service.queries import attempts, board, requests
 from service.security.scopes import Scope
 from service.web.doors import HubDep
-from workflows.terms import Door, View
+from workflows.replay import Replayed
+from workflows.terms import DispatchState, Door, View
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -51,18 +52,27 @@ async def show(
         coming=coming.get(order_id),
         sees_request=Scope.REQUESTS_READ in principal.scopes,
         sees_escalations=Scope.ESCALATIONS_READ in principal.scopes,
-        may_escalate=Scope.TASKS_RESOLVE in principal.scopes,
+        works_at_desk=Scope.TASKS_RESOLVE in principal.scopes,
+        which=_replayed(story),
     )
+
+
+def _replayed(story: attempts.Story) -> Replayed | None:
+    """Return what of the order could be sent once more: what was given up, else what arrived and may have got lost."""
+    states = {sent.state for sent in story.sent}
+    if DispatchState.DEAD in states:
+        return Replayed.DEAD
+    return Replayed.DELIVERED if DispatchState.DELIVERED in states else None
 
 
 @router.post("/orders/{order_id}/escalations")
 async def escalate(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, order_id: UUID) -> Response:
-    """Let the rung that the form shows fire now and go back to the request that it was on."""
+    """Let the rung that the form shows fire now and go back to the page that it was on."""
     number = form.get("deadline_id", "")
     if not (number.isascii() and number.isdigit() and len(number) < _LONGEST_NUMBER):
         raise errors.MalformedInput("form.malformed")
     try:
-        back = f"/requests/{UUID(form.get('request_id', ''))}"
+        back = f"/requests/{UUID(form.get('request_id', ''))}{'/ladders' if form.get('back') == 'ladders' else ''}"
     except ValueError:
         back = f"/orders/{order_id}"
     doors.stood_on(request, back)

@@ -26,7 +26,7 @@ from workflows.working_hours import VIETNAM
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 PATH = "/delivery"
-_FIELDS = ("which", "participant_id", "endpoint_id", "order_id", "since")
+_FIELDS = ("which", "participant_id", "endpoint_id", "order_id", "since", "until")
 
 
 @router.get(PATH)
@@ -135,12 +135,14 @@ async def _page(
 def _selection(form: Mapping[str, str], now: datetime) -> ReplaySelection | None:
     """Return what the form selects, or None where it selects nothing, or says what is no instant, id or member."""
     given: dict[str, Any] = {name: form.get(name) or None for name in ("which", "participant_id", "endpoint_id")}
-    given |= {"order_id": form.get("order_id") or None, "until": form.get("until") or now.isoformat()}
+    given |= {"order_id": form.get("order_id") or None, "until": now.isoformat()}
     try:
-        if form.get("since"):
-            # A field of a day and a time says no zone (HTML, 2.3.5.7): on these pages it is Vietnam's.
-            local = datetime.fromisoformat(form["since"])
-            given["since"] = local.replace(tzinfo=local.tzinfo or VIETNAM).astimezone(UTC).isoformat()
-        return ReplaySelection.model_validate(given)
+        for name in ("since", "until"):
+            if form.get(name):
+                # A field of a day and a time says no zone (HTML, 2.3.5.7): on these pages it is Vietnam's.
+                local = datetime.fromisoformat(form[name])
+                given[name] = local.replace(tzinfo=local.tzinfo or VIETNAM).astimezone(UTC).isoformat()
+        selection = ReplaySelection.model_validate(given)
     except (ValidationError, ValueError, OverflowError):
         return None
+    return None if selection.until > now else selection

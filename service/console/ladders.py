@@ -40,5 +40,6 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         reference=reference,
         ladders=ladders,
         names=names,
+        may_escalate=Scope.TASKS_RESOLVE in principal.scopes,
         sees_members=Scope.REGISTRY_READ in principal.scopes,
     )

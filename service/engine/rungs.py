@@ -17,10 +17,11 @@ from service.engine.hub import Hub
 from service.engine.ladders import Known, Subject
 from service.models import ActionRequest, Deadline, Escalation, table_of
 from service.queries import visibility
+from service.queries.board import OWED
 from service.security.principals import Principal
 from service.vault import subjects
 from workflows import escalation, policy
-from workflows.terms import DeadlineState, Reach, Role, SubjectKind
+from workflows.terms import Action, DeadlineState, OrderState, Reach, RequestState, Role, Stage, SubjectKind
 
 _DEADLINES = table_of(Deadline)
 _ESCALATIONS = table_of(Escalation)
@@ -51,11 +52,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step: when it is or was due, when it fired and how many it reached then (None: it did not fire)."""
+    """One step: when it is or was due, when it fired and how many it reached then (None: it did not fire).
+
+    ``deadline_id`` is its own clock, while it waits (None: there is nothing to hasten).
+    """
 
     number: int
     due_at: datetime
     state: RungState
+    deadline_id: int | None
     raised_at: datetime | None
     reached: int | None
     places: tuple[Place, ...]
@@ -63,12 +68,17 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The ladder behind one stage of one order (None: of the request itself), by the policy that the request keeps."""
+    """The ladder behind one stage of one order (None: of the request itself), by the policy that the request keeps.
+
+    ``current`` is the rung on which it stands: the last one that fired, while what it waits for is still owed.
+    """
 
     order_id: UUID | None
     participant_id: str | None
     stage: str
+    started_at: datetime
     due_at: datetime
+    current: int | None
     policy_name: str
     policy_version: int
     rungs: tuple[Rung, ...]
@@ -86,7 +96,8 @@ class _Base:
     deadline: Row
     ladder: tuple[policy.Rung, ...]
     fired: Mapping[int, Row]
-    timers: Mapping[int, datetime]
+    timers: Mapping[int, Row]
+    is_owed: bool
 
 
 async def of_request(conn: AsyncConnection, hub: Hub, principal: Principal, request_id: UUID) -> list[Ladder]:
@@ -137,10 +148,21 @@ def _bases(rows: Sequence[Row], file: Dossier, known: Mapping[UUID, Subject], fi
         if subject is not None and stage not in settling.PARTICIPANT_STAGES:
             continue  # the hub's own reminders call nobody
         ladder = ladders.of_order(subject, stage, asked) if subject else ladders.of_other(file.policy, stage)
-        timers = {row["rung"]: row["due_at"] for row in mine if row["state"] is DeadlineState.PENDING}
+        timers = {row["rung"]: row for row in mine if row["state"] is DeadlineState.PENDING}
         if ladder:
-            found.append(_Base(deadline, ladder, climbed, timers))
+            found.append(_Base(deadline, ladder, climbed, timers, _is_owed(deadline, subject, file)))
     return found
+
+
+def _is_owed(deadline: Row, subject: Subject | None, file: Dossier) -> bool:
+    """Tell whether what the deadline is for has not come yet, be it in time or late."""
+    if deadline["state"] is not DeadlineState.MISSED:
+        return deadline["state"] is DeadlineState.PENDING
+    if subject is None:
+        return deadline["stage"] is Stage.APPROVAL and file.request["state"] is RequestState.AWAITING_APPROVAL
+    # What lapsed is owed no more, but its lift is.
+    is_waiting = subject.order["state"] is OrderState.LAPSED and subject.action is Action.LIFT
+    return is_waiting or subject.order["state"] in OWED.get(deadline["stage"], ())
 
 
 def _called(base: _Base, above: Mapping[str, str]) -> list[tuple[Reach, str | None]]:
@@ -174,12 +196,14 @@ def _ladder(base: _Base, file: Dossier, above: Mapping[str, str], people: Mappin
             state = RungState.OVER
         else:
             state = RungState.NEXT if rung.number == coming else RungState.LATER
-        due_at = base.timers.get(rung.number, escalation.due(rung, deadline["started_at"]))
+        timer = base.timers.get(rung.number)
+        due_at = timer["due_at"] if timer else escalation.due(rung, deadline["started_at"])
         rungs.append(
             Rung(
                 number=rung.number,
                 due_at=raised["due_at"] if raised else due_at,
                 state=state,
+                deadline_id=timer["id"] if timer else None,
                 raised_at=raised["raised_at"] if raised else None,
                 reached=sum(entry["contacts"] for entry in raised["reached"]) if raised else None,
                 places=tuple(_place(part, whom[part], people) for part in rung.reach),
@@ -189,7 +213,9 @@ def _ladder(base: _Base, file: Dossier, above: Mapping[str, str], people: Mappin
         order_id=deadline["subject_id"] if is_order else None,
         participant_id=deadline["participant_id"] if is_order else None,
         stage=str(deadline["stage"]),
+        started_at=deadline["started_at"],
         due_at=deadline["due_at"],
+        current=max(base.fired, default=None) if base.is_owed else None,
         policy_name=file.policy.name,
         policy_version=file.policy.version,
         rungs=tuple(rungs),

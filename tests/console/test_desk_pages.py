@@ -131,6 +131,8 @@ def test_a_failed_delivery_is_found_counted_and_sent_once_more(desk: Desk, at_de
 
 
 def test_delivery_keeps_itself_up_to_date_and_stands_still_while_it_is_paused(desk: Desk, at_desk: Open) -> None:
+    # What other tests left unsent is given up with it, and counts no more.
+    given_up(desk)
     watched = opened(desk, at_desk, "/delivery")
     page = watched.page
     expect(page.locator("#renewal-state")).to_have_text("Cập nhật ngay khi có thay đổi")
@@ -186,6 +188,37 @@ def test_what_is_counted_before_it_is_sent_once_more_is_accessible(
     expect(page.locator("#replay-title")).to_be_visible()
     look_at(page, "replay")
     assert (watched.errors, watched.foreign) == ([], [])
+
+
+def test_a_message_that_arrived_and_got_lost_is_sent_once_more_from_its_order(desk: Desk, at_desk: Open) -> None:
+    filed = desk.run(desk.world.active(worlds.freeze()))
+    (order,) = desk.run(desk.world.orders(filed.id))
+    path = f"/orders/{order['id']}"
+    link = "Gửi lại lệnh này"
+    assert opened(desk, at_desk, path).page.get_by_role("link", name=link).count() == 0
+    desk.run(_sent(desk, order, None))
+    page = opened(desk, at_desk, path).page
+
+    def count(until: str) -> None:
+        page.goto(f"{desk.address}{path}")
+        with page.expect_navigation():
+            page.get_by_role("link", name=link).click()
+        page.get_by_label("Tạo trước lúc").fill(until)
+        with page.expect_navigation():
+            page.get_by_role("button", name="Đếm trước").click()
+
+    count("2026-01-01T08:00")
+    expect(page.locator("main")).to_contain_text("tạo trước 08:00:00 01/01/2026")
+    expect(page.locator("main")).to_contain_text("Sẽ gửi lại 0 nội dung")
+    count("2096-01-01T08:00")
+    expect(page.get_by_role("alert")).to_contain_text("Chưa có gì được gửi")
+    count("")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Gửi lại 1 nội dung").click()
+    expect(page.get_by_role("status").filter(has_text="Đã đưa 1 nội dung")).to_be_visible()
+    assert state_of(desk, order) is DispatchState.PENDING
+    banks = opened(desk, at_desk, path, role=Role.PARTICIPANT_OPERATOR, tenant="vietcombank").page
+    assert banks.get_by_role("link", name=link).count() == 0
 
 
 def test_a_silent_bank_is_on_the_page_of_escalations_and_narrowed_to_whom_nobody_heard(

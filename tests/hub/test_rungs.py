@@ -14,7 +14,7 @@ from world import World
 from service.engine import rungs
 from service.engine.hub import OPERATOR, Hub
 from service.engine.rungs import Ladder, RungState
-from service.models import Contact, Escalation
+from service.models import Contact, Deadline, Escalation
 from service.security.principals import Principal, of_person
 from workflows.terms import Reach, Role, Sector
 
@@ -58,7 +58,7 @@ async def off_duty(world: World, *names: str) -> None:
 async def test_each_rung_has_its_instant_and_whoever_is_on_duty_by_name(world: World) -> None:
     order = await placed(world)
     found = await ladder(world, order)
-    assert states(found) == [RungState.NEXT, RungState.LATER, RungState.LATER]
+    assert states(found) == [RungState.NEXT, RungState.LATER, RungState.LATER] and found.current is None
     assert [rung.due_at - order["placed_at"] for rung in found.rungs] == [
         timedelta(minutes=each) for each in (10, 30, 60)
     ]
@@ -92,7 +92,8 @@ async def test_a_rung_on_which_nobody_stands_says_so_and_what_fired_says_whom_it
     assert [(rung.state, rung.reached) for rung in found.rungs] == [(RungState.DONE, each) for each in (0, 0, 1)]
     raised = {row["rung"]: row["raised_at"] for row in await world.rows(Escalation, stage="execute")}
     assert {rung.number: rung.raised_at for rung in found.rungs} == raised
-    assert found.is_over
+    # Nobody is left to be called, and yet what it waits for is still owed.
+    assert found.is_over and found.current == 3
 
 
 async def test_what_is_answered_needs_no_further_rung(
@@ -101,9 +102,13 @@ async def test_what_is_answered_needs_no_further_rung(
     order = await placed(world)
     await fast_forward(minutes=10, seconds=1)
     await world.fire()
-    assert states(await ladder(world, order)) == [RungState.DONE, RungState.NEXT, RungState.LATER]
+    climbing = await ladder(world, order)
+    assert states(climbing) == [RungState.DONE, RungState.NEXT, RungState.LATER] and climbing.current == 1
+    waiting = [row["id"] for row in await world.rows(Deadline, subject_id=order["id"], stage="execute", rung=2)]
+    assert [rung.deadline_id for rung in climbing.rungs[:2]] == [None, *waiting]
     await world.answer(order, outcome="executed", amount_held=steps.vnd(order["amount"]))
-    assert states(await ladder(world, order)) == [RungState.DONE, RungState.OVER, RungState.OVER]
+    answered = await ladder(world, order)
+    assert states(answered) == [RungState.DONE, RungState.OVER, RungState.OVER] and answered.current is None
 
 
 async def test_an_order_that_was_answered_in_time_has_no_ladder_any_more(world: World) -> None:
