@@ -9,7 +9,7 @@ import pytest
 import world as worlds
 from console_desk import Desk
 from console_site import Open
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from service.engine.hub import OPERATOR
 from workflows.terms import Role
@@ -119,6 +119,17 @@ def test_a_board_that_cannot_be_renewed_says_since_when(desk: Desk, at_desk: Ope
         page.clock.run_for(17_000)
     expect(page.locator("#renewal-state")).to_contain_text("làm mới mỗi 15 giây")
     assert stands(page) > last
+
+
+def test_a_stream_is_opened_however_late_its_script_comes(desk: Desk, at_desk: Open) -> None:
+    page = at_desk(**DESK).page
+    held: list[Route] = []
+    page.route("**/hx-sse.min.js*", lambda route: held.append(route))
+    page.goto(f"{desk.address}/board", wait_until="commit")
+    page.wait_for_function("typeof htmx === 'object'")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    held[0].continue_()
+    expect(page.locator("#renewal-state")).to_have_text("Cập nhật ngay khi có thay đổi")
 
 
 def test_a_board_whose_stream_speaks_stands_as_of_its_last_word(desk: Desk, at_desk: Open) -> None:
