@@ -28,7 +28,7 @@ _MOST = 100
 
 @router.post("/requests/{request_id}/notes")
 async def write(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, request_id: UUID) -> Response:
-    """Keep a note and go back to the request."""
+    """Keep a note and go back to the request, or on to the hand-over in which it stands."""
     doors.stood_on(request, f"/requests/{request_id}#notes")
     # A text area sends its line ends as CR LF (HTML, 4.10.21.4).
     text = form.get("text", "").replace("\r\n", "\n").strip()
@@ -37,7 +37,8 @@ async def write(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.
     except ValidationError:
         raise errors.MalformedInput("form.malformed") from None
     await write_note.write(hub, seat.principal, request_id, body)
-    return RedirectResponse(f"/requests/{request_id}#notes", 303)
+    hands_over = form.get("to") == "handover" and Scope.TASKS_READ in seat.principal.scopes
+    return RedirectResponse(PATH if hands_over else f"/requests/{request_id}#notes", 303)
 
 
 @router.get(PATH)

@@ -33,10 +33,14 @@ def test_a_note_is_written_read_by_the_desk_alone_and_handed_over(desk: Desk, at
         page.get_by_role("button", name="Ghi lại").click()
     expect(page.locator("#notes .note")).to_have_text(TEXT)
     expect(page.locator(".timeline")).to_contain_text("Có ghi chú mới")
-    page.goto(f"{desk.address}/handover")
-    line = page.locator("li").filter(has=page.get_by_role("link", name=filed.reference))
-    expect(line.filter(has=page.locator(".note"))).to_contain_text("tran-lan-thu")
-    expect(line.locator(".note")).to_have_text(TEXT)
+    page.get_by_label("Ghi chú mới").fill("Ca sau gọi lại")
+    with page.expect_navigation(url=f"{desk.address}/handover"):
+        page.get_by_role("button", name="Bàn giao cho ca sau").click()
+    lines = page.locator("li").filter(
+        has=page.get_by_role("link", name=filed.reference), has_not=page.locator(".timer")
+    )
+    expect(lines.locator(".note")).to_have_text(["Ca sau gọi lại", TEXT])
+    expect(lines.last).to_contain_text("tran-lan-thu")
     agency = opened(desk, at_desk, f"/requests/{filed.id}", role=Role.APPROVER, tenant=AGENCY, person="approver").page
     assert "hẹn 10:30" not in agency.content()
     reader = opened(desk, at_desk, f"/requests/{filed.id}", role=Role.READER, tenant=AGENCY, person="tra-cuu").page
