@@ -14,8 +14,8 @@ def missing() -> dict[str, str]:
     wanted: dict[str, str] = {}
     if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and shutil.which("initdb") is None:
         wanted["postgresql"] = "the tests start their own PostgreSQL server"
-    if shutil.which("chromium") is None:
-        wanted["chromium"] = "the pages are tested in a real browser"
+    if shutil.which("chromium-headless-shell") is None and shutil.which("chromium") is None:
+        wanted["chromium-headless-shell"] = "the pages are tested in a real browser"
     if shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
         wanted["haproxy"] = "the proxy in front is tested by starting it"
     if not Path("/usr/lib/softhsm/libsofthsm2.so").exists():

@@ -1,13 +1,12 @@
 """A served hub with its story, a real Chromium, and people who sign in to it by a link."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import world as worlds
 from console_desk import Desk
-from console_site import DrillSite, Open, Site, Watched
+from console_site import CHROMIUM, DrillSite, Open, Site, Watched
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from service.engine.hub import OPERATOR
@@ -16,7 +15,6 @@ from workflows.terms import Role
 # How fast the machine is decides nothing: what is expected may take its time to come.
 expect.set_options(timeout=30_000)
 
-CHROMIUM = shutil.which("chromium")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 NO_EXTRAS = ("--disable-sync", "--no-first-run")
 
@@ -32,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; its absence fails the tests, it never skips them.
+    """Debian's Chromium; its absence fails the tests, it never skips them.
 
     Playwright's synchronous driver keeps a loop running in this thread, so a module that uses it has no async test.
     """

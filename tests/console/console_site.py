@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
@@ -29,6 +30,8 @@ from service.settings import Settings
 from workflows.terms import Role
 
 T = TypeVar("T")
+# The shell is the same Chromium without windows of its own, which cost more than the pages in them.
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
 class Site:

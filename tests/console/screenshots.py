@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ import filing_steps  # noqa: E402
 import steps  # noqa: E402
 import world as worlds  # noqa: E402
 from console_desk import Desk  # noqa: E402
-from console_site import Site  # noqa: E402
+from console_site import CHROMIUM, Site  # noqa: E402
 from console_teller import AGENCY  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 from test_callback_page import held as held_for_callback  # noqa: E402
@@ -106,8 +105,7 @@ def main() -> None:
     chosen = parser.parse_args()
     folder: Path = chosen.folder
     folder.mkdir(parents=True, exist_ok=True)
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    if CHROMIUM is None:
         sys.exit("chromium is not installed: make test installs it")
     shots = [shot for shot in SHOTS if not chosen.only or shot.name in chosen.only]
     for kind in (Site, Desk):
@@ -119,7 +117,7 @@ def main() -> None:
             site.start()
             places = _scene(site) if isinstance(site, Desk) else {name: str(at) for name, at in site.told.ids.items()}
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
                 for shot in of_kind:
                     for name, lang, page in _looks(site, browser, shot, places):
                         page.screenshot(path=folder / f"{shot.name}-{lang}-{name}.png", full_page=True)
