@@ -185,4 +185,4 @@ def look_over(enter: Callable[..., Watched], address: str, paths: Iterable[str],
             look_at(watched.page, path)
         # The browser itself notes each answer that is no success.
         errors = [each for each in watched.errors if status == 200 or f"a status of {status} " not in each]
-        assert (errors, watched.foreign) == ([], [])
+        assert (errors, watched.foreign) == ([], []), f"{errors} {watched.foreign}"

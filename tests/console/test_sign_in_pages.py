@@ -76,7 +76,7 @@ def test_whoever_signs_in_anew_leaves_no_session_of_that_browser_behind(desk: De
 
 def test_signing_out_needs_the_token_of_this_session(site: Site, signed_in: Open) -> None:
     mine, theirs = signed_in().page, signed_in().page
-    foreign = theirs.locator("input[name=csrf_token]").get_attribute("value") or ""
+    foreign = theirs.locator("input[name=csrf_token]").first.get_attribute("value") or ""
     for wrong in ("", "x", foreign):
         answer = mine.request.post(f"{site.address}/sign-out", form={"csrf_token": wrong})
         assert answer.status == 403

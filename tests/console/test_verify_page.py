@@ -91,7 +91,7 @@ def test_anybody_verifies_a_file_in_the_browser_and_it_is_sent_nowhere(
     found = AXE.run(page)
     assert found.violations_count == 0, found.generate_report()
     page.set_viewport_size({"width": 320, "height": 640})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    expect(page.locator("html")).to_have_js_property("scrollWidth", 320)
     choose(page, files["good"], files["fewer"])
     expect(page.locator("#checks .breached[data-check='keys.elsewhere']")).to_have_count(1)
     for file, keys in (("strange", None), ("good", "none")):
