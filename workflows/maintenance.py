@@ -67,5 +67,5 @@ def rests_until(endpoints: Collection[UUID], ends: Mapping[UUID | None, datetime
     """
     if not endpoints:
         return ends.get(None)
-    each = [max((ends[of] for of in (None, endpoint) if of in ends), default=None) for endpoint in endpoints]
-    return min((end for end in each if end is not None), default=None) if None not in each else None
+    resting = [max(ends[of] for of in (None, each) if of in ends) for each in endpoints if {None, each} & ends.keys()]
+    return min(resting) if len(resting) == len(endpoints) else None

@@ -2,15 +2,13 @@
 
 from enum import StrEnum
 
-from workflows import read_back, silence
+from workflows import read_back, silence, states
 from workflows.terms import ONCE, Action, DispatchKind, DispatchState, OrderState
 
 # A participant that comes back is not run over: so many a second to one endpoint, behind all that is new.
 PER_SECOND = 10
 # So many in one transaction: each of them locks the chain of its request.
 AT_ONCE = 500
-
-_OPEN = frozenset({OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED})
 
 
 class Replayed(StrEnum):
@@ -49,4 +47,4 @@ def may_go_again(
         return order is not OrderState.LIFTED
     if lift_ordered and action is not Action.LIFT:
         return False
-    return order in _OPEN or (order is OrderState.EXECUTED and action not in ONCE)
+    return order in states.UNANSWERED or (order is OrderState.EXECUTED and action not in ONCE)

@@ -1,6 +1,8 @@
 """The lives of an order and of a request: two tables of legal moves and one function for each."""
 
-from workflows.terms import ONCE, Action, Event, OrderState, RequestEvent, RequestState
+from collections.abc import Mapping
+
+from workflows.terms import ONCE, Action, Event, OrderState, RequestEvent, RequestState, Stage
 
 
 class IllegalMove(Exception):
@@ -12,18 +14,24 @@ class IllegalMove(Exception):
         self.event = event
 
 
-_OPEN = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED)
+# The states in which a participant still owes something, and the stages that it owes in each of them.
+UNANSWERED = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED)
+OWED: Mapping[Stage, tuple[OrderState, ...]] = {
+    Stage.RECEIPT: UNANSWERED[:1],
+    Stage.ACKNOWLEDGE: UNANSWERED[:2],
+    Stage.EXECUTE: UNANSWERED,
+}
 
 # An acknowledgement can overtake our own "delivered", so PLACED takes every answer that DELIVERED takes.
 MOVES: dict[tuple[OrderState, Event], OrderState] = {
     (OrderState.PLACED, Event.DELIVER): OrderState.DELIVERED,
     (OrderState.PLACED, Event.ACKNOWLEDGE): OrderState.ACKNOWLEDGED,
     (OrderState.DELIVERED, Event.ACKNOWLEDGE): OrderState.ACKNOWLEDGED,
-    **{(state, Event.EXECUTE): OrderState.EXECUTED for state in _OPEN},
-    **{(state, Event.REFUSE): OrderState.REFUSED for state in _OPEN},
-    **{(state, Event.REROUTE): OrderState.REROUTED for state in _OPEN},
-    **{(state, Event.WITHDRAW): OrderState.WITHDRAWN for state in _OPEN},
-    **{(state, Event.LAPSE): OrderState.LAPSED for state in _OPEN},
+    **{(state, Event.EXECUTE): OrderState.EXECUTED for state in UNANSWERED},
+    **{(state, Event.REFUSE): OrderState.REFUSED for state in UNANSWERED},
+    **{(state, Event.REROUTE): OrderState.REROUTED for state in UNANSWERED},
+    **{(state, Event.WITHDRAW): OrderState.WITHDRAWN for state in UNANSWERED},
+    **{(state, Event.LAPSE): OrderState.LAPSED for state in UNANSWERED},
     # A balance that filled up: the bank holds, or sends back, more than it could at first. Data that were completed.
     (OrderState.EXECUTED, Event.EXECUTE): OrderState.EXECUTED,
     (OrderState.EXECUTED, Event.LAPSE): OrderState.LAPSED,

@@ -7,11 +7,10 @@ from datetime import datetime
 
 from service import i18n
 from service.console import forms
-from service.queries import board
 from service.queries.board import Background, Coming, Raised
 from service.schemas.common import ERASED
 from service.schemas.requests import DeadlineAnswer, OrderAnswer, RequestDetail, TargetAnswer
-from workflows import amounts
+from workflows import amounts, states
 from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage
 
 # A card shows this many orders whole; of more it counts the states and shows what is overdue or went another way.
@@ -34,9 +33,9 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     OrderState.LAPSED: ("hourglass", "quiet"),
     OrderState.LIFTED: ("unlock", "good"),
 }
-_SHOWN_STAGES = (*board.OWED, Stage.END)
+_SHOWN_STAGES = (*states.OWED, Stage.END)
 _OVER = (OrderState.LAPSED, OrderState.LIFTED)
-_ORDINARY = frozenset({*board.UNANSWERED, OrderState.EXECUTED, OrderState.LIFTED})
+_ORDINARY = frozenset({*states.UNANSWERED, OrderState.EXECUTED, OrderState.LIFTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def overview(detail: RequestDetail) -> Overview:
     return Overview(
         held=sum(_held(order) for order in money if order.state is OrderState.EXECUTED) if money else None,
         asked=sum(order.amount.minor_units for order in money if order.amount) if money else None,
-        answered=sum(order.state not in board.UNANSWERED for order in counted),
+        answered=sum(order.state not in states.UNANSWERED for order in counted),
         executed=sum(order.state is OrderState.EXECUTED for order in counted),
         orders=len(counted),
         is_over=bool(counted) and all(order.state in _OVER for order in counted),
@@ -219,7 +218,7 @@ def clocks_of(state: OrderState, deadlines: Sequence[DeadlineAnswer], now: datet
 
 
 def _clock(deadline: DeadlineAnswer, state: OrderState, now: datetime, lang: str) -> Clock:
-    owed = state in board.OWED.get(deadline.stage, ())
+    owed = state in states.OWED.get(deadline.stage, ())
     counts = deadline.state == DeadlineState.PENDING or (deadline.state == DeadlineState.MISSED and owed)
     icon = {DeadlineState.MET: "clock-met", DeadlineState.MISSED: "clock-missed"}.get(
         DeadlineState(deadline.state), "clock"

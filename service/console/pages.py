@@ -13,6 +13,7 @@ from service.console import answers, doors, lanes, places, rendering, searches, 
 from service.console.filing.steps import follow_ups
 from service.queries import board, callbacks, notes, reads, requests, timeline, visibility
 from service.queries.sessions import Seat
+from service.schemas.appeals import REQUEST_REFERENCE
 from service.schemas.common import ERASED
 from service.schemas.reads import ReadPage
 from service.schemas.requests import RequestDetail, TimelineAnswer
@@ -25,7 +26,6 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 _PAGE = 50
 _READERS = 20
 _SEARCH = searches.Search(places.START, "hoatoc_search_requests")
-_REFERENCE = re.compile(r"[A-Z]{2}-\d{6}-[0-9A-Z]{6}")
 
 
 @router.get("/")
@@ -136,7 +136,7 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
 
 def _looked_for(text: str) -> requests.Filter:
     """Return what a typed text narrows the list to: a request's number looks like nothing else."""
-    if _REFERENCE.fullmatch(text.upper()):
+    if re.fullmatch(REQUEST_REFERENCE, text.upper()):
         return requests.Filter(reference=text.upper())
     return requests.Filter(case_number=text or None)
 

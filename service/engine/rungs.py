@@ -17,10 +17,9 @@ from service.engine.hub import Hub
 from service.engine.ladders import Known, Subject
 from service.models import ActionRequest, Deadline, Escalation, table_of
 from service.queries import visibility
-from service.queries.board import OWED
 from service.security.principals import Principal
 from service.vault import subjects
-from workflows import escalation, policy
+from workflows import escalation, policy, states
 from workflows.terms import Action, DeadlineState, OrderState, Reach, RequestState, Role, Stage, SubjectKind
 
 _DEADLINES = table_of(Deadline)
@@ -162,7 +161,7 @@ def _is_owed(deadline: Row, subject: Subject | None, file: Dossier) -> bool:
         return deadline["stage"] is Stage.APPROVAL and file.request["state"] is RequestState.AWAITING_APPROVAL
     # What lapsed is owed no more, but its lift is.
     is_waiting = subject.order["state"] is OrderState.LAPSED and subject.action is Action.LIFT
-    return is_waiting or subject.order["state"] in OWED.get(deadline["stage"], ())
+    return is_waiting or subject.order["state"] in states.OWED.get(deadline["stage"], ())
 
 
 def _called(base: _Base, above: Mapping[str, str]) -> list[tuple[Reach, str | None]]:

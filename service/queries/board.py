@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task, table_of
 from service.queries import visibility
 from service.security.principals import Principal
-from workflows.terms import Action, DeadlineState, OrderState, RequestState, Stage, SubjectKind, TargetKind
+from workflows import states
+from workflows.terms import Action, DeadlineState, RequestState, Stage, SubjectKind, TargetKind
 
 _REQUESTS = table_of(ActionRequest)
 _DEADLINES = table_of(Deadline)
@@ -22,16 +23,9 @@ _ORDERS = table_of(Order)
 _PARTICIPANTS = table_of(Participant)
 _TASKS = table_of(Task)
 
-# The states in which a participant still owes something, and the stages that it owes in each of them.
-UNANSWERED = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED)
-OWED: Mapping[Stage, tuple[OrderState, ...]] = {
-    Stage.RECEIPT: UNANSWERED[:1],
-    Stage.ACKNOWLEDGE: UNANSWERED[:2],
-    Stage.EXECUTE: UNANSWERED,
-}
-_LATE = frozenset({*OWED, Stage.APPROVAL})
+_LATE = frozenset({*states.OWED, Stage.APPROVAL})
 # What a reader waits for; the hub's own reminders are not shown as somebody's deadline.
-_SHOWN = (*OWED, Stage.APPROVAL, Stage.REVIEW, Stage.END)
+_SHOWN = (*states.OWED, Stage.APPROVAL, Stage.REVIEW, Stage.END)
 _RAISED = ("rung", "stage", "raised_at", "reached_somebody", "policy_name", "policy_version")
 # Values that name no person; everything else is shown whole to its own agency only (PROMISES R19).
 PUBLIC_TARGETS = frozenset({TargetKind.SMS_SENDER, TargetKind.DOMAIN, TargetKind.URL, TargetKind.CONTENT})
@@ -110,7 +104,7 @@ async def pressure(
     joined = _DEADLINES.outerjoin(
         _ORDERS, sa.and_(_DEADLINES.c.subject_kind == SubjectKind.ORDER, _ORDERS.c.id == _DEADLINES.c.subject_id)
     )
-    owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(states)) for stage, states in OWED.items()]
+    owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(owing)) for stage, owing in states.OWED.items()]
     unsigned = sa.select(_REQUESTS.c.id).where(_REQUESTS.c.state == RequestState.AWAITING_APPROVAL)
     owed.append(sa.and_(_DEADLINES.c.stage == Stage.APPROVAL, _DEADLINES.c.request_id.in_(unsigned)))
     query = (
@@ -156,7 +150,7 @@ def _open_escalations(ids: Sequence[UUID]) -> sa.Select[Any]:
             sa.func.max(_ESCALATIONS.c.rung).label("rung"),
         )
         .join(_ORDERS, _ORDERS.c.id == _ESCALATIONS.c.order_id)
-        .where(_ESCALATIONS.c.request_id.in_(ids), _ORDERS.c.state.in_(UNANSWERED))
+        .where(_ESCALATIONS.c.request_id.in_(ids), _ORDERS.c.state.in_(states.UNANSWERED))
         .group_by(_ESCALATIONS.c.request_id)
     )
 

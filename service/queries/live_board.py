@@ -20,10 +20,10 @@ from service.models import (
     Participant,
     table_of,
 )
-from service.queries import board, cursors, visibility
+from service.queries import cursors, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
 from service.security.principals import Principal
-from workflows import amounts
+from workflows import amounts, states
 from workflows.terms import DeadlineState, DispatchKind, SubjectKind
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
@@ -90,8 +90,8 @@ async def marker(conn: AsyncConnection) -> tuple[int, int]:
 
 def _is_open() -> visibility.Condition:
     # Written out in the statement: with parameters, neither database proves that its partial index may be used.
-    states = sa.bindparam("open_states", board.UNANSWERED, _ORDERS.c.state.type, expanding=True, literal_execute=True)
-    return _ORDERS.c.state.in_(states)
+    waiting = sa.bindparam("open_states", states.UNANSWERED, _ORDERS.c.state.type, expanding=True, literal_execute=True)
+    return _ORDERS.c.state.in_(waiting)
 
 
 def _narrowed(query: sa.Select[Any], principal: Principal, wanted: Filter) -> sa.Select[Any]:
@@ -120,7 +120,7 @@ def _narrowed(query: sa.Select[Any], principal: Principal, wanted: Filter) -> sa
 
 def _owed(order_id: sa.ColumnElement[Any], order_state: sa.ColumnElement[Any], state: DeadlineState) -> sa.Select[Any]:
     """Return the deadlines in ``state`` that count for an order: those of what it owes in the state that it is in."""
-    owed = (sa.and_(_DEADLINES.c.stage == stage, order_state.in_(states)) for stage, states in board.OWED.items())
+    owed = (sa.and_(_DEADLINES.c.stage == stage, order_state.in_(owing)) for stage, owing in states.OWED.items())
     return sa.select().where(
         _DEADLINES.c.subject_kind == SubjectKind.ORDER,
         _DEADLINES.c.subject_id == order_id,
@@ -196,7 +196,7 @@ def _begun(placed: sa.Subquery, wanted: Filter, limit: int) -> sa.Select[Any]:
         _DEADLINES.c.rung == 0,
         _DEADLINES.c.due_at == placed.c.at,
         _DEADLINES.c.state.in_((DeadlineState.PENDING, DeadlineState.MISSED)),
-        _DEADLINES.c.stage.in_(tuple(board.OWED)),
+        _DEADLINES.c.stage.in_(tuple(states.OWED)),
     )
     clock = {
         name: sa.select(_DEADLINES.c[name]).where(counts).order_by(_DEADLINES.c.id).limit(1)

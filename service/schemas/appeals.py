@@ -13,7 +13,8 @@ from workflows import appeal
 from workflows.terms import AppealGround, AppealReason, AppealState
 
 LongText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2000, pattern=r"^\S[\s\S]*$")]
-RequestReference = Annotated[str, StringConstraints(strict=True, pattern=r"^HT-[0-9]{6}-[0-9A-Z]{1,12}$")]
+REQUEST_REFERENCE = r"^HT-[0-9]{6}-[0-9A-Z]{1,12}$"
+RequestReference = Annotated[str, StringConstraints(strict=True, pattern=REQUEST_REFERENCE)]
 
 
 class Appellant(Shape):

@@ -58,13 +58,13 @@ class Desk(Site):
         """Sign a request as ``hoatoc sign`` does, on the officer's own machine."""
         return self.world.sign(kind, self.run(self.world.filed_bytes(request_id)), who, request_id)
 
-    def make_late(self, *orders: UUID, stage: str) -> None:
-        """Let the deadline of a stage of these orders have come a minute ago, and let fire what is due."""
+    def make_late(self, *subjects: UUID, stage: str) -> None:
+        """Let the deadline of a stage of these orders or requests have come a minute ago, and fire what is due."""
         deadlines = table(Deadline)
 
         async def unit(conn: AsyncConnection) -> None:
             now = await db.now(conn)
-            mine = sa.and_(deadlines.c.subject_id.in_(orders), deadlines.c.stage == stage, deadlines.c.rung == 0)
+            mine = sa.and_(deadlines.c.subject_id.in_(subjects), deadlines.c.stage == stage, deadlines.c.rung == 0)
             moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
             await conn.execute(sa.update(deadlines).where(mine).values(moved))
 

@@ -7,19 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import world as worlds
-from builders import table
 from console_desk import Desk
 from console_site import Open, Watched, look_over
 from playwright.sync_api import expect
-from sqlalchemy.ext.asyncio import AsyncConnection
 from world import AGENCY
 
-from service import db, i18n
+from service import i18n
 from service.console import mine
 from service.engine.hub import OPERATOR
-from service.models import Deadline
 from service.queries.board import Name
 from service.queries.results import Result
 from workflows.terms import Action, OrderState, RefusalCode, Role
@@ -134,20 +130,10 @@ def test_an_officer_reads_what_became_of_the_own_requests(desk: Desk, at_desk: O
 
 def test_a_late_second_officer_is_not_called_a_late_participant(desk: Desk, at_desk: Open) -> None:
     waiting = desk.run(desk.world.submit(worlds.freeze()))
-    desk.run(desk.hub.writer.run(functools.partial(_unsigned, waiting.id), reach=db.HUB))
-    desk.run(desk.world.fire())
+    desk.make_late(waiting.id, stage="approval")
     line = opened(desk, at_desk).page.locator(".request").filter(has_text=waiting.reference)
     expect(line).to_contain_text("Quá hạn phê duyệt của cán bộ thứ hai:")
     expect(line).not_to_contain_text("Đơn vị chậm trả lời")
-
-
-async def _unsigned(request_id: Any, conn: AsyncConnection) -> None:
-    """Let the deadline of the second officer have come."""
-    deadlines = table(Deadline)
-    now = await db.now(conn)
-    mine = sa.and_(deadlines.c.subject_id == request_id, deadlines.c.stage == "approval", deadlines.c.rung == 0)
-    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
-    await conn.execute(sa.update(deadlines).where(mine).values(moved))
 
 
 @pytest.mark.parametrize("lang", i18n.LANGUAGES)

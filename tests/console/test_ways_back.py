@@ -1,20 +1,16 @@
 """Where people come in and where a refusal leads: to a page that their role opens, and back to the form that failed."""
 
 import functools
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import world as worlds
-from builders import table
 from console_desk import Desk
 from console_site import Open, look_over
 from playwright.sync_api import APIResponse, Page, expect
-from sqlalchemy.ext.asyncio import AsyncConnection
 from world import AGENCY
 
-from service import db, i18n
+from service import i18n
 from service.engine.hub import OPERATOR
 from service.models import Deadline
 from workflows.terms import Role
@@ -96,14 +92,5 @@ def late(desk: Desk) -> dict[str, Any]:
     """An order whose bank was silent until a rung fired, which reached it."""
     filed = desk.run(desk.world.active(worlds.freeze()))
     (order,) = desk.run(desk.world.orders(filed.id))
-    desk.run(desk.hub.writer.run(functools.partial(_overdue, order["id"]), reach=db.HUB))
-    desk.run(desk.world.fire())
+    desk.make_late(order["id"], stage="receipt")
     return order
-
-
-async def _overdue(order_id: Any, conn: AsyncConnection) -> None:
-    deadlines = table(Deadline)
-    now = await db.now(conn)
-    mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == "receipt", deadlines.c.rung == 0)
-    moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
-    await conn.execute(sa.update(deadlines).where(mine).values(moved))
