@@ -1,4 +1,4 @@
-"""A9: the pages that a desk and an officer live in, behind 100,000 orders, a tenth of them open, through the served hub."""
+"""A9: the pages that a desk and an officer live in, behind 100,000 orders of which a tenth is open, at the served hub."""
 
 import re
 import time
