@@ -1,4 +1,4 @@
-"""A9: the pages that a desk and an officer live in, behind 100,000 orders of which a tenth is open, at the served hub."""
+"""A9: the pages that a desk and an officer live in, at the served hub, behind 100,000 orders, a tenth of them open."""
 
 import re
 import time
