@@ -183,7 +183,8 @@ def is_secure(request: Request) -> bool:
 def refuse(request: Request, status: int, kind: str, *, here: str | None = None, detail: str | None = None) -> Response:
     """Return the page ``console.<kind>`` of an error."""
     base = here or (None if request.method == "GET" else places.start(getattr(request.state, "seat", None)))
-    back = getattr(request.state, "stood_on", None)
+    # What is unknown is not led back to: there is no such page for who asks.
+    back = getattr(request.state, "stood_on", None) if status != 404 else None
     return rendering.page(request, "refused.html", status=status, here=base, kind=kind, detail=detail, back=back)
 
 

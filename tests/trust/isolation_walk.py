@@ -103,6 +103,8 @@ def pages(app: Any) -> list[Route]:
         unknown = [each for each in placed if each not in _PAGE_SLOTS and each not in _NO_ID]
         if unknown:
             raise Uncovered(f"{path}: the walk does not know {unknown}")
+        if method == "POST" and path not in _FORMS:
+            raise Uncovered(f"{path}: the walk has no form for it")
         slots = tuple(_PAGE_SLOTS[each] for each in placed if each in _PAGE_SLOTS)
         scopes = _FORM_SCOPES.get(path, frozenset()) if method == "POST" else frozenset()
         found.append(Route(f"{method} {path}", method, path, slots, scopes=scopes, is_page=True))
@@ -317,8 +319,10 @@ class Walker:
         return [f"{attempt}: without the scope its own is {answer.status_code}, a missing one {other.status_code}"]
 
     def _leaks(self, attempt: Attempt, who: Caller, answer: httpx.Response) -> list[str]:
-        # A page repeats its own address, in the links to the other language.
-        text = answer.text.replace(answer.request.url.path, "") if attempt.route.is_page else answer.text
+        # A page repeats its own address, in the links to the other language, and that of the page its form stood on.
+        text = answer.text
+        for repeated in _addresses(answer) if attempt.route.is_page else ():
+            text = text.replace(repeated, "")
         wrong = [f"{attempt}: tells {secret}" for secret in self._stage.leaks(who, text)]
         if answer.status_code >= 500 and attempt.route.name != "getReadiness":
             wrong.append(f"{attempt}: answered {answer.status_code}")
@@ -341,8 +345,8 @@ class Walker:
         kept = [(name, value) for name, value in answer.headers.items() if name not in OWN_TO_AN_ANSWER]
         text = _OWN_INSTANT.sub('"Timestamp":""', answer.text)
         if "text/html" in answer.headers.get("content-type", ""):
-            path = answer.request.url.path
-            text = text.replace(path, path.replace(asked, "asked"))
+            for repeated in _addresses(answer):
+                text = text.replace(repeated, repeated.replace(asked, "asked"))
         return answer.status_code, text, sorted(kept)
 
     def _other(self, who: Caller, slot: str) -> str:
@@ -378,6 +382,11 @@ class Walker:
             token = console_session.csrf_token(console_session.SessionToken(who.session))
             sent["data"] = {"csrf_token": token, **_FORMS[route.path](self._stage, who, values)}
         return await http.request(route.method, path, headers=headers, **sent)
+
+
+def _addresses(answer: httpx.Response) -> tuple[str, str]:
+    path = answer.request.url.path
+    return path, path.rpartition("/")[0]
 
 
 def _is_taken(answer: httpx.Response) -> bool:
@@ -633,6 +642,8 @@ _FORMS: Mapping[str, Callable[[Stage, Caller, Values], dict[str, str]]] = {
         for path in ("", "/paper", "/digest", "/sign", *(f"/{each}" for each in _QUESTIONS))
     },
     "/board": lambda _stage, _who, _values: {"text": "NGUYEN VAN MAU"},
+    "/": lambda _stage, _who, _values: {"text": "NGUYEN VAN MAU"},
+    "/audit": lambda _stage, _who, _values: {"actor": "approver"},
     "/sign-in/{token}": lambda _stage, _who, _values: {},
     "/sign-in/provider/ended": lambda _stage, _who, _values: {"logout_token": "x"},
     "/sign-in/passkey": lambda _stage, _who, _values: {"credential_id": "x"},
