@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import canonical_json, clock, db
+from service import among, canonical_json, clock, db
 from service.inserting import Rows
 from service.models import AuditEntry, AuditHead, FactArchive, FactRun, table_of
 from workflows.terms import Actor, Fact
@@ -177,7 +177,7 @@ class Log:
 
 
 async def _lock(conn: AsyncConnection, names: Sequence[str], *, wait: bool) -> dict[str, tuple[int, bytes]]:
-    query = sa.select(_HEADS).where(_HEADS.c.chain.in_(names)).order_by(_HEADS.c.chain)
+    query = sa.select(_HEADS).where(among.of(conn, _HEADS.c.chain, names)).order_by(_HEADS.c.chain)
     rows = (await conn.execute(query.with_for_update(skip_locked=not wait))).all() if names else []
     return {row.chain: (row.sequence, row.hash) for row in rows}
 

@@ -2,8 +2,9 @@
 
 ``python tests/postgres.py -- command …`` runs a command with two servers and returns its exit code: the one in
 HOATOC_TEST_POSTGRES is as durable as in production, the one in HOATOC_TEST_POSTGRES_QUICK survives no crash, and is for
-tests that make and drop a database each. With ``--no-fsync`` both are one, without fsync. Without a command the script
-prints the URL and serves until Ctrl-C.
+tests that make and drop a database each. With ``--no-fsync`` both are one, without fsync. What need not survive a crash
+lies in memory where there is room for it: that server, and the folders that pytest gives its tests. Without a command
+the script prints the URL and serves until Ctrl-C.
 """
 
 import argparse
@@ -30,6 +31,9 @@ USER = "hoatoc"
 # As in production: the schema is one login's, and the hub works as another, a member of the role that owns nothing.
 OWNER, LOGIN, ROLE = "hoatoc_test_owner", "hoatoc_test_hub", "hoatoc_app"
 START_WITHIN = 30.0
+MEMORY = Path("/dev/shm")
+# A run's databases and folders are a fraction of it.
+_ROOM = 4 << 30
 
 
 class NoPostgres(Exception):
@@ -57,19 +61,34 @@ def unprivileged() -> tuple[list[str], pwd.struct_passwd | None]:
     raise NoPostgres("PostgreSQL refuses root, and there is neither a user postgres nor nobody")
 
 
+def memory() -> Path | None:
+    """Return a folder that lies in memory and has room for a run of the tests, or None where there is none."""
+    try:
+        free = min(shutil.disk_usage(MEMORY).free, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError):
+        return None
+    return MEMORY if free >= 2 * _ROOM else None
+
+
 class Server:
     """One server on a free port of the loopback; it can crash and come back, with what is on its disk.
 
-    ``more`` are further settings; ``laid_down`` is a data directory that exists: it is moved into the server's folder.
+    ``more`` are further settings; ``laid_down`` is a data directory that exists: it is moved into the server's folder,
+    which is made ``inside`` of one.
     """
 
     def __init__(
-        self, *, fsync: bool = True, more: Mapping[str, str] | None = None, laid_down: Path | None = None
+        self,
+        *,
+        fsync: bool = True,
+        more: Mapping[str, str] | None = None,
+        laid_down: Path | None = None,
+        inside: Path | None = None,
     ) -> None:
         self._programs = binaries()
         self._prefix, self._user = unprivileged()
         self._laid_down = laid_down
-        self.folder = Path(tempfile.mkdtemp(prefix="hoatoc-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="hoatoc-postgres-", dir=inside))
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         settings = {
@@ -160,10 +179,14 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    *, fsync: bool = True, more: Mapping[str, str] | None = None, laid_down: Path | None = None
+    *,
+    fsync: bool = True,
+    more: Mapping[str, str] | None = None,
+    laid_down: Path | None = None,
+    inside: Path | None = None,
 ) -> Iterator[str]:
     """Start a server, yield its URL, stop it and remove its files; the arguments are ``Server``'s."""
-    server = Server(fsync=fsync, more=more, laid_down=laid_down)
+    server = Server(fsync=fsync, more=more, laid_down=laid_down, inside=inside)
     try:
         server.make()
         yield server.url
@@ -219,11 +242,16 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with contextlib.ExitStack() as servers:
-            url = servers.enter_context(running(fsync=not given.no_fsync))
+            inside = memory()
+            url = servers.enter_context(running(fsync=not given.no_fsync, inside=inside if given.no_fsync else None))
             if given.command:
                 # To drop a database is to wait for a checkpoint on the disk, thousands of times.
-                quick = url if given.no_fsync else servers.enter_context(running(fsync=False))
+                quick = url if given.no_fsync else servers.enter_context(running(fsync=False, inside=inside))
                 environment = {**os.environ, VARIABLE: url, QUICK: quick}
+                if inside is not None:
+                    # An embedded database waits for its disk at each commit, as it must.
+                    folders = servers.enter_context(tempfile.TemporaryDirectory(prefix="hoatoc-tests-", dir=inside))
+                    environment.setdefault("PYTEST_DEBUG_TEMPROOT", folders)
                 return subprocess.run(given.command, env=environment, check=False).returncode
             print(url, flush=True)
             with contextlib.suppress(KeyboardInterrupt):

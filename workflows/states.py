@@ -22,6 +22,18 @@ OWED: Mapping[Stage, tuple[OrderState, ...]] = {
     Stage.EXECUTE: UNANSWERED,
 }
 
+# Ended or taken back: nobody is to carry it out any more, and what was done all the same is undone.
+GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
+
+
+def is_owed(stage: Stage, state: OrderState, is_to_let_go: bool) -> bool:
+    """Tell whether a participant still owes what a clock of ``stage`` waits for, in the state that its order is in.
+
+    ``is_to_let_go``: what it held has ended or was taken back, and it has not said yet that it holds nothing more.
+    """
+    return stage in OWED and (is_to_let_go or state in OWED[stage])
+
+
 # An acknowledgement can overtake our own "delivered", so PLACED takes every answer that DELIVERED takes.
 MOVES: dict[tuple[OrderState, Event], OrderState] = {
     (OrderState.PLACED, Event.DELIVER): OrderState.DELIVERED,

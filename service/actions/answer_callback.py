@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -83,12 +82,11 @@ async def answer(hub: Hub, principal: Principal, request_id: UUID, body: Callbac
 
     try:
         return await standing.run(hub, principal, unit)
-    except authority.AuthorityRefused as refused:
-        await _record_refusal(hub, principal, request_id, refused)
-        raise errors.Forbidden(f"authority.{refused.rule}", **dict[str, Any](refused.params)) from None
-    except SignatureRefused as unsigned:
+    except (authority.AuthorityRefused, SignatureRefused) as refused:
+        async with hub.database.read(principal.reach) as conn:
+            tenant = (await dossier.load(conn, [request_id]))[request_id].tenant
         chain = audit.request_chain(request_id)
-        raise await signing.refuse(hub, principal, unsigned, chain, request_id=request_id) from None
+        raise await signing.refuse(hub, principal, refused, chain, tenant=tenant, request_id=request_id) from None
 
 
 async def _held(conn: AsyncConnection, principal: Principal, request_id: UUID) -> Dossier:
@@ -187,25 +185,3 @@ async def _release(
         await activating.start_review(conn, log, active, within)
     await statuses.tell(conn, hub, log.at, [statuses.News(active, Fact.REQUEST_RELEASED, str(state))])
     return state
-
-
-async def _record_refusal(
-    hub: Hub, principal: Principal, request_id: UUID, refused: authority.AuthorityRefused
-) -> None:
-    chain = audit.request_chain(request_id)
-
-    async def unit(conn: AsyncConnection) -> None:
-        log = await writer.lock(conn, [chain])
-        tenant = (await dossier.load(conn, [request_id]))[request_id].tenant
-        log.record(
-            chain,
-            Fact.AUTHORITY_REFUSED,
-            principal.actor(),
-            tenant,
-            request_id=request_id,
-            rule=refused.rule,
-            params=refused.params,
-        )
-        await log.flush()
-
-    await hub.writer.run(unit, reach=principal.reach)

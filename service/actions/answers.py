@@ -13,7 +13,6 @@ from workflows import deadlines, recall, states
 from workflows.terms import Action, Event, Fact, OrderState, Outcome, RefusalCode, Stage, SubjectKind, TaskKind
 
 _ORDERS = table_of(Order)
-_GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
 
 
 async def means_something_new(given: Answering, contradicted: bool, said_at: datetime) -> bool:
@@ -59,7 +58,7 @@ async def take(given: Answering) -> Verdict:
 
 async def _received(given: Answering) -> Verdict:
     order, log = given.order, given.log
-    if order["state"] in _GONE and await settling.waiting(given.conn, [order["id"]]):
+    if order["letting_go_since"] is not None:
         # It has the lift; until it confirms that nothing is held any more the execute clock goes on.
         await answering.move(given, order["state"])
         verdict = await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, order["state"])
@@ -101,7 +100,7 @@ async def _not_mine(given: Answering) -> Verdict:
         return Verdict(state)
     # Only a hold or a measure can go on; what stands at this participant is not prolonged at another one.
     stays = placement is None or given.order["action"] is Action.EXTEND or await _was_there(given)
-    if placement is None or stays or state in _GONE:
+    if placement is None or stays or state in states.GONE:
         verdict = await lift_answers.refused(given, RefusalCode.NOT_MINE)
         if state is not OrderState.REFUSED and verdict.state is OrderState.REFUSED:
             await answering.open_task(given, TaskKind.NOT_MINE)

@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, clock, db, errors
+from service import audit, clock, errors
 from service.actions import standing
 from service.audit import Log
 from service.engine.hub import OPERATOR, Hub
@@ -33,7 +33,7 @@ async def propose(hub: Hub, principal: Principal, kind: RecordKind, keep: str, s
         raise errors.InvalidInput.of("/keep", "retention.keep") from None
 
     async def unit(conn: AsyncConnection) -> UUID:
-        log = await Log.open(conn, await db.now(conn), [_CHAIN])
+        log = await Log.open(conn, None, [_CHAIN])
         await standing.check(conn, principal)
         row = {
             "id": clock.new_id(),
@@ -62,7 +62,7 @@ async def approve(hub: Hub, principal: Principal, rule_id: UUID) -> None:
         raise errors.Forbidden("second.key_needed")
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [_CHAIN])
+        log = await Log.open(conn, None, [_CHAIN])
         await standing.check(conn, principal)
         row = (await conn.execute(sa.select(_RULES).where(_RULES.c.id == rule_id).with_for_update())).one_or_none()
         if row is None:

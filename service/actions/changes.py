@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db, errors
+from service import audit, errors
 from service.actions import standing
 from service.audit import Log
 from service.engine.hub import OPERATOR, Hub
@@ -76,7 +76,7 @@ async def run(hub: Hub, principal: Principal, tenant: str, work: Callable[[Chang
     """
 
     async def unit(conn: AsyncConnection) -> T:
-        log = await Log.open(conn, await db.now(conn), [audit.tenant_chain(tenant)])
+        log = await Log.open(conn, None, [audit.tenant_chain(tenant)])
         await standing.check(conn, principal)
         result = await work(Change(conn, log, principal.actor(), tenant))
         await log.flush()

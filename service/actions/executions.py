@@ -11,8 +11,6 @@ from service.engine import closing, lifting, settling
 from workflows import amounts, states, trace
 from workflows.terms import Action, Event, Fact, OrderState
 
-_GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
-
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -47,7 +45,7 @@ async def executed(given: Answering, done: Done) -> Verdict:
     asked = order["amount"]
     if done.told is not None and (state, Event.EXECUTE) not in states.MOVES:
         raise errors.Conflict("trace.over") if order["action"] is Action.TRACE else errors.Conflict("disclosure.over")
-    if state in _GONE:
+    if state in states.GONE:
         return await _too_late(given, done)
     before = order["amount_returned"] if order["amount_held"] is None else order["amount_held"]
     if state is OrderState.EXECUTED and done.told is None:

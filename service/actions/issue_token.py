@@ -68,7 +68,7 @@ async def issue(hub: Hub, assertion: str, keep: Keep = record_refusal.record) ->
         chain = audit.tenant_chain(client.tenant)
 
         async def unit(conn: AsyncConnection) -> None:
-            log = await Log.open(conn, await db.now(conn), [chain])
+            log = await Log.open(conn, None, [chain])
             actor = Actor(ActorKind.CLIENT, client.id, client.tenant)
             log.record(chain, Fact.TOKEN_ISSUED, actor, client.tenant, client_id=client.id, jti=jti)
             await log.flush()

@@ -1,6 +1,9 @@
 """Answers by which a hold ends: "lifted" on an order that lapsed, and whatever is said to a lift itself."""
 
+from uuid import UUID
+
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.actions import answering
 from service.actions.answering import Answering, Verdict
@@ -18,16 +21,16 @@ async def lifted(given: Answering) -> Verdict:
     order, state = given.order, given.order["state"]
     if state is OrderState.LIFTED:
         return Verdict(state)
-    if state is OrderState.WITHDRAWN and order["lift_ordered"] and not await _is_awaited(given):
+    if state is OrderState.WITHDRAWN and order["lift_ordered"] and not _is_awaited(order):
         return Verdict(state)
     if not order["lift_ordered"]:
         return await answering.contradicted(given)
     return await gone(given)
 
 
-async def _is_awaited(given: Answering) -> bool:
+def _is_awaited(order: Row) -> bool:
     """Tell whether the hub waits to hear that what was done after a withdrawal is undone."""
-    return bool(await settling.waiting(given.conn, [given.order["id"]]))
+    return order["letting_go_since"] is not None
 
 
 async def gone(given: Answering) -> Verdict:
@@ -38,6 +41,7 @@ async def gone(given: Answering) -> Verdict:
     elif state is not OrderState.WITHDRAWN:
         return await answering.contradicted(given)
     await answering.move(given, state)
+    await _let_go(given.conn, given.order["id"])
     verdict = await answering.tell(given, Fact.ORDER_LIFTED, state)
     await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
@@ -51,7 +55,7 @@ async def refused(given: Answering, code: RefusalCode) -> Verdict:
         return Verdict(state, refusal_code=code)
     if state is OrderState.LAPSED:
         return await gone(given)  # it holds nothing, which is all that a lapsed order still wants to hear
-    if state is OrderState.WITHDRAWN and await _is_awaited(given):
+    if state is OrderState.WITHDRAWN and _is_awaited(given.order):
         return await gone(given)
     if state in {OrderState.REFUSED, OrderState.WITHDRAWN}:
         return Verdict(state, refusal_code=code)
@@ -94,6 +98,7 @@ async def _move_original(given: Answering, original: Row, found: Dossier) -> Non
     await given.conn.execute(
         sa.update(_ORDERS).where(_ORDERS.c.id == original["id"]).values(state=state, changed_at=given.log.at)
     )
+    await _let_go(given.conn, original["id"])
     await settling.cancel(given.conn, given.log.at, [original["id"]])
     given.log.record(
         found.chain,
@@ -105,3 +110,7 @@ async def _move_original(given: Answering, original: Row, found: Dossier) -> Non
         participant_id=original["participant_id"],
         by_request_id=str(given.dossier.id),
     )
+
+
+async def _let_go(conn: AsyncConnection, order_id: UUID) -> None:
+    await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id == order_id).values(letting_go_since=None))

@@ -41,7 +41,7 @@ async def _record(hub: Hub, code: Fact, **data: Any) -> None:
     chain = audit.node_chain(hub.settings.node)
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [chain])
+        log = await Log.open(conn, None, [chain])
         log.record(chain, code, hub.actor, hub.actor.tenant, **data)
         await log.flush()
 

@@ -6,10 +6,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db, errors
+from service import audit, errors
 from service.actions import standing
-from service.audit import Log
-from service.engine import closing, dossier, settling
+from service.engine import closing, dossier, settling, writer
 from service.engine.hub import Hub
 from service.models import Task, table_of
 from service.queries import tasks, visibility
@@ -35,7 +34,7 @@ async def resolve(hub: Hub, principal: Principal, task_id: UUID, body: TaskResol
         if task.kind is TaskKind.CALLBACK:
             raise errors.Conflict("task.callback")
         chain = audit.request_chain(task.request_id) if task.request_id else audit.tenant_chain(task.tenant)
-        log = await Log.open(conn, await db.now(conn), [chain])
+        log = await writer.lock(conn, [chain])
         await standing.check(conn, principal)
         note = hub.vault.seal(await _key(conn, hub, task), "tasks", task_id, body.note) if body.note else None
         done = (

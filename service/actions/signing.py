@@ -108,12 +108,14 @@ async def refuse(
     refused: SignatureRefused | AuthorityRefused,
     chain: str,
     *,
+    tenant: str | None = None,
     request_id: UUID | None = None,
     **data: Any,
 ) -> errors.Forbidden:
     """Keep why what somebody signed does not count, by his signature or by the rules of today, and return the error.
 
-    It is a fact of ``chain``, with ``data`` and without the signature.
+    It is a fact of ``chain``, with ``data`` and without the signature. ``tenant`` is whose chain that is, where it is
+    not the caller's: who reads a chain of his own misses no fact of it.
     """
     said: dict[str, Any]
     if isinstance(refused, SignatureRefused):
@@ -125,7 +127,7 @@ async def refuse(
 
     async def unit(conn: AsyncConnection) -> None:
         log = await writer.lock(conn, [chain])
-        log.record(chain, fact, principal.actor(), principal.tenant, request_id=request_id, **said, **data)
+        log.record(chain, fact, principal.actor(), tenant or principal.tenant, request_id=request_id, **said, **data)
         await log.flush()
 
     await hub.writer.run(unit, reach=principal.reach)

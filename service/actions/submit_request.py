@@ -203,7 +203,7 @@ async def _record_refusal(
     chain = audit.tenant_chain(principal.tenant)
 
     async def unit(conn: AsyncConnection) -> None:
-        log = await Log.open(conn, await db.now(conn), [chain])
+        log = await Log.open(conn, None, [chain])
         log.record(
             chain,
             Fact.AUTHORITY_REFUSED,

@@ -100,7 +100,7 @@ def _seal(copy: Path, folder: Path, bound: bytes, to: Sequence[x509.Certificate]
 
 
 async def _note(conn: AsyncConnection, made: Manifest, principal: Principal) -> None:
-    log = await Log.open(conn, await db.now(conn), [_CHAIN])
+    log = await Log.open(conn, None, [_CHAIN])
     log.record(_CHAIN, Fact.HUB_BACKED_UP, principal.actor(), OPERATOR, backup_at=made.made_at, manifest=made.digest)
     await log.flush()
 

@@ -121,7 +121,7 @@ async def mark(conn: AsyncConnection, found: Manifest, principal: Principal) -> 
         raise BackupUnfit("this server was not laid down from this backup: hoatoc restore FOLDER --into DIRECTORY")
     if await restorations.waiting(conn) is not None:
         raise BackupUnfit("the restore waits for its release already: hoatoc restore --release")
-    log = await Log.open(conn, await db.now(conn), [_CHAIN])
+    log = await Log.open(conn, None, [_CHAIN])
     row = {
         "id": configured.id if configured else clock.new_id(),
         "backup_at": found.made_at,
@@ -148,7 +148,7 @@ async def release(hub: Hub, principal: Principal) -> datetime:
         raise errors.Conflict("restore.erasures_left", count=len(again.left))
 
     async def unit(conn: AsyncConnection) -> datetime:
-        log = await Log.open(conn, await db.now(conn), [_CHAIN])
+        log = await Log.open(conn, None, [_CHAIN])
         query = sa.select(_RESTORATIONS).where(_RESTORATIONS.c.released_at.is_(None)).with_for_update()
         row = (await conn.execute(query)).one_or_none()
         if row is None:

@@ -47,7 +47,9 @@ async def show(
         names=names,
         is_open=bool(content),
         looks=lanes.LOOKS,
-        clocks=lanes.clocks_of(story.state, deadlines.get(order_id, []), seat.now, rendering.language(request)),
+        clocks=lanes.clocks_of(
+            story.state, story.is_to_let_go, deadlines.get(order_id, []), seat.now, rendering.language(request)
+        ),
         raised=raised.get(order_id, []),
         coming=coming.get(order_id),
         sees_request=Scope.REQUESTS_READ in principal.scopes,

@@ -185,7 +185,7 @@ def _view(
     is_partly = amounts.is_partly(order.state, asked, held)
     if is_partly:
         icon, tone = "half", "warn"
-    clocks = clocks_of(order.state, order.deadlines, now, lang)
+    clocks = clocks_of(order.state, order.id in behind.letting_go, order.deadlines, now, lang)
     value = forms.target(target.kind, target.value, whole=behind.whole)
     if target.value == ERASED:
         value, target = i18n.text("console.request.erased", lang), target.model_copy(update={"holder_name": None})
@@ -196,7 +196,8 @@ def _view(
         icon=icon,
         tone=tone,
         is_partly=is_partly,
-        is_overdue=any(clock.state == DeadlineState.MISSED and clock.left for clock in clocks),
+        # What is due by now is overdue, whether or not a worker has said so yet; an end is nobody's to keep.
+        is_overdue=any(clock.left and clock.due_at <= now and clock.stage in states.OWED for clock in clocks),
         done=_held(order),
         percent=100 * held // asked if held is not None and asked else None,
         clocks=clocks,
@@ -207,19 +208,24 @@ def _view(
     )
 
 
-def clocks_of(state: OrderState, deadlines: Sequence[DeadlineAnswer], now: datetime, lang: str) -> tuple[Clock, ...]:
-    """Return the clock of each stage of an order in this state: of those of one stage the latest."""
+def clocks_of(
+    state: OrderState, is_to_let_go: bool, deadlines: Sequence[DeadlineAnswer], now: datetime, lang: str
+) -> tuple[Clock, ...]:
+    """Return the clock of each stage of an order in this state: of those of one stage the latest.
+
+    ``is_to_let_go``: the hub waits to hear that nothing is held any more, and the latest clocks are those of that.
+    """
     # The deadlines come in the order of their instants: a clock that was set anew replaces its former self.
     latest: dict[Stage, DeadlineAnswer] = {}
     for deadline in deadlines:
         if deadline.stage in _SHOWN_STAGES and deadline.state != DeadlineState.CANCELLED:
             latest[deadline.stage] = deadline
-    return tuple(_clock(latest[stage], state, now, lang) for stage in _SHOWN_STAGES if stage in latest)
+    shown = (latest[stage] for stage in _SHOWN_STAGES if stage in latest)
+    return tuple(_clock(each, states.is_owed(each.stage, state, is_to_let_go), now, lang) for each in shown)
 
 
-def _clock(deadline: DeadlineAnswer, state: OrderState, now: datetime, lang: str) -> Clock:
-    owed = state in states.OWED.get(deadline.stage, ())
-    counts = deadline.state == DeadlineState.PENDING or (deadline.state == DeadlineState.MISSED and owed)
+def _clock(deadline: DeadlineAnswer, is_owed: bool, now: datetime, lang: str) -> Clock:
+    counts = deadline.state == DeadlineState.PENDING or (deadline.state == DeadlineState.MISSED and is_owed)
     icon = {DeadlineState.MET: "clock-met", DeadlineState.MISSED: "clock-missed"}.get(
         DeadlineState(deadline.state), "clock"
     )

@@ -143,7 +143,7 @@ async def _lift(
     assert plan.original is not None
     orders = await dossier.orders_of(conn, plan.original.id)
     unexecuted = [order for order in orders if _is_open(order)]
-    reached = await lifting.withdraw(conn, hub, log, actor, plan.original, unexecuted, lift=False)
+    reached = await lifting.withdraw(conn, log, actor, plan.original, unexecuted)
     concerned = await extensions.lock(conn, log, plan.original.id)
     await extensions.take_back(conn, hub, log, actor, concerned, {order["id"] for order in orders})
     held = [

@@ -232,7 +232,7 @@ async def _rows(conn: AsyncConnection, month: str) -> AsyncIterator[Any]:
 
 async def _note(conn: AsyncConnection, text: str, principal: Principal) -> None:
     """Write that a month is in an archive, and the fact of it, before anything of it is dropped."""
-    log = await Log.open(conn, await db.now(conn), [_CHAIN])
+    log = await Log.open(conn, None, [_CHAIN])
     manifest = archived.read(text)
     row = {
         "month": manifest["month"],

@@ -41,7 +41,7 @@ async def end_orders(
         found = about[request_id]
         if found.request["action"] is Action.EXTEND:
             # It holds nothing itself, so there is nothing to lift: what it would have prolonged ends on its own.
-            await lifting.withdraw(conn, hub, log, hub.actor, found, lapsing, lift=False)
+            await lifting.withdraw(conn, log, hub.actor, found, lapsing)
             await closing.close_if_done(conn, hub, log, found)
             continue
         await lifting.lapse(conn, hub, log, found, lapsing, reason)

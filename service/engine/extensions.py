@@ -51,5 +51,5 @@ async def take_back(
             for order in await dossier.orders_of(conn, extension.id)
             if order["original_id"] in ended and (order["state"], Event.WITHDRAW) in states.MOVES
         ]
-        await lifting.withdraw(conn, hub, log, actor, extension, asked, lift=False)
+        await lifting.withdraw(conn, log, actor, extension, asked)
         await closing.close_if_done(conn, hub, log, extension)

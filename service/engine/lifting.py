@@ -69,13 +69,8 @@ async def lapse(
         await send_lifts(conn, hub, log, dossier, reached, reason)
 
 
-async def withdraw(
-    conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, dossier: Dossier, orders: Sequence[Row], *, lift: bool
-) -> list[Row]:
-    """Withdraw orders that nobody executed yet and return those that their participant has, or may have.
-
-    With ``lift`` these are told at once to let go.
-    """
+async def withdraw(conn: AsyncConnection, log: Log, actor: Actor, dossier: Dossier, orders: Sequence[Row]) -> list[Row]:
+    """Withdraw orders that nobody executed yet and return those that their participant has, or may have."""
     for order in orders:
         states.advance(order["state"], Event.WITHDRAW)
     ids = [order["id"] for order in orders]
@@ -92,8 +87,6 @@ async def withdraw(
             order_id=str(order["id"]),
             participant_id=order["participant_id"],
         )
-    if lift:
-        await send_lifts(conn, hub, log, dossier, reached, "withdrawn")
     return reached
 
 
@@ -157,7 +150,9 @@ async def send_lifts(
                 for stage, due_at in limits
             ]
         outgoing.append(_outgoing(hub, dossier, order, endpoint, sequences[order["id"]], limits, reason, at))
-    await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids)).values(lift_ordered=True, changed_at=at))
+    since = sa.func.coalesce(_ORDERS.c.letting_go_since, sa.literal(at, _ORDERS.c.changed_at.type))
+    told = sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids))
+    await conn.execute(told.values(lift_ordered=True, letting_go_since=since, changed_at=at))
     await timers.start(conn, clocks)
     await outbox.enqueue(conn, hub.vault, at, outgoing)
     await tasks.open_tasks(conn, log, hub.actor, at, lost)

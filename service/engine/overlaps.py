@@ -11,11 +11,12 @@ from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.engine.placing import Placement
 from service.models import Order, table_of
+from workflows import states
 from workflows.terms import Action, Fact, OrderState
 
 _ORDERS = table_of(Order)
 
-HOLDING = (OrderState.PLACED, OrderState.DELIVERED, OrderState.ACKNOWLEDGED, OrderState.EXECUTED)
+HOLDING = (*states.UNANSWERED, OrderState.EXECUTED)
 
 
 async def find(conn: AsyncConnection, hub: Hub, found: Dossier, placements: Sequence[Placement]) -> tuple[Row, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +13,12 @@ from service import among
 from service.engine import definitions
 from service.engine.hub import OPERATOR
 from service.models import Contact, Endpoint, Participant, table_of
+from workflows import working_hours
 from workflows.terms import Channel, Purpose, Reach
 
 _PARTICIPANTS = table_of(Participant)
 _ENDPOINTS = table_of(Endpoint)
 _CONTACTS = table_of(Contact)
-_VIETNAM = timezone(timedelta(hours=7))
 
 _ORDER_ENDPOINTS = (
     sa.select(_ENDPOINTS.c.id, _ENDPOINTS.c.tenant, _ENDPOINTS.c.channel, _PARTICIPANTS.c.sector)
@@ -84,7 +84,7 @@ async def on_duty(
 
 def is_within(start: int | None, end: int | None, at: datetime) -> bool:
     """Tell whether ``at`` is within daily hours in Vietnam, in minutes of the day; without hours it always is."""
-    local = at.astimezone(_VIETNAM)
+    local = at.astimezone(working_hours.VIETNAM)
     minute = local.hour * 60 + local.minute
     if start is None or end is None:
         return True

@@ -91,7 +91,7 @@ async def _rotate(conn: AsyncConnection, hub: Hub, actor: Actor) -> Reindexed:
         # A node that starts meanwhile is seen after this transaction, and finds the new root.
         await conn.execute(sa.text("LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"))
     chain = audit.tenant_chain(OPERATOR)
-    log = await Log.open(conn, await db.now(conn), [chain])
+    log = await Log.open(conn, None, [chain])
     seen = sa.select(_NODES.c.id).where(_NODES.c.seen_at > log.at - TTL)
     if (await conn.execute(seen.limit(1))).first() is not None:
         raise StillRunning("a node of this hub was seen a moment ago: stop every node first")

@@ -31,7 +31,7 @@ async def rotate_tenant(hub: Hub, actor: Actor, tenant: str) -> int:
 
     async def begin(conn: AsyncConnection) -> None:
         chain = audit.tenant_chain(tenant)
-        log = await Log.open(conn, await db.now(conn), [chain])
+        log = await Log.open(conn, None, [chain])
         in_force = (TENANTS.c.tenant == tenant, TENANTS.c.retired_at.is_(None))
         await conn.execute(sa.update(TENANTS).where(*in_force).values(retired_at=log.at))
         await subjects.new_tenant_key(conn, hub.vault, tenant)
@@ -71,7 +71,7 @@ async def rotate_master(hub: Hub, actor: Actor, master: str) -> int:
 
     async def begin(conn: AsyncConnection) -> None:
         chain = audit.tenant_chain(OPERATOR)
-        log = await Log.open(conn, await db.now(conn), [chain])
+        log = await Log.open(conn, None, [chain])
         masters, rows = hub.vault.masters, (await conn.execute(sa.select(ROOTS).with_for_update())).all()
         if any(row.master == master for row in rows):
             return

@@ -20,7 +20,7 @@ from service.queries import visibility
 from service.security.principals import Principal
 from service.vault import subjects
 from workflows import escalation, policy, states
-from workflows.terms import Action, DeadlineState, OrderState, Reach, RequestState, Role, Stage, SubjectKind
+from workflows.terms import DeadlineState, Reach, RequestState, Role, Stage, SubjectKind
 
 _DEADLINES = table_of(Deadline)
 _ESCALATIONS = table_of(Escalation)
@@ -159,9 +159,10 @@ def _is_owed(deadline: Row, subject: Subject | None, file: Dossier) -> bool:
         return deadline["state"] is DeadlineState.PENDING
     if subject is None:
         return deadline["stage"] is Stage.APPROVAL and file.request["state"] is RequestState.AWAITING_APPROVAL
-    # What lapsed is owed no more, but its lift is.
-    is_waiting = subject.order["state"] is OrderState.LAPSED and subject.action is Action.LIFT
-    return is_waiting or subject.order["state"] in states.OWED.get(deadline["stage"], ())
+    since = subject.order["letting_go_since"]
+    return states.is_owed(
+        deadline["stage"], subject.order["state"], since is not None and deadline["started_at"] >= since
+    )
 
 
 def _called(base: _Base, above: Mapping[str, str]) -> list[tuple[Reach, str | None]]:

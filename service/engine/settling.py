@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import among
 from service.audit import Log
 from service.models import Deadline, table_of
+from workflows import states
 from workflows.terms import Actor, DeadlineState, Fact, Stage
 
 _DEADLINES = table_of(Deadline)
 
-PARTICIPANT_STAGES = (Stage.RECEIPT, Stage.ACKNOWLEDGE, Stage.EXECUTE)
+PARTICIPANT_STAGES = tuple(states.OWED)
 
 
 async def meet(conn: AsyncConnection, log: Log, actor: Actor, subjects: Collection[UUID], stage: Stage) -> None:

@@ -9,6 +9,8 @@ from sqlmodel import Field, SQLModel
 from service.models import columns
 from workflows.terms import Action, OrderState
 
+_OPEN = "state IN ('placed', 'delivered', 'acknowledged') OR letting_go_since IS NOT NULL"
+
 
 class Order(SQLModel, table=True):
     """A request addressed to one participant about one target; the thing that has a state."""
@@ -18,10 +20,8 @@ class Order(SQLModel, table=True):
         sa.Index("ix_orders_inbox", "participant_id", "placed_at", "id"),
         sa.Index("ix_orders_holds", "participant_id", "subject_index"),
         # What the live board reads: the orders that somebody still owes an answer, and those with a result of late.
-        columns.partial_index("ix_orders_open", "id", where="state IN ('placed', 'delivered', 'acknowledged')"),
-        columns.partial_index(
-            "ix_orders_settled", "changed_at", where="state NOT IN ('placed', 'delivered', 'acknowledged')"
-        ),
+        columns.partial_index("ix_orders_open", "id", where=_OPEN),
+        columns.partial_index("ix_orders_settled", "changed_at", where=f"NOT ({_OPEN})"),
         sa.CheckConstraint("action <> 'freeze' OR ends_at IS NOT NULL", name="freeze_ends"),
     )
 
@@ -43,6 +43,8 @@ class Order(SQLModel, table=True):
     original_id: UUID | None = Field(default=None, foreign_key="orders.id", index=True)
     rerouted_from_id: UUID | None = Field(default=None, foreign_key="orders.id")
     lift_ordered: bool = False
+    # Since when the hub itself waits to hear that nothing is held any more, after an end or a withdrawal.
+    letting_go_since: datetime | None = None
     placed_at: datetime
     delivered_at: datetime | None = None
     answered_at: datetime | None = None

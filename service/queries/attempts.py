@@ -86,6 +86,7 @@ class Story:
     participant_id: str
     action: Action
     state: OrderState
+    is_to_let_go: bool
     placed_at: datetime
     target_kind: TargetKind
     sent: tuple[Sent, ...]
@@ -154,6 +155,7 @@ async def tell(
         participant_id=order.participant_id,
         action=order.action,
         state=order.state,
+        is_to_let_go=order.letting_go_since is not None,
         placed_at=order.placed_at,
         target_kind=order.target_kind,
         sent=tuple(show.sent(row, [each for each in tried if each.dispatch_id == row.id]) for row in sent),

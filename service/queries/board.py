@@ -1,6 +1,6 @@
 """What the console's pages show beside the requests themselves: what presses, who is who, which rungs fired."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task, table_of
-from service.queries import visibility
+from service.queries import owed, visibility
 from service.security.principals import Principal
 from workflows import states
 from workflows.terms import Action, DeadlineState, RequestState, Stage, SubjectKind, TargetKind
@@ -81,7 +81,8 @@ class Coming:
 class Background:
     """What stands behind a request: its agency, the officers' ranks and numbers, names, and the rungs of each order.
 
-    ``whole`` tells whether personal values are shown as they are: to the filing agency.
+    ``letting_go`` are the orders of which the hub itself waits to hear that nothing is held any more. ``whole`` tells
+    whether personal values are shown as they are: to the filing agency.
     """
 
     tenant: str
@@ -90,6 +91,7 @@ class Background:
     names: Mapping[str, Name]
     raised: Mapping[UUID | None, Sequence[Raised]]
     coming: Mapping[UUID, Coming]
+    letting_go: Collection[UUID]
 
 
 async def pressure(
@@ -100,13 +102,12 @@ async def pressure(
         _REQUESTS.c.id.in_(ids), visibility.requests(principal)
     )
     found = {row.id: Pressure(row.tenant) for row in (await conn.execute(owners)).all()}
-    state = _ORDERS.c.state
     joined = _DEADLINES.outerjoin(
         _ORDERS, sa.and_(_DEADLINES.c.subject_kind == SubjectKind.ORDER, _ORDERS.c.id == _DEADLINES.c.subject_id)
     )
-    owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(owing)) for stage, owing in states.OWED.items()]
+    owed_now = [owed.counts(_ORDERS.c.state, _ORDERS.c.letting_go_since)]
     unsigned = sa.select(_REQUESTS.c.id).where(_REQUESTS.c.state == RequestState.AWAITING_APPROVAL)
-    owed.append(sa.and_(_DEADLINES.c.stage == Stage.APPROVAL, _DEADLINES.c.request_id.in_(unsigned)))
+    owed_now.append(sa.and_(_DEADLINES.c.stage == Stage.APPROVAL, _DEADLINES.c.request_id.in_(unsigned)))
     query = (
         sa.select(_DEADLINES.c.request_id, _DEADLINES.c.stage, _DEADLINES.c.due_at, _DEADLINES.c.state)
         .select_from(joined)
@@ -116,7 +117,7 @@ async def pressure(
             _DEADLINES.c.stage.in_(_SHOWN),
             sa.or_(
                 _DEADLINES.c.state == DeadlineState.PENDING,
-                sa.and_(_DEADLINES.c.state == DeadlineState.MISSED, sa.or_(*owed)),
+                sa.and_(_DEADLINES.c.state == DeadlineState.MISSED, sa.or_(*owed_now)),
             ),
         )
         .order_by(_DEADLINES.c.due_at.desc(), _DEADLINES.c.id.desc())
@@ -142,7 +143,7 @@ async def pressure(
 
 
 def _open_escalations(ids: Sequence[UUID]) -> sa.Select[Any]:
-    """Count the orders that were escalated and are still unanswered, with the highest rung of each request."""
+    """Count the orders that were escalated for what they still owe, with the highest rung of each request."""
     return (
         sa.select(
             _ESCALATIONS.c.request_id,
@@ -150,7 +151,7 @@ def _open_escalations(ids: Sequence[UUID]) -> sa.Select[Any]:
             sa.func.max(_ESCALATIONS.c.rung).label("rung"),
         )
         .join(_ORDERS, _ORDERS.c.id == _ESCALATIONS.c.order_id)
-        .where(_ESCALATIONS.c.request_id.in_(ids), _ORDERS.c.state.in_(states.UNANSWERED))
+        .where(_ESCALATIONS.c.request_id.in_(ids), owed.climbed(_ORDERS.c.state, _ORDERS.c.letting_go_since))
         .group_by(_ESCALATIONS.c.request_id)
     )
 
@@ -173,6 +174,7 @@ async def background(
         return None
     known = sa.select(_OFFICERS.c.id, _OFFICERS.c.rank, _OFFICERS.c.number).where(_OFFICERS.c.id.in_(set(officers)))
     raised, coming = await climbed(conn, request_id)
+    awaited = sa.select(_ORDERS.c.id).where(_ORDERS.c.request_id == request_id, _ORDERS.c.letting_go_since.is_not(None))
     return Background(
         tenant=tenant,
         whole=visibility.owns(principal, tenant),
@@ -180,6 +182,7 @@ async def background(
         names=await names(conn, {*participants, tenant}),
         raised=raised,
         coming=coming,
+        letting_go=frozenset((await conn.execute(awaited)).scalars()),
     )
 
 

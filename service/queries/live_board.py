@@ -20,11 +20,11 @@ from service.models import (
     Participant,
     table_of,
 )
-from service.queries import cursors, visibility
+from service.queries import cursors, owed, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
 from service.security.principals import Principal
 from workflows import amounts, states
-from workflows.terms import DeadlineState, DispatchKind, SubjectKind
+from workflows.terms import Action, DeadlineState, DispatchKind, SubjectKind
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _CASES = table_of(Case)
@@ -76,7 +76,7 @@ async def load(conn: AsyncConnection, principal: Principal, wanted: Filter, *, n
 async def present(conn: AsyncConnection, principal: Principal) -> tuple[set[str], set[str]]:
     """Return the agencies and the participants of the open orders that the caller may see."""
     query = sa.select(_ORDERS.c.tenant, _ORDERS.c.participant_id).distinct()
-    rows = (await conn.execute(query.where(_is_open(), visibility.orders(principal)))).all()
+    rows = (await conn.execute(query.where(owed.is_open(), visibility.orders(principal)))).all()
     return {row.tenant for row in rows}, {row.participant_id for row in rows}
 
 
@@ -86,12 +86,6 @@ async def marker(conn: AsyncConnection) -> tuple[int, int]:
     latest = sa.select(sa.func.count()).where(_ENTRIES.c.id > highest - _LATE).scalar_subquery()
     row = (await conn.execute(sa.select(highest.label("highest"), latest.label("latest")))).one()
     return row.highest, row.latest
-
-
-def _is_open() -> visibility.Condition:
-    # Written out in the statement: with parameters, neither database proves that its partial index may be used.
-    waiting = sa.bindparam("open_states", states.UNANSWERED, _ORDERS.c.state.type, expanding=True, literal_execute=True)
-    return _ORDERS.c.state.in_(waiting)
 
 
 def _narrowed(query: sa.Select[Any], principal: Principal, wanted: Filter) -> sa.Select[Any]:
@@ -118,16 +112,15 @@ def _narrowed(query: sa.Select[Any], principal: Principal, wanted: Filter) -> sa
     return query
 
 
-def _owed(order_id: sa.ColumnElement[Any], order_state: sa.ColumnElement[Any], state: DeadlineState) -> sa.Select[Any]:
-    """Return the deadlines in ``state`` that count for an order: those of what it owes in the state that it is in."""
-    owed = (sa.and_(_DEADLINES.c.stage == stage, order_state.in_(owing)) for stage, owing in states.OWED.items())
+def _owed(order: sa.FromClause, state: DeadlineState) -> sa.Select[Any]:
+    """Return the deadlines in ``state`` that count for an order: those of what it owes now."""
     return sa.select().where(
         _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-        _DEADLINES.c.subject_id == order_id,
+        _DEADLINES.c.subject_id == order.c.id,
         _DEADLINES.c.rung == 0,
         # Written out, for the partial indexes by state.
         _DEADLINES.c.state == sa.literal(state, _DEADLINES.c.state.type, literal_execute=True),
-        sa.or_(*owed),
+        owed.counts(order.c.state, order.c.letting_go_since),
     )
 
 
@@ -135,23 +128,21 @@ def _open(conn: AsyncConnection, principal: Principal, wanted: Filter, now: date
     """Return each open order with its group and the instant that it is sorted by."""
     due_at = _DEADLINES.c.due_at
     first = {
-        state: _owed(_ORDERS.c.id, _ORDERS.c.state, state)
-        .add_columns(sa.func.min(due_at))
-        .correlate(_ORDERS)
-        .scalar_subquery()
+        state: _owed(_ORDERS, state).add_columns(sa.func.min(due_at)).correlate(_ORDERS).scalar_subquery()
         for state in (DeadlineState.MISSED, DeadlineState.PENDING)
     }
     query = sa.select(
         _ORDERS.c.id,
         _ORDERS.c.state,
+        _ORDERS.c.letting_go_since,
         first[DeadlineState.MISSED].label("overdue_since"),
         first[DeadlineState.PENDING].label("due_at"),
-    ).where(_is_open())
+    ).where(owed.is_open())
     # A fence: unfolded into what is around it, each look at the deadlines would be made twice.
     each = _narrowed(query, principal, wanted).offset(0).subquery("each")
     left = _seconds(conn, due_at) - _seconds(conn, sa.literal(now, due_at.type))
     whole = _seconds(conn, due_at) - _seconds(conn, _DEADLINES.c.started_at)
-    pending = _owed(each.c.id, each.c.state, DeadlineState.PENDING).add_columns(sa.literal(1))
+    pending = _owed(each, DeadlineState.PENDING).add_columns(sa.literal(1))
     is_tight = pending.where(left * _QUARTER < whole).correlate(each).exists()
     group = sa.case(
         # What is due by now is missed, whether or not a worker has said so yet: the board is what shows that none does.
@@ -181,7 +172,7 @@ def _done(principal: Principal, wanted: Filter, now: datetime) -> sa.Subquery:
         _ORDERS.c.changed_at.label("at"),
         place.label("place"),
         sa.func.count().over().label("total"),
-    ).where(sa.not_(_is_open()), _ORDERS.c.changed_at > now - DONE_FOR)
+    ).where(sa.not_(owed.is_open()), _ORDERS.c.changed_at > now - DONE_FOR)
     return _narrowed(query, principal, wanted).subquery("done")
 
 
@@ -227,7 +218,8 @@ def _begun(placed: sa.Subquery, wanted: Filter, limit: int) -> sa.Select[Any]:
 def _shown(ids: Sequence[UUID]) -> sa.Select[Any]:
     """Return what is shown of these orders: whose request, how far the ladder climbed, what was heard."""
     of = _ORDERS.c.id
-    reached = sa.select(sa.func.max(_ESCALATIONS.c.rung)).where(_ESCALATIONS.c.order_id == of)
+    its = sa.or_(_ORDERS.c.letting_go_since.is_(None), _ESCALATIONS.c.raised_at >= _ORDERS.c.letting_go_since)
+    reached = sa.select(sa.func.max(_ESCALATIONS.c.rung)).where(_ESCALATIONS.c.order_id == of, its)
     heard = sa.select(sa.func.max(_ACKNOWLEDGEMENTS.c.received_at)).where(_ACKNOWLEDGEMENTS.c.order_id == of)
     sent = sa.and_(_DISPATCHES.c.order_id == of, _DISPATCHES.c.kind == DispatchKind.ORDER)
     latest = sa.select(_DISPATCHES.c.channel).where(sent).order_by(_DISPATCHES.c.created_at.desc()).limit(1)
@@ -261,7 +253,8 @@ def _line(row: sa.Row[Any], placed: sa.Row[Any], group: Group) -> Line:
         request_id=row.request_id,
         reference=row.reference,
         urgency=row.urgency,
-        action=row.action,
+        # What is asked of it now; the orders of a lift have an action of their own.
+        action=row.action if row.letting_go_since is None else Action.LIFT,
         state=row.state,
         tenant=row.tenant,
         participant_id=row.participant_id,

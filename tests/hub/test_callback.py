@@ -391,6 +391,8 @@ async def test_a_release_checks_again_what_an_approval_checks(world: World, conf
     assert await nothing_was_sent(world, request["id"])
     facts = await world.facts(request["id"])
     assert (facts.count("authority.refused"), facts.count("signature.refused")) == (8, 2)
+    # Who reads the chain of his own request misses none of them.
+    assert {row["tenant"] for row in await world.rows(AuditEntry, request_id=request["id"])} == {AGENCY}
     if not confirmed_before:
         await say(world, request["id"], "confirmed", FIRST)
     assert (await say(world, request["id"], "confirmed", SECOND)).state is RequestState.ACTIVE

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import steps
 import world as worlds
 from builders import Builder
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,6 +23,7 @@ from service.engine.hub import OPERATOR, Hub
 from service.errors import TooManyRequests
 from service.models import ActionRequest, Deadline, Order
 from service.queries import cursors, live_board
+from service.queries.board import pressure
 from service.queries.board_lines import Board, Filter, Group
 from service.security import principals
 from service.security.principals import Principal
@@ -116,6 +118,54 @@ async def test_what_was_missed_in_a_state_that_the_order_has_left_is_no_breach(h
     board = await load(hub)
     assert list(ids(board)) == [Group.RUNNING]
     assert board.lines[Group.RUNNING][0].due_at is None
+
+
+@pytest.mark.parametrize("how", ["ended", "taken back"])
+async def test_a_lift_that_nobody_confirms_stays_on_the_board_and_is_late_until_it_is_confirmed(
+    hub: Hub, network: World, fast_forward: Forward, how: str
+) -> None:
+    filed = await network.active(worlds.freeze())
+    (order,) = await network.orders(filed.id)
+    done = {"outcome": "executed", "amount_held": {"value": "150000000", "currency": "VND"}}
+    if how == "ended":
+        # Late at first: what was missed in the order's former life is no part of its lift.
+        await fast_forward(minutes=61)
+        await network.fire()
+        await network.answer(order, **done)
+        await fast_forward(hours=72)
+        await network.fire()
+    else:
+        await network.answer(order, outcome="received")
+        await network.active(worlds.lift(filed.id))
+        (asked,) = [row for row in await network.rows(Order) if row["original_id"] == order["id"]]
+        await network.answer(order, **done)
+        # What the lift itself asks is answered; what was done too late is still to be undone.
+        await network.answer(asked, outcome="executed")
+    (state,) = [row["state"] for row in await network.orders(filed.id)]
+    assert state is {"ended": OrderState.LAPSED, "taken back": OrderState.WITHDRAWN}[how]
+    (line,) = (await load(hub)).lines[Group.RUNNING]
+    assert (line.id, line.action, line.rung) == (order["id"], Action.LIFT, 0) and line.due_at is not None
+    assert not await _pressing(hub, filed.id)
+
+    late = line.due_at - await steps.now(network) + timedelta(seconds=1)
+    assert ids(await load(hub, at=late))[Group.BREACHED] == [order["id"]]
+    for _ in range(3):
+        # Long after the last rung it is owed all the same.
+        await fast_forward(hours=3)
+        await network.fire()
+        assert ids(await load(hub))[Group.BREACHED] == [order["id"]]
+        assert await _pressing(hub, filed.id) == 1
+    await network.answer(order, outcome="lifted")
+    told = await load(hub)
+    assert order["id"] in ids(told)[Group.DONE] and not told.lines[Group.BREACHED] + told.lines[Group.RUNNING]
+    assert not await _pressing(hub, filed.id)
+
+
+async def _pressing(hub: Hub, request_id: UUID) -> int:
+    """How many orders of the request are escalated and owed, once something of it is overdue."""
+    async with hub.database.read(COORDINATOR.reach) as conn:
+        found = await pressure(conn, COORDINATOR, [request_id], await db.now(conn))
+    return found[request_id].escalations if found[request_id].overdue_since else 0
 
 
 async def test_each_group_is_counted_whole_and_shown_page_by_page_without_a_gap(hub: Hub, build: Builder) -> None:

@@ -152,6 +152,13 @@ def write(connection: sa.Connection) -> None:
     _facts(connection, ("request.submitted", "request.approved", "order.placed", "order.executed"))
 
 
+def execute_clock(connection: sa.Connection, generation: int, at: datetime, state: str) -> None:
+    """Lay down a clock for the execution of the order, set ``at`` and in ``state``."""
+    about = {"subject_kind": "order", "subject_id": ORDER, "request_id": REQUEST, "participant_id": BANK}
+    said = {"started_at": at, "due_at": at + timedelta(hours=1), "state": state, "generation": generation}
+    _row(connection, "deadlines", tenant=AGENCY, chain=CHAIN, stage="execute", rung=0, **about, **said)
+
+
 def _facts(connection: sa.Connection, codes: tuple[str, ...]) -> None:
     previous = bytes(32)
     for sequence, code in enumerate(codes, 1):

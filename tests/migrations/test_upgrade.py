@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -152,6 +153,39 @@ async def test_an_upgrade_that_would_leave_rows_without_what_they_refer_to_chang
     with pytest.raises(DBAPIError, match="FOREIGN KEY"):
         await database.write(lambda conn: conn.execute(gone), db.HUB)
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "clock", "is_awaited"),
+    [
+        ("lapsed", "missed", True),
+        ("withdrawn", "pending", True),
+        ("withdrawn", "met", False),
+        ("executed", "met", False),
+    ],
+)
+async def test_what_is_still_to_be_let_go_is_known_after_the_upgrade(
+    settings: Settings, state: str, clock: str, is_awaited: bool
+) -> None:
+    """Since the clocks of its lift were set: what the order itself was late with before is no part of that."""
+    lifted_at = earlier.AT + timedelta(days=3)
+
+    def before(connection: sa.Connection) -> None:
+        command.upgrade(migrations.config(connection), "0024")
+        connection.execute(
+            sa.text("UPDATE orders SET state = :state, lift_ordered = :yes"), {"state": state, "yes": True}
+        )
+        for generation, at in enumerate((earlier.AT, lifted_at)):
+            earlier.execute_clock(connection, generation, at, "missed" if at < lifted_at else clock)
+
+    database = Database(settings.owner_url)
+    await database.alter(lambda conn: conn.run_sync(before))
+    await migrations.upgrade(database)
+    query = sa.select(table_of(Order).c.letting_go_since)
+    async with database.read(db.HUB) as conn:
+        found = (await conn.execute(query)).scalar_one()
+    await database.close()
+    assert found == (lifted_at if is_awaited else None)
 
 
 async def test_postgresql_guards_the_rows_of_before(hub: Hub) -> None:
