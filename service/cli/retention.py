@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from service import db
-from service.actions import change_retention, hold_request
+from service.actions import change_retention, legal_hold
 from service.cli import context, output
 from service.cli.output import AsJson
 from service.engine import retaining
@@ -67,14 +67,14 @@ def hold(
     as_json: AsJson = False,
 ) -> None:
     """Keep a request, and all that lifts or extends it, beyond its time."""
-    held = context.act(lambda hub: hold_request.place(hub, context.person(), request, reason), writes=True)
+    held = context.act(lambda hub: legal_hold.place(hub, context.person(), request, reason), writes=True)
     output.answer(as_json, {"request_id": str(held), "held": str(reason)})
 
 
 @app.command()
 def release(request: Request, as_json: AsJson = False) -> None:
     """Let a request's own term count again."""
-    released = context.act(lambda hub: hold_request.release(hub, context.person(), request), writes=True)
+    released = context.act(lambda hub: legal_hold.release(hub, context.person(), request), writes=True)
     output.answer(as_json, {"request_id": str(released), "held": None})
 
 

@@ -24,7 +24,7 @@ from service.actions import (
     changes,
     enroll_officer,
     erase_request,
-    hold_request,
+    legal_hold,
     renew_officer,
     resume,
     suspend,
@@ -125,33 +125,33 @@ async def settle_all(world: World, state: str = "delivered", days_ago: float = 0
 async def test_what_a_court_needs_is_kept_until_it_is_released(world: World) -> None:
     kept = await ended(world, 91, RequestState.REFUSED)
     [row] = await world.rows(ActionRequest, id=kept)
-    await hold_request.place(world.hub, MINH, row["reference"], HoldReason.COURT)
+    await legal_hold.place(world.hub, MINH, row["reference"], HoldReason.COURT)
     with pytest.raises(errors.Conflict, match=r"legal_hold\.held"):
-        await hold_request.place(world.hub, HOA, str(kept), HoldReason.INSPECTION)
+        await legal_hold.place(world.hub, HOA, str(kept), HoldReason.INSPECTION)
     assert (await retaining.retain(world.hub)).erased == 0
     assert (await world.facts(kept))[-1] == "legal_hold.placed"
-    await hold_request.release(world.hub, MINH, str(kept))
+    await legal_hold.release(world.hub, MINH, str(kept))
     with pytest.raises(errors.Conflict, match=r"legal_hold\.not_held"):
-        await hold_request.release(world.hub, MINH, str(kept))
+        await legal_hold.release(world.hub, MINH, str(kept))
     assert (await retaining.retain(world.hub)).erased == 1
     with pytest.raises(Erased):
-        await hold_request.place(world.hub, MINH, str(kept), HoldReason.COURT)
+        await legal_hold.place(world.hub, MINH, str(kept), HoldReason.COURT)
     with pytest.raises(errors.NotFound):
-        await hold_request.place(world.hub, MINH, "HT-000000-NONE", HoldReason.COURT)
+        await legal_hold.place(world.hub, MINH, "HT-000000-NONE", HoldReason.COURT)
 
 
 async def test_nobodys_decision_erases_what_a_court_needs(world: World) -> None:
     kept = str(await ended(world, 1, RequestState.REFUSED))
     await erase_request.ask(world.hub, MINH, kept, "15/QD-XOA")
-    await hold_request.place(world.hub, MINH, kept, HoldReason.COURT)
+    await legal_hold.place(world.hub, MINH, kept, HoldReason.COURT)
     with pytest.raises(errors.Conflict, match=r"erasure\.held"):
         await erase_request.confirm(world.hub, HOA, kept)
     other = str(await ended(world, 1, RequestState.REFUSED))
-    await hold_request.place(world.hub, MINH, other, HoldReason.COURT)
+    await legal_hold.place(world.hub, MINH, other, HoldReason.COURT)
     with pytest.raises(errors.Conflict, match=r"erasure\.held"):
         await erase_request.ask(world.hub, MINH, other, "16/QD-XOA")
     assert await erased(world) == set()
-    await hold_request.release(world.hub, MINH, kept)
+    await legal_hold.release(world.hub, MINH, kept)
     assert await erase_request.confirm(world.hub, HOA, kept) == 1
 
 
@@ -240,11 +240,11 @@ async def test_an_officers_name_goes_after_his_term_and_never_before_what_he_sig
     left_at = (await world.rows(Officer, id=gone))[0]["left_at"]
     await fast_forward(seconds=(keep.after(left_at) - await steps.now(world)).total_seconds() - 60)
     # The request, whose term is shorter, has gone meanwhile; it had kept the name of whoever signed it.
-    held = (await hold_request.place(world.hub, MINH, str(signed), HoldReason.COURT), await retaining.retain(world.hub))
+    held = (await legal_hold.place(world.hub, MINH, str(signed), HoldReason.COURT), await retaining.retain(world.hub))
     assert held[1].names == 0
     await fast_forward(seconds=120)
     assert (await retaining.retain(world.hub)).names == 1 and await nameless(world) == {gone}
-    await hold_request.release(world.hub, MINH, str(signed))
+    await legal_hold.release(world.hub, MINH, str(signed))
     assert (await retaining.retain(world.hub)).names == 1 and await nameless(world) == {gone, signer}
     await fast_forward(days=31)
     assert (await retaining.retain(world.hub)).names == 1 and await nameless(world) == {gone, signer, ending}
