@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import among, canonical_json, clock, db
+from service import among, canonical_json, clock, db, outages
 from service.inserting import Rows
 from service.models import AuditEntry, AuditHead, FactArchive, FactRun, table_of
 from workflows.terms import Actor, Fact
@@ -225,6 +225,7 @@ async def verify(conn: AsyncConnection) -> Verdict:
 
     Facts that are in an archive alone are bridged by its runs, which must be those that its manifest names.
     """
+    await outages.take_time(conn)
     heads = {row.chain: row for row in (await conn.execute(sa.select(_HEADS))).all()}
     findings: list[Finding] = []
     entries = chains = 0

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from service import clock, inserting, outages, standby
+from service import clock, embedded, inserting, metrics, outages, standby
 from service.inserting import Rows
 
 T = TypeVar("T")
@@ -27,8 +27,6 @@ COMMIT_WITHIN = 5.0
 _WIPE = "VACUUM subject_keys, targets, orders"
 INSTANT = UTCDateTime()
 _NOW = sa.select(sa.func.hub_now(type_=INSTANT))
-# What is deleted or overwritten leaves no copy in a free page: a destroyed key is gone.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "secure_delete=ON")
 # No echo of a statement and no error shows the values that somebody sent, in whatever field they put them.
 HIDES_PARAMETERS = True
 # True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
@@ -66,17 +64,18 @@ class ReferencesBroken(OSError):
 
 
 class Database:
-    """Connections to one database; ``dialect`` is ``sqlite`` or ``postgresql``."""
+    """Connections to one database; ``dialect`` is ``sqlite`` or ``postgresql``, ``of`` whose they are, for a metric."""
 
-    def __init__(self, url: str, pool: int = 10) -> None:
+    def __init__(self, url: str, pool: int = 10, of: str = "doors") -> None:
+        self._waits = metrics.CONNECTION_WAIT.labels(of)
         self.dialect = sa.make_url(url).get_backend_name()
         if self.dialect == "sqlite":
             # One writer, so that a hash chain is never read by two transactions that both extend it.
             options = {"connect_args": {"isolation_level": None}, "hide_parameters": HIDES_PARAMETERS}
             self._writer = create_async_engine(url, pool_size=1, max_overflow=0, **options)
             self._reader = create_async_engine(url, pool_size=pool, max_overflow=0, **options)
-            _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE")
-            _prepare_sqlite(self._reader, begin="BEGIN")
+            embedded.prepare(self._writer, begin="BEGIN IMMEDIATE")
+            embedded.prepare(self._reader, begin="BEGIN")
         else:
             self._writer = create_async_engine(
                 url,
@@ -84,18 +83,29 @@ class Database:
                 max_overflow=0,
                 pool_timeout=10,
                 hide_parameters=HIDES_PARAMETERS,
-                connect_args={"timeout": 3, "server_settings": _SESSION, "prepared_statement_cache_size": _PREPARED},
+                connect_args={
+                    "timeout": 3,
+                    "server_settings": _SESSION | outages.LETS_GO,
+                    "prepared_statement_cache_size": _PREPARED,
+                },
             )
-            _prepare_postgresql(self._writer)
+            outages.attend(self._writer.sync_engine)
             self._reader = self._writer
 
     @contextlib.asynccontextmanager
     async def read(self, reach: Reach) -> AsyncIterator[AsyncConnection]:
         """Open a connection for reading the rows within ``reach``; what is written on it is rolled back."""
-        async with self._reader.connect() as conn:
+        async with self._connected(self._reader) as conn:
             await extend(conn, reach)
             yield conn
             await conn.rollback()
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        began = clock.monotonic()
+        async with engine.connect() as conn:
+            self._waits.observe(clock.monotonic() - began)
+            yield conn
 
     async def write(self, unit: Unit[T], reach: Reach) -> T:
         """Run ``unit`` in one transaction within ``reach``, commit, and only then return what it returned.
@@ -111,9 +121,10 @@ class Database:
         for attempt in range(1, _ATTEMPTS + 1):
             committing = False
             try:
-                async with self._writer.connect() as conn:
+                async with self._connected(self._writer) as conn:
                     await extend(conn, reach)
                     result = await unit(conn)
+                    await outages.stands(conn)
                     committing = True
                     await _commit(conn, within)
                     return result
@@ -131,8 +142,13 @@ class Database:
         are compared before the commit instead. Raises ``ReferencesBroken``, and nothing has changed.
         """
         if self.dialect != "sqlite":
+
+            async def whole(conn: AsyncConnection) -> None:
+                await outages.take_time(conn)
+                await unit(conn)
+
             # Nobody is answered meanwhile, and a large change may well take its time on the way to the standby.
-            await self._write(unit, HUB, None)
+            await self._write(whole, HUB, None)
             return
         async with self._writer.connect() as conn:
             await _outside(conn, "PRAGMA foreign_keys=OFF")
@@ -179,7 +195,7 @@ class Database:
         """
         lost = asyncio.Event()
         alone = create_async_engine(self._writer.url, poolclass=NullPool, hide_parameters=HIDES_PARAMETERS)
-        _prepare_postgresql(alone)
+        outages.attend(alone.sync_engine)
         try:
             async with alone.connect() as conn:
                 raw = (await conn.get_raw_connection()).driver_connection
@@ -266,31 +282,3 @@ async def _commit_for_good(conn: AsyncConnection, within: float | None) -> None:
         await conn.commit()
         return
     await standby.replicated((await conn.get_raw_connection()).driver_connection, conn.commit, within)
-
-
-def _prepare_postgresql(engine: AsyncEngine) -> None:
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def on_connect(dbapi_connection: Any, _record: object) -> None:
-        # asyncpg has no door to its socket.
-        outages.notice_a_dead_peer(dbapi_connection.driver_connection._transport.get_extra_info("socket"))
-
-    outages.ask_after_a_rest(engine.sync_engine)
-
-
-def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def on_connect(dbapi_connection: Any, _record: object) -> None:
-        cursor = dbapi_connection.cursor()
-        for pragma in _PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-        # SQLModel's own text form of an instant, so that comparisons in SQL are comparisons of text.
-        dbapi_connection.create_function("hub_now", 0, _sqlite_now)
-
-    @sa.event.listens_for(engine.sync_engine, "begin")
-    def on_begin(conn: sa.Connection) -> None:
-        conn.exec_driver_sql(begin)
-
-
-def _sqlite_now() -> str:
-    return clock.utc_now().strftime("%Y-%m-%d %H:%M:%S.%f")

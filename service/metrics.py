@@ -33,8 +33,23 @@ DELIVERED_AFTER = Histogram(
 DEAD = Counter("hoatoc_dead_dispatches", "Dispatches given up", ("kind",), registry=REGISTRY)
 SUPERSEDED = Counter("hoatoc_superseded_attempts", "Attempts whose lease was lost before they ended", registry=REGISTRY)
 IN_FLIGHT = Gauge("hoatoc_in_flight_dispatches", "Dispatches that this node is sending", registry=REGISTRY)
+UNSETTLED = Gauge(
+    "hoatoc_unsettled_results", "Attempts that ended and of which nothing is written yet", registry=REGISTRY
+)
 QUEUE = Gauge("hoatoc_queue_rows", "Rows of the dispatch queue", ("state",), registry=REGISTRY)
-QUEUE_OLDEST = Gauge("hoatoc_queue_oldest_seconds", "How long the oldest due row has been waiting", registry=REGISTRY)
+QUEUE_OLDEST = Gauge(
+    "hoatoc_queue_oldest_seconds", "How long the oldest row that may go has been waiting", registry=REGISTRY
+)
+OPEN_BREAKERS = Gauge("hoatoc_open_breakers", "Endpoints that are left in peace for a while", registry=REGISTRY)
+DEADLINES_LATE = Gauge(
+    "hoatoc_deadlines_late_seconds", "How long the earliest deadline that has not fired is past due", registry=REGISTRY
+)
+FIRED_LATE = Histogram(
+    "hoatoc_fired_late_seconds",
+    "How long after its instant a deadline fired: the latest of each batch",
+    buckets=(*_SECONDS, 60, 300, 1800),
+    registry=REGISTRY,
+)
 SHED = Counter(
     "hoatoc_shed_requests", "Requests told to come back because the node was full", ("urgency",), registry=REGISTRY
 )
@@ -52,6 +67,13 @@ DRILL = Gauge("hoatoc_drill", "1 where this is a drill's hub, 0 where it is the 
 HOLES = Gauge("hoatoc_audit_holes", "What should have happened and has not", ("kind",), registry=REGISTRY)
 LOOP_RESTARTS = Counter(
     "hoatoc_loop_restarts", "Loops of the worker that died and were started again", ("loop",), registry=REGISTRY
+)
+CONNECTION_WAIT = Histogram(
+    "hoatoc_database_wait_seconds",
+    "Time to get a connection to the database, by whose it is",
+    ("of",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 CONNECTIONS_CUT = Counter(
     "hoatoc_connections_cut", "Connections that the hub ended or refused by itself, by why", ("why",), registry=REGISTRY

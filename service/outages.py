@@ -1,16 +1,20 @@
 """Which failures of the database are an outage, to be waited out, and which are a fault of what was asked of it."""
 
+import contextlib
 import socket
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock
 
-# Serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now; 08xxx is a lost connection.
-_TRY_AGAIN = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
+# Serialization failure, deadlock, idle in a transaction for too long, admin shutdown, crash shutdown, cannot connect
+# now; 08xxx is a lost connection.
+_TRY_AGAIN = frozenset({"40001", "40P01", "25P03", "57P01", "57P02", "57P03"})
 # Beyond those: no room on the disk or for a connection, and a server that has become, or still is, a standby.
 _DOWN = _TRY_AGAIN | {"25006", "53100", "53200", "53300"}
 _RESTED = 1.0  # seconds
@@ -22,6 +26,45 @@ _NOTICED = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000),
 )
+# The same the other way round, asked of the server for each session (ADR 0067): a node that lost its power, or stands
+# still, holds the heads of chains until the server ends its transaction, and by itself that one waits for two hours.
+LETS_GO = {
+    "idle_in_transaction_session_timeout": "8s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+# Not every platform can do it, so it is no condition of the connection as the above are.
+_LOOKS_FOR_US = "SELECT set_config('client_connection_check_interval', '5s', false)"
+_TAKE_TIME = sa.text("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+
+
+async def take_time(conn: AsyncConnection) -> None:
+    """Let this transaction lie idle for as long as it takes: for work on whole tables, from which nobody waits."""
+    if conn.dialect.name == "postgresql":
+        await conn.execute(_TAKE_TIME)
+
+
+async def stands(conn: AsyncConnection) -> None:
+    """Raise, as a lost connection does, where the server has ended this one: its transaction had no effect."""
+    driver = (await conn.get_raw_connection()).driver_connection if conn.dialect.name == "postgresql" else None
+    if driver is not None and driver.is_closed():
+        await conn.invalidate()
+        raise DBAPIError("COMMIT", {}, ConnectionResetError("the server ended it"), connection_invalidated=True)
+
+
+def attend(engine: sa.Engine) -> None:
+    """Let both ends of each PostgreSQL connection notice when the other one is gone."""
+
+    @sa.event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        # asyncpg has no door to its socket.
+        notice_a_dead_peer(connection.driver_connection._transport.get_extra_info("socket"))
+        with contextlib.suppress(asyncpg.PostgresError):
+            connection.run_async(lambda driver: driver.execute(_LOOKS_FOR_US))
+
+    ask_after_a_rest(engine)
 
 
 def notice_a_dead_peer(peer: socket.socket) -> None:
@@ -61,7 +104,10 @@ def may_repeat(error: DBAPIError) -> bool:
     """Tell whether a unit that failed before its commit may simply run again, at once."""
     code = _code(error)
     if code is None:
-        return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+        # Whoever finds his connection ended, and not by this statement, is told so by the driver alone.
+        return error.connection_invalidated or (
+            isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+        )
     return code in _TRY_AGAIN or code.startswith("08")
 
 

@@ -23,7 +23,8 @@ async def replicated(connection: Any, end: Callable[[], Awaitable[None]], within
         if message.severity_en == "WARNING":
             heard.append(message.sqlstate)
 
-    connection.add_log_listener(hear)
+    if not connection.is_closed():
+        connection.add_log_listener(hear)
     try:
         async with asyncio.timeout(within):
             # Broken off, it leaves the pool: the driver ends the server's waiting and closes the connection.

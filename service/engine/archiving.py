@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, canonical_json, clock, db, files
+from service import audit, canonical_json, clock, db, files, outages
 from service.audit import Log, Verdict
 from service.db import Database
 from service.engine import retaining
@@ -222,6 +222,7 @@ async def _write(hub: Hub, folder: Path, month: str) -> str:
 
 
 async def _rows(conn: AsyncConnection, month: str) -> AsyncIterator[Any]:
+    await outages.take_time(conn)
     first, following = bounds(month)
     # By bytes, so that the runs' digest does not hang on a locale.
     chain = sa.collate(_ENTRIES.c.chain, "C") if conn.dialect.name == "postgresql" else _ENTRIES.c.chain
@@ -249,6 +250,7 @@ async def _note(conn: AsyncConnection, text: str, principal: Principal) -> None:
 
 async def _drop(conn: AsyncConnection, folder: Path, manifest: Mapping[str, Any]) -> None:
     """Put a month's runs in its place, all or nothing; what others wait for is locked last, and shortly."""
+    await outages.take_time(conn)
     month = manifest["month"]
     dropped = {"dropped_at": await db.now(conn)}
     await conn.execute(sa.update(_ARCHIVES).where(_ARCHIVES.c.month == month).values(dropped))

@@ -61,6 +61,13 @@ class Move:
     opens: bool
     failures: int
 
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """The chains that the move is told on."""
+        request_id = self.outcome.request_id
+        of_request = () if request_id is None else (audit.request_chain(request_id),)
+        return (audit.tenant_chain(self.outcome.tenant), *of_request)
+
 
 def counts(error: str | None, retryable: bool) -> bool:
     """Tell whether an attempt says anything about its endpoint: a success does, a refusal of one message does not."""
@@ -126,23 +133,28 @@ class Breakers:
             held = sa.update(_STATES).where(_STATES.c.probed_by == str(lease), _STATES.c.endpoint_id.in_(endpoints))
             await conn.execute(held.values(probed_by=None))
 
-    async def write(self, conn: AsyncConnection, log: audit.Log, actor: Actor, moves: Sequence[Move]) -> None:
+    async def write(
+        self, conn: AsyncConnection, log: audit.Log, actor: Actor, moves: Sequence[Move]
+    ) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
         """Write the moves; of several nodes that open or close one breaker only the first tells it.
 
-        ``log`` holds the tenant chains of the moved endpoints and the chains of the requests in ``moves``.
+        Return those that this transaction told, and all that are done with; a breaker that another transaction holds
+        is left alone, and its move is missing. ``log`` holds the ``chains`` of every move.
         """
-        for move in sorted(moves, key=lambda move: str(move.outcome.endpoint_id)):
-            if move.opens:
-                await self._open(conn, log, actor, move)
-            else:
-                await self._close(conn, log, actor, move)
+        rows = await self._locked(conn, moves, log.at)
+        written = tuple(move for move in moves if move.outcome.endpoint_id in rows)
+        moved = []
+        for move in sorted(written, key=lambda move: str(move.outcome.endpoint_id)):
+            row = rows[move.outcome.endpoint_id]
+            if await (self._open(conn, log, actor, move, row) if move.opens else self._close(conn, log, actor, move)):
+                moved.append(move)
+        return tuple(moved), written
 
-    async def _open(self, conn: AsyncConnection, log: audit.Log, actor: Actor, move: Move) -> None:
+    async def _open(self, conn: AsyncConnection, log: audit.Log, actor: Actor, move: Move, row: sa.Row[Any]) -> bool:
         outcome = move.outcome
-        row = await self._locked(conn, outcome, log.at)
         if row.open_until is not None and row.open_until > log.at:
             # A straggler, or an urgent order tried while the pause lasts: that it failed says nothing new.
-            return
+            return False
         pause = min(max(FIRST_PAUSE, row.open_seconds * 2), LONGEST_PAUSE)
         await conn.execute(
             sa.update(_STATES)
@@ -156,10 +168,10 @@ class Breakers:
             )
         )
         if row.open_until is not None:
-            return
+            return False
         _tell(log, actor, Fact.ENDPOINT_DOWN, outcome, error=outcome.error, failures=move.failures)
         if await self._open_tasks(conn, outcome):
-            return
+            return True
         task = tasks.NewTask(
             tenant=outcome.tenant,
             kind=TaskKind.ENDPOINT_DOWN,
@@ -169,15 +181,16 @@ class Breakers:
             data={"endpoint_id": str(outcome.endpoint_id), "channel": outcome.channel, "error": outcome.error},
         )
         await tasks.open_tasks(conn, log, actor, log.at, [task])
+        return True
 
-    async def _close(self, conn: AsyncConnection, log: audit.Log, actor: Actor, move: Move) -> None:
+    async def _close(self, conn: AsyncConnection, log: audit.Log, actor: Actor, move: Move) -> bool:
         outcome = move.outcome
         was = sa.update(_STATES).where(_STATES.c.endpoint_id == outcome.endpoint_id, _STATES.c.open_until.is_not(None))
         closed = await conn.execute(
             was.values(failures=0, open_seconds=0, open_until=None, probed_by=None, changed_at=log.at)
         )
         if not closed.rowcount:
-            return
+            return False
         _tell(log, actor, Fact.ENDPOINT_UP, outcome)
         resolved = await self._open_tasks(conn, outcome)
         await settling.cancel(conn, log.at, resolved)
@@ -194,15 +207,18 @@ class Breakers:
                 kind=str(TaskKind.ENDPOINT_DOWN),
                 participant_id=outcome.tenant,
             )
+        return True
 
-    async def _locked(self, conn: AsyncConnection, outcome: Outcome, at: datetime) -> sa.Row[Any]:
+    async def _locked(self, conn: AsyncConnection, moves: Sequence[Move], at: datetime) -> dict[UUID, sa.Row[Any]]:
+        if not moves:
+            return {}
         insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-        fresh = insert(_STATES).values(
-            endpoint_id=outcome.endpoint_id, tenant=outcome.tenant, failures=0, open_seconds=0, changed_at=at
-        )
-        await conn.execute(fresh.on_conflict_do_nothing())
-        chosen = sa.select(_STATES).where(_STATES.c.endpoint_id == outcome.endpoint_id).with_for_update()
-        return (await conn.execute(chosen)).one()
+        blank = {"failures": 0, "open_seconds": 0, "changed_at": at}
+        fresh = {move.outcome.endpoint_id: move.outcome.tenant for move in moves}
+        rows = [{"endpoint_id": endpoint, "tenant": tenant, **blank} for endpoint, tenant in sorted(fresh.items())]
+        await conn.execute(insert(_STATES).on_conflict_do_nothing(), rows)
+        chosen = sa.select(_STATES).where(_STATES.c.endpoint_id.in_(fresh)).with_for_update(skip_locked=True)
+        return {row.endpoint_id: row for row in (await conn.execute(chosen)).all()}
 
     async def _open_tasks(self, conn: AsyncConnection, outcome: Outcome) -> list[UUID]:
         still_open = sa.select(_TASKS.c.id, _TASKS.c.data).where(

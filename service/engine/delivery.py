@@ -1,24 +1,23 @@
-"""Delivery: claims what is due, sends it lane by lane, and settles what came of it, many results a transaction."""
+"""Delivery: claims what is due, sends it lane by lane, and hands on what came of it to be settled."""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from datetime import timedelta
-from itertools import groupby
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Transport
-from service import audit, clock, db, log, metrics, outages
-from service.engine import breaker, completing, parcels, sending, store
-from service.engine.completing import Result, Settled
+from service import clock, db, log
+from service.engine import breaker, parcels, sending, store
+from service.engine.completing import Result
 from service.engine.hub import Hub
 from service.engine.lanes import REFRESH_EVERY, Lanes
 from service.engine.node import Node
 from service.engine.parcels import Parcel
 from service.engine.sending import Ending
+from service.engine.settlement import Settlement
 from service.engine.store import Claimed, Free
 from service.vault import Erased, Keys, MasterMissing, SealBroken, subjects
 from service.vault.sealing import key_of
@@ -30,9 +29,6 @@ POLL = 0.25
 PACE = 0.005
 # Far above the longest call; a node that dies loses its leases by its heartbeat, long before.
 LEASE = timedelta(seconds=60)
-BATCH = 500
-BATCH_WITHIN = 0.005
-_OUTAGE_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Delivery:
@@ -55,7 +51,7 @@ class Delivery:
         self._breakers = breaker.Breakers()
         self._lanes = Lanes(hub.database, hub.settings.in_flight, refresh_every)
         self._under_way: dict[int, asyncio.Task[None]] = {}
-        self._ended: asyncio.Queue[Result] = asyncio.Queue()
+        self._results = Settlement(hub, node, self._lanes, self._breakers, self._settled)
         self._unsettled = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -122,18 +118,8 @@ class Delivery:
             await self.settle_once()
 
     async def settle_once(self) -> None:
-        """Wait for a result, take in those that come within 5 ms, and settle them."""
-        batch = [await self._ended.get()]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BATCH_WITHIN):
-                while len(batch) < BATCH:
-                    batch.append(await self._ended.get())
-        try:
-            for lease, results in groupby(sorted(batch, key=lambda one: one.lease), key=lambda one: one.lease):
-                await self._settle_or_split(list(results), lease)
-        finally:
-            for result in batch:
-                self._over(result.claimed, was_probe=result.was_probe, leads=result.leads)
+        """Wait for a result, and settle it with those that come at the same time and those that were locked before."""
+        await self._results.once()
 
     async def drain(self, within: float) -> int:
         """Wait up to ``within`` seconds for what is under way, then let go of the rest; return how many those were."""
@@ -167,6 +153,9 @@ class Delivery:
 
         sender.add_done_callback(ended)
 
+    def _settled(self, result: Result) -> None:
+        self._over(result.claimed, was_probe=result.was_probe, leads=result.leads)
+
     def _over(self, claimed: Claimed, *, was_probe: bool, leads: bool) -> None:
         self._under_way.pop(claimed.queue_id, None)
         if leads:
@@ -186,7 +175,7 @@ class Delivery:
             _log.exception("attempt.broke", dispatch_id=str(parcel[0].dispatch_id), channel=str(parcel[0].channel))
             endings = [Ending(clock.monotonic() - began, "hub.fault")] * len(parcel)
         for claimed, ending in zip(parcel, endings, strict=True):
-            self._ended.put_nowait(
+            self._results.take(
                 Result(
                     claimed=claimed,
                     lease=lease,
@@ -211,76 +200,3 @@ class Delivery:
             return self._hub.vault.seal(keys[key_id], "attempts", claimed.dispatch_id, text)
         except (Erased, MasterMissing, SealBroken):
             return None
-
-    async def _settle_or_split(self, results: Sequence[Result], lease: UUID) -> None:
-        """Settle results of one lease together; where one of them breaks the transaction, the others do not notice."""
-        moves = self._breakers.observe(self._outcomes(results), self._lanes.tripped)
-        try:
-            await self._settle_through_outage(results, lease, moves)
-        except Exception:
-            _log.exception("settling.broke", node=self._node.name, count=len(results))
-            for result in results:
-                try:
-                    await self._settle_through_outage([result], lease, [])
-                except Exception:
-                    # Its lease ends by itself and it is sent again, under the same id.
-                    _log.exception("settling.given_up", dispatch_id=str(result.claimed.dispatch_id))
-
-    async def _settle_through_outage(
-        self, results: Sequence[Result], lease: UUID, moves: Sequence[breaker.Move]
-    ) -> None:
-        for pause in (*_OUTAGE_PAUSES, None):
-            try:
-                settled = await self._hub.writer.run(lambda conn: self._unit(conn, results, lease, moves), reach=db.HUB)
-            except Exception as error:
-                if pause is None or not outages.is_outage(error):
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                self._note(settled, moves)
-                return
-
-    async def _unit(
-        self, conn: AsyncConnection, results: Sequence[Result], lease: UUID, moves: Sequence[breaker.Move]
-    ) -> Settled:
-        chains = {result.chain for result in results} | {audit.tenant_chain(move.outcome.tenant) for move in moves}
-        facts = await audit.Log.open(conn, await db.now(conn), chains)
-        actor = self._hub.actor
-        settled = await completing.settle(conn, facts, actor, self._queue, results, lease)
-        probes = {result.claimed.endpoint_id for result in results if result.was_probe}
-        await self._breakers.let_go(conn, probes, lease)
-        await self._breakers.write(conn, facts, actor, moves)
-        await facts.flush()
-        return settled
-
-    def _outcomes(self, results: Sequence[Result]) -> list[breaker.Outcome]:
-        return [
-            breaker.Outcome(
-                endpoint_id=result.claimed.endpoint_id,
-                tenant=door.row.tenant,
-                channel=str(result.claimed.channel),
-                error=result.error,
-                request_id=result.claimed.request_id,
-                request_tenant=result.claimed.tenant,
-            )
-            for result in results
-            if result.leads
-            and (door := self._lanes.door(result.claimed.endpoint_id)) is not None
-            and breaker.counts(result.error, result.retryable)
-        ]
-
-    def _note(self, settled: Settled, moves: Sequence[breaker.Move]) -> None:
-        for move in moves:
-            (self._lanes.tripped.add if move.opens else self._lanes.tripped.discard)(move.outcome.endpoint_id)
-            metrics.BREAKER_MOVES.labels(move.outcome.tenant, "open" if move.opens else "closed").inc()
-        now = self._node.now()
-        for result in (*settled.delivered, *settled.retried, *settled.dead):
-            claimed = result.claimed
-            metrics.ATTEMPTS.labels(str(claimed.kind), str(claimed.channel), result.error or "ok").inc()
-            metrics.ATTEMPT_SECONDS.labels(str(claimed.channel)).observe(result.latency)
-        for result in settled.delivered:
-            waited = (now - result.claimed.since).total_seconds()
-            metrics.DELIVERED_AFTER.labels(str(result.claimed.kind)).observe(waited)
-        for result in settled.dead:
-            metrics.DEAD.labels(str(result.claimed.kind)).inc()
-        metrics.SUPERSEDED.inc(len(settled.superseded))

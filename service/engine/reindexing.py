@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import among, audit, db
+from service import among, audit, db, outages
 from service.audit import Log
 from service.engine import reach, resealing
 from service.engine.hub import OPERATOR, Hub
@@ -87,6 +87,7 @@ async def rotate_root(hub: Hub, actor: Actor) -> Reindexed:
 
 
 async def _rotate(conn: AsyncConnection, hub: Hub, actor: Actor) -> Reindexed:
+    await outages.take_time(conn)
     if conn.dialect.name == "postgresql":
         # A node that starts meanwhile is seen after this transaction, and finds the new root.
         await conn.execute(sa.text("LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.transport import Transport
 from service import audit, clock, db
-from service.engine import completing, delivery, outbox, sending, store
+from service.engine import completing, delivery, outbox, sending, settlement, store
 from service.engine.hub import Hub
 from service.models import Attempt, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
 from workflows.terms import (
@@ -223,7 +223,7 @@ async def test_results_outlive_an_outage_of_the_database(
     hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await build.placed("bank-a")
-    monkeypatch.setattr(delivery, "_OUTAGE_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(settlement, "OUTAGE_PAUSES", (0.0, 0.0, 0.0))
     real, outages = completing.settle, iter([OSError("gone"), OSError("gone")])
 
     async def settle(*arguments: object) -> completing.Settled:

@@ -140,7 +140,7 @@ async def test_a_result_outlives_an_outage(
             raise error
         return await real(unit, singles, reach=reach)
 
-    monkeypatch.setattr("service.engine.delivery._OUTAGE_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("service.engine.settlement.OUTAGE_PAUSES", (0.0, 0.0))
     monkeypatch.setattr(hub.writer, "run", run)
     await rig.delivery.settle_once()
     monkeypatch.undo()

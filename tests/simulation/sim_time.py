@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
-from service import clock, db
+from service import clock, embedded
 
 # The nearest to now that a timer may be without the loop asking the clock again: far below any wait of the hub.
 _RESOLUTION = 1e-6
@@ -135,7 +135,7 @@ class Clocks:
             mock.patch.object(clock, "utc_now", self.machine),
             mock.patch.object(clock, "new_id", self.new_id),
             mock.patch.object(clock, "monotonic", self._loop.time),
-            mock.patch.object(db, "_sqlite_now", self.database_text),
+            mock.patch.object(embedded, "_now", self.database_text),
             mock.patch("service.actions.references.secrets", secrets),
             mock.patch("service.security.signatures.secrets", secrets),
         ):
