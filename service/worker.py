@@ -70,6 +70,8 @@ class Worker:
         self._scheduler.add_job(baselines.learn, "interval", **learn)
         self._scheduler.start()
         self.node.tick()
+        for loop in ("claim", "fire"):
+            self.node.came_round(loop)
         _log.info("worker.started", node=self.node.name)
 
     async def stop(self) -> None:
@@ -87,7 +89,7 @@ class Worker:
 
     def faults(self) -> list[str]:
         """Return the codes of what keeps this node from being ready; none when it is."""
-        return [*self.node.faults(), *self.auditor.holes.codes]
+        return self.node.faults()
 
     async def _retain(self) -> None:
         # Its instants are the database's: a node whose clock is off, or that is fenced, decides nothing.
@@ -127,10 +129,15 @@ class Worker:
             if self.node.may_work():
                 result = await firing.fire_once(self._hub)
                 metrics.FIRED.inc(result.fired)
+                if result.fired:
+                    metrics.FIRED_LATE.observe(result.late)
+                self.node.came_round("fire")
                 if result.more and result.fired:
                     continue
                 if result.next_in is not None:
                     pause = min(max(result.next_in, _LEAST_PAUSE), POLL)
+            else:
+                self.node.came_round("fire")
             await asyncio.sleep(pause)
 
 

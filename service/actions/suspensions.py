@@ -5,9 +5,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from service import errors
+from service import db, errors
 from service.actions import changes, sessions_end
 from service.actions.changes import Change
+from service.engine import out_of_use
 from service.engine.hub import OPERATOR
 from service.models import Client, ConsoleSession, Endpoint, Officer, Participant, SignInLink, table_of
 from service.schemas.registry import SuspendedKind, Suspension
@@ -38,6 +39,8 @@ async def switch(change: Change, body: Suspension, *, active: bool) -> bool:
             await change.conn.execute(left.values(left_at=None if active else change.at))
         if body.kind is SuspendedKind.OFFICER and not active:
             await send_home(change, body.id)
+        if body.kind is SuspendedKind.ENDPOINT and changed:
+            await _tell(change, UUID(body.id), active=active)
     if changed:
         change.note(f"{body.kind}.{'resumed' if active else 'suspended'}", subject=body.id)
     return changed
@@ -65,6 +68,15 @@ async def _switch_row(change: Change, table: sa.Table, key: Any, *, active: bool
         raise errors.NotFound
     await change.conn.execute(sa.update(table).where(*mine).values(active=active))
     return bool(was != active)
+
+
+async def _tell(change: Change, endpoint_id: UUID, *, active: bool) -> None:
+    # Who may switch it off need not see whose messages wait there.
+    await db.extend(change.conn, db.HUB)
+    if active:
+        await out_of_use.untell(change.conn, change.log, change.actor, change.tenant, endpoint_id)
+    else:
+        await out_of_use.tell(change.conn, change.log, change.actor, endpoint_id)
 
 
 async def send_home(change: Change, person: str) -> int:

@@ -1,7 +1,10 @@
 """The auditor: every ten seconds it recomputes what should have fired and what should be queued; a hole is an alarm."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db, log, metrics
 from service.engine import store
 from service.engine.hub import Hub
+from service.engine.store import rows
 from service.models import Deadline, Dispatch, EndpointState, QueueItem, table_of
 from workflows.terms import Channel, DeadlineState, DispatchState, Fact
 
@@ -21,6 +25,7 @@ _log = log.get(__name__)
 LATE = timedelta(seconds=2)
 # A lane that is busy may have a backlog; one where nobody sends anything although there is work may not.
 STALLED = timedelta(seconds=10)
+_OPEN_BREAKERS = sa.select(sa.func.count()).select_from(_STATES).where(_STATES.c.open_until.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Holes:
 
     @property
     def codes(self) -> list[str]:
-        """The codes of what is wrong, for readiness; none when all is well."""
+        """The codes of what is wrong with the hub, whichever node looks (ADR 0068); none when all is well."""
         counts = {
             "deadlines.late": self.late_deadlines,
             "queue.stalled": self.stalled_rows,
@@ -50,14 +55,23 @@ class Auditor:
         self._hub = hub
         self._queue = store.of(hub.database.dialect)
         self.holes = Holes(0, 0.0, 0, 0)
+        # Per lane that nobody sent anything on at the last look: what was first in it.
+        self._heads: dict[UUID, int] = {}
 
     async def look(self) -> Holes:
         """Recompute everything, publish the numbers and return them."""
         async with self._hub.database.read(db.HUB) as conn:
             stats = await self._queue.stats(conn)
-            holes = await _holes(conn)
-        for state, count in (("due", stats.due), ("leased", stats.leased), ("later", stats.later)):
-            metrics.QUEUE.labels(state).set(count)
+            idle = await _idle_lanes(conn)
+            # A busy lane has moments without a lease. One that stands still has the same row in front at the next look.
+            stalled = sum(lane.rows for lane in idle if self._heads.get(lane.endpoint_id) == lane.head)
+            self._heads = {lane.endpoint_id: lane.head for lane in idle}
+            holes = await _holes(conn, stalled)
+            open_breakers = (await conn.execute(_OPEN_BREAKERS)).scalar_one()
+        for state in ("due", "leased", "later", "resting", "suspended"):
+            metrics.QUEUE.labels(state).set(getattr(stats, state))
+        metrics.OPEN_BREAKERS.set(open_breakers)
+        metrics.DEADLINES_LATE.set(holes.latest_seconds)
         metrics.QUEUE_OLDEST.set(stats.oldest_seconds)
         metrics.HOLES.labels("deadlines").set(holes.late_deadlines)
         metrics.HOLES.labels("queue").set(holes.stalled_rows)
@@ -95,25 +109,37 @@ class Auditor:
         await self._hub.writer.run(unit, reach=db.HUB)
 
 
-async def _holes(conn: AsyncConnection) -> Holes:
+async def _idle_lanes(conn: AsyncConnection) -> Sequence[Any]:
+    """Return the endpoints in use where something waits and nobody sends, with what is claimed first there."""
+    now = await db.now(conn)
+    busy = _QUEUE.alias("busy")
+    turn = sa.func.row_number().over(
+        partition_by=_QUEUE.c.endpoint_id, order_by=(_QUEUE.c.priority, _QUEUE.c.run_at, _QUEUE.c.id)
+    )
+    waiting = (
+        sa.select(
+            _QUEUE.c.endpoint_id,
+            _QUEUE.c.id.label("head"),
+            sa.func.count().over(partition_by=_QUEUE.c.endpoint_id).label("rows"),
+            turn.label("turn"),
+        )
+        .where(
+            ~_QUEUE.c.leased,
+            _QUEUE.c.run_at < now - STALLED,
+            ~sa.or_(rows.IS_SUSPENDED, rows.IS_RESTING, rows.IS_BEHIND),
+            ~sa.exists().where(busy.c.endpoint_id == _QUEUE.c.endpoint_id, busy.c.leased),
+        )
+        .subquery()
+    )
+    return (await conn.execute(sa.select(waiting).where(waiting.c.turn == 1))).all()
+
+
+async def _holes(conn: AsyncConnection, stalled: int) -> Holes:
     now = await db.now(conn)
     late = sa.select(sa.func.count(), sa.func.min(_DEADLINES.c.due_at)).where(
         _DEADLINES.c.state == DeadlineState.PENDING, _DEADLINES.c.due_at < now - LATE
     )
     late_deadlines, earliest = (await conn.execute(late)).one()
-    busy = _QUEUE.alias("busy")
-    earlier = _QUEUE.alias("earlier")
-    stalled = (
-        sa.select(sa.func.count())
-        .select_from(_QUEUE)
-        .where(
-            ~_QUEUE.c.leased,
-            _QUEUE.c.run_at < now - STALLED,
-            ~sa.exists().where(_STATES.c.endpoint_id == _QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None)),
-            ~sa.exists().where(busy.c.endpoint_id == _QUEUE.c.endpoint_id, busy.c.leased),
-            ~sa.exists().where(earlier.c.order_key == _QUEUE.c.order_key, earlier.c.id < _QUEUE.c.id),
-        )
-    )
     # What waits to be sent has a work item from the very transaction that wrote it, so there is nothing to wait for.
     lost = (
         sa.select(sa.func.count())
@@ -127,6 +153,6 @@ async def _holes(conn: AsyncConnection) -> Holes:
     return Holes(
         late_deadlines=late_deadlines,
         latest_seconds=(now - earliest).total_seconds() if earliest else 0.0,
-        stalled_rows=(await conn.execute(stalled)).scalar_one(),
+        stalled_rows=stalled,
         lost_dispatches=(await conn.execute(lost)).scalar_one(),
     )

@@ -64,7 +64,9 @@ class Delivery:
         wake = self._hub.writer.wake
         while True:
             wake.clear()
-            if await self.claim_once():
+            claimed = await self.claim_once()
+            self._node.came_round("claim")
+            if claimed:
                 await asyncio.sleep(PACE)
                 continue
             with contextlib.suppress(TimeoutError):

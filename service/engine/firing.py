@@ -31,11 +31,15 @@ _OWN = frozenset({Stage.END, Stage.END_WARNING, Stage.ACKNOWLEDGEMENT_END, Stage
 
 @dataclass(frozen=True, slots=True)
 class FireResult:
-    """How many deadlines fired, whether more may be due now, and in how many seconds the next one is."""
+    """How many deadlines fired, whether more may be due now, and in how many seconds the next one is.
+
+    ``late`` is by how many seconds the latest of them was.
+    """
 
     fired: int
     more: bool
     next_in: float | None
+    late: float = 0.0
 
 
 async def fire_once(hub: Hub) -> FireResult:
@@ -86,7 +90,8 @@ async def _fire(conn: AsyncConnection, hub: Hub, only: Collection[str] | None) -
         if held or not is_full:
             break
     # Cleared chains may hold more; locked ones are free in a moment.
-    return FireResult(len(fired), is_full, 0.0 if is_full else await _next_in(conn, now))
+    late = max(((facts.at - row["due_at"]).total_seconds() for row in fired), default=0.0)
+    return FireResult(len(fired), is_full, 0.0 if is_full else await _next_in(conn, now), late)
 
 
 async def _candidates(

@@ -35,6 +35,8 @@ FENCE_AFTER = TTL.total_seconds() - 1.0
 OFFSET_STOPS = 1.0
 OFFSET_UNREADY = 5.0
 TICK_WITHIN = 10.0
+# A loop comes round four times a second, and waits ten seconds for a connection.
+ROUND_WITHIN = 30.0
 
 
 class AlreadyRunning(Exception):
@@ -57,6 +59,7 @@ class Node:
         self._lock: IO[bytes] | None = None
         self._seen = float("-inf")
         self._ticked = float("-inf")
+        self._rounds: dict[str, float] = {}
         self._stopping = False
         self.name = hub.settings.node
         self.boot = clock.new_id()
@@ -144,8 +147,15 @@ class Node:
         """Note that the scheduler came by."""
         self._ticked = clock.monotonic()
 
+    def came_round(self, loop: str) -> None:
+        """Note that a loop of this node has done one round, be it that there was nothing to do."""
+        self._rounds[loop] = clock.monotonic()
+
     def faults(self) -> list[str]:
-        """Return the codes of what keeps this node from being ready; none when it is."""
+        """Return the codes of what keeps this node from being ready; none when it is.
+
+        Nothing that all nodes see alike is among them: all would leave at once, and nobody be left (ADR 0068).
+        """
         self.check()
         found = []
         if self._stopping:
@@ -160,6 +170,8 @@ class Node:
             found.append("clock.offset")
         if clock.monotonic() - self._ticked > TICK_WITHIN:
             found.append("worker.no_tick")
+        if any(clock.monotonic() - at > ROUND_WITHIN for at in self._rounds.values()):
+            found.append("worker.stuck")
         return found
 
     def stop_claiming(self) -> None:

@@ -49,7 +49,7 @@ async def moot(conn: AsyncConnection, log: Log, actor: Actor, request_id: UUID, 
         _TASKS.c.order_id.is_(None),
     )
     rows = (await conn.execute(about)).all()
-    await _resolve(conn, log, actor, chain, [row for row in rows if row.resolved_at is None])
+    await settle(conn, log, actor, chain, [row for row in rows if row.resolved_at is None])
     return sorted({row.participant_id for row in rows})
 
 
@@ -58,7 +58,7 @@ async def resolve(conn: AsyncConnection, log: Log, actor: Actor, request_id: UUI
     pending = sa.select(_TASKS).where(
         _TASKS.c.request_id == request_id, _TASKS.c.kind == kind, _TASKS.c.resolved_at.is_(None)
     )
-    await _resolve(conn, log, actor, chain, (await conn.execute(pending)).all())
+    await settle(conn, log, actor, chain, (await conn.execute(pending)).all())
 
 
 async def dug_up(conn: AsyncConnection, log: Log, actor: Actor, dispatches: Mapping[UUID, str]) -> set[UUID]:
@@ -72,11 +72,12 @@ async def dug_up(conn: AsyncConnection, log: Log, actor: Actor, dispatches: Mapp
         if (chain := dispatches.get(UUID(row.data["dispatch_id"]))) is not None:
             about.setdefault(chain, []).append(row)
     for chain, rows in about.items():
-        await _resolve(conn, log, actor, chain, rows)
+        await settle(conn, log, actor, chain, rows)
     return {row.request_id for rows in about.values() for row in rows if row.request_id is not None}
 
 
-async def _resolve(conn: AsyncConnection, log: Log, actor: Actor, chain: str, rows: Sequence[sa.Row[Any]]) -> None:
+async def settle(conn: AsyncConnection, log: Log, actor: Actor, chain: str, rows: Sequence[sa.Row[Any]]) -> None:
+    """Resolve these tasks, with their clocks, and tell it on ``chain``."""
     if not rows:
         return
     ids = [row.id for row in rows]

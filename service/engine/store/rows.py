@@ -9,12 +9,20 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, db
-from service.models import Dispatch, Node, QueueItem, table_of
+from service.models import Dispatch, Endpoint, EndpointState, Node, QueueItem, table_of
 from workflows.terms import Channel, DispatchKind
 
 QUEUE = table_of(QueueItem)
 DISPATCHES = table_of(Dispatch)
 NODES = table_of(Node)
+_ENDPOINTS = table_of(Endpoint)
+_STATES = table_of(EndpointState)
+_EARLIER = QUEUE.alias("earlier")
+
+# What no worker takes, however long it waits: its endpoint is out of use, or its breaker open, or it is not its turn.
+IS_SUSPENDED = ~sa.exists().where(_ENDPOINTS.c.id == QUEUE.c.endpoint_id, _ENDPOINTS.c.active)
+IS_RESTING = sa.exists().where(_STATES.c.endpoint_id == QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None))
+IS_BEHIND = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
 
 # First attempts lie below this priority, retries and replays from it on.
 FIRST_RETRY = 2
@@ -84,11 +92,17 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """How many rows are due, leased, and waiting for a later instant; how many seconds the oldest due one waits."""
+    """How many rows may go now, are leased, and wait for a later instant or their turn.
+
+    ``resting`` are those whose endpoint's breaker is open, ``suspended`` those whose endpoint is out of use.
+    ``oldest_seconds`` is how long the oldest of those that may go waits.
+    """
 
     due: int
     leased: int
     later: int
+    resting: int
+    suspended: int
     oldest_seconds: float
 
 
@@ -152,16 +166,15 @@ class Common:
     async def stats(self, conn: AsyncConnection) -> Stats:
         """Count what is ready, leased and overdue."""
         now = await db.now(conn)
-        is_due = sa.and_(~QUEUE.c.leased, QUEUE.c.run_at <= now)
-        row = (
-            await conn.execute(
-                sa.select(
-                    sa.func.count().filter(is_due),
-                    sa.func.count().filter(QUEUE.c.leased),
-                    sa.func.count(),
-                    sa.func.min(sa.case((is_due, QUEUE.c.run_at))),
-                )
-            )
-        ).one()
-        due, leased, everything, oldest = row
-        return Stats(due, leased, everything - due - leased, (now - oldest).total_seconds() if oldest else 0.0)
+        state = sa.case(
+            (QUEUE.c.leased, "leased"),
+            (IS_SUSPENDED, "suspended"),
+            (IS_RESTING, "resting"),
+            (sa.or_(QUEUE.c.run_at > now, IS_BEHIND), "later"),
+            else_="due",
+        )
+        each = sa.select(state.label("state"), QUEUE.c.run_at).subquery()
+        counted = sa.select(each.c.state, sa.func.count(), sa.func.min(each.c.run_at)).group_by(each.c.state)
+        found = {row[0]: (row[1], row[2]) for row in (await conn.execute(counted)).all()}
+        counts = {name: found.get(name, (0, now))[0] for name in ("due", "leased", "later", "resting", "suspended")}
+        return Stats(**counts, oldest_seconds=(now - found.get("due", (0, now))[1]).total_seconds())
