@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     pkcs11_token: str | None = Field(default=None, description="the token's label")
     pkcs11_pin_file: Path | None = Field(default=None, description="a file of mode 0400 with the token's PIN")
     database_pool: int = Field(default=10, ge=2, le=200)
+    worker_pool: int = Field(
+        default=6, ge=4, le=50, description="connections of the worker's own, which no rush at the doors takes from it"
+    )
     in_flight: int = Field(default=400, ge=1, description="the most dispatches that this node sends at one time")
     certification: Literal["required", "optional"] | None = Field(
         default=None,

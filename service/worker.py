@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.base import Transport
 from service import clock, log, metrics
+from service.db import Database
 from service.engine import baselines, firing, handing_over, housekeeping, retaining
 from service.engine.auditor import Auditor
 from service.engine.delivery import POLL, Delivery
@@ -33,7 +35,7 @@ class Worker:
     """Starts and stops everything that moves by itself on this node."""
 
     def __init__(self, hub: Hub, adapters: Speakers, transport: Transport) -> None:
-        self._hub = hub
+        self._hub = hub = _with_own_connections(hub)
         self.node = Node(hub)
         self.delivery = Delivery(hub, self.node, adapters, transport)
         self.auditor = Auditor(hub)
@@ -85,6 +87,8 @@ class Worker:
             released = await self.delivery.drain(DRAIN_WITHIN)
         await self._end(*self._loops)
         await self.node.stop()
+        if not self._hub.settings.embedded:
+            await self._hub.database.close()
         _log.info("worker.stopped", node=self.node.name, released=released)
 
     def faults(self) -> list[str]:
@@ -139,6 +143,14 @@ class Worker:
             else:
                 self.node.came_round("fire")
             await asyncio.sleep(pause)
+
+
+def _with_own_connections(hub: Hub) -> Hub:
+    """Return the hub over connections that the doors do not share: a deadline does not queue behind filings."""
+    if hub.settings.embedded:
+        return hub
+    database = Database(hub.settings.url, hub.settings.worker_pool, "worker")
+    return replace(hub, database=database, writer=hub.writer.over(database))
 
 
 def _note_job(event: JobExecutionEvent) -> None:

@@ -55,7 +55,7 @@ class Node:
         self._hub = hub
         self._queue = store.of(hub.database.dialect)
         # A connection of its own, so that a pool that is used up does not make the node look dead.
-        self._database = hub.database if hub.settings.embedded else Database(hub.settings.url, pool=1)
+        self._database = hub.database if hub.settings.embedded else Database(hub.settings.url, pool=1, of="heartbeat")
         self._lock: IO[bytes] | None = None
         self._seen = float("-inf")
         self._ticked = float("-inf")

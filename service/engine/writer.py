@@ -58,6 +58,12 @@ class Writer:
             self.doorbell.ring_all()
         return result
 
+    def over(self, database: Database) -> "Writer":
+        """Return a writer that runs its units over other connections; whoever waits for either is woken by both."""
+        made = Writer(database)
+        made.wake, made.doorbell = self.wake, self.doorbell
+        return made
+
     def for_call(self) -> "CallWriter":
         """Return a writer for one call at a door: what the call owes is spent with its first change."""
         return CallWriter(self._database, self)

@@ -135,7 +135,7 @@ class Process:
             signing=(),
             order_keys=(ORDER_KEY,),
         )
-        with mock.patch("service.engine.node.Database", lambda url, pool: self.hearts):
+        with mock.patch("service.engine.node.Database", lambda url, pool, of: self.hearts):
             self.node = Node(self.hub)
         adapters = Adapters(Webhook(settings.address, lambda: clock.utc_now().timestamp()))
         self.delivery = Delivery(self.hub, self.node, adapters, self.simulation.network)
