@@ -86,7 +86,7 @@ class Delivery:
 
         async def unit(conn: AsyncConnection) -> tuple[list[Parcel], set[UUID], Keys]:
             if was_uncertain:
-                await self._queue.release(conn, lease, tuple(self._under_way))
+                await self._queue.release(conn, lease, keep=tuple(self._under_way), begun=self._results.given_up)
             pausing = await self._breakers.probes(conn, room.tripped, self._node.live - {lease})
             probes = {endpoint: Free(1, 1, urgent_only=is_pausing) for endpoint, is_pausing in pausing.items()}
             claimed = await self._queue.claim(
@@ -128,9 +128,10 @@ class Delivery:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._idle.wait()
+        begun = self._results.given_up.union(self._under_way)
         self.cancel()
         lease = self._node.boot
-        return await self._hub.database.write(lambda conn: self._queue.release(conn, lease), db.HUB)
+        return await self._hub.database.write(lambda conn: self._queue.release(conn, lease, begun=begun), db.HUB)
 
     async def settled(self) -> None:
         """Settle until nothing is under way any more."""

@@ -48,6 +48,8 @@ class Settlement:
         self._over = over
         self._queue = store.of(hub.database.dialect)
         self._ended: asyncio.Queue[Result] = asyncio.Queue()
+        # Sent, but what came of it could not be written: the rows stay leased.
+        self.given_up: set[int] = set()
         # Results and moves of breakers that another transaction kept from being written; results keep their lease.
         self._locked: list[Result] = []
         self._moves: dict[UUID, breaker.Move] = {}
@@ -98,6 +100,7 @@ class Settlement:
                     self._note(await self._settle_through_outage([result], lease, ()))
                 except Exception:
                     # Its lease ends by itself and it is sent again, under the same id.
+                    self.given_up.add(result.claimed.queue_id)
                     _log.exception("settling.given_up", dispatch_id=str(result.claimed.dispatch_id))
 
     async def _settle_through_outage(

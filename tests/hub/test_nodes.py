@@ -6,16 +6,17 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import structlog
-from builders import Builder, make_hub
+from builders import Builder, Placed, make_hub
 from rigs import FastForward, Rig, Speaker
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.transport import Transport
 from service import audit, clock, db, log
-from service.engine import firing, housekeeping
+from service.engine import completing, firing, housekeeping, outbox
 from service.engine.auditor import Auditor
 from service.engine.hub import Hub
 from service.engine.node import AlreadyRunning, Node
@@ -175,9 +176,43 @@ async def test_a_node_that_leaves_hands_back_what_it_could_not_finish(build: Bui
     rig.node.stop_claiming()
     assert await rig.delivery.drain(0) == 1
     item = await build.row(QueueItem)
-    assert (item.dispatch_id, item.leased, item.attempt) == (hanging.dispatch_id, False, 0)
+    # Its call was begun: nobody can tell whether it arrived.
+    assert (item.dispatch_id, item.leased, item.attempt) == (hanging.dispatch_id, False, 1)
     assert (await build.row(Order, id=prompt.order_id)).state is OrderState.DELIVERED
     assert await rig.delivery.claim_once() == 0
+
+
+async def test_a_call_that_a_leaving_node_broke_off_may_have_arrived(hub: Hub, build: Builder, rig: Rig) -> None:
+    placed = await build.placed("bank-a")
+    rig.speaker.hang(placed.endpoint_id)
+    await rig.delivery.claim_once()
+    await rig.speaker.reached(placed.endpoint_id)
+    await rig.delivery.drain(0)
+    assert await _perhaps_reached(hub, placed) == {placed.order_id}
+
+
+async def test_what_was_sent_and_could_not_be_settled_may_have_arrived_when_its_node_leaves(
+    hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = await build.placed("bank-a")
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(completing, "settle", broken)
+    await rig.round()
+    assert (await build.row(QueueItem)).leased
+    await rig.delivery.drain(0)
+    assert await _perhaps_reached(hub, placed) == {placed.order_id}
+
+
+async def _perhaps_reached(hub: Hub, placed: Placed) -> set[UUID]:
+    """Return what is left to be lifted where an order is withdrawn now."""
+
+    async def unit(conn: AsyncConnection) -> set[UUID]:
+        return await outbox.cancel(conn, await db.now(conn), [placed.order_id])
+
+    return await hub.writer.run(unit)
 
 
 async def test_a_claim_whose_commit_got_lost_is_made_good(
@@ -199,6 +234,8 @@ async def test_a_claim_whose_commit_got_lost_is_made_good(
     assert (await build.row(QueueItem)).leased
     assert await rig.round() == 1
     assert (await build.row(Order, id=placed.order_id)).state is OrderState.DELIVERED
+    # The first claim never came to a call.
+    assert (await build.row(Attempt)).attempt == 1
 
 
 async def test_the_auditor_sees_late_deadlines_stalled_rows_and_lost_work(

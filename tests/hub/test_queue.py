@@ -189,16 +189,16 @@ async def test_a_stale_lease_completes_retries_and_releases_nothing(hub: Hub, bu
     assert await build.rows(QueueItem) == []
 
 
-async def test_what_is_released_was_never_attempted(hub: Hub, build: Builder) -> None:
-    endpoint = await filled(build, "bank-a", 3)
-    claimed = await claim(hub, {endpoint: Free(8, 4)})
+async def test_what_is_released_was_never_attempted_unless_a_call_was_begun(hub: Hub, build: Builder) -> None:
+    endpoint = await filled(build, "bank-a", 4)
+    kept, begun, *_ = (row.queue_id for row in await claim(hub, {endpoint: Free(8, 4)}))
     queue = store.of(hub.database.dialect)
-    kept = claimed[0].queue_id
-    assert await hub.database.write(lambda conn: queue.release(conn, ME, [kept])) == 2
-    assert sorted((row.attempt, row.leased) for row in await build.rows(QueueItem)) == [
-        (0, False),
-        (0, False),
-        (1, True),
+    assert await hub.database.write(lambda conn: queue.release(conn, ME, keep=[kept], begun={begun})) == 3
+    assert sorted((row.id, row.attempt, row.leased) for row in await build.rows(QueueItem)) == [
+        (kept, 1, True),
+        (begun, 1, False),
+        (begun + 1, 0, False),
+        (begun + 2, 0, False),
     ]
 
 

@@ -34,8 +34,10 @@ class QueueStore(Protocol):
         """Hand rows back for a later attempt (priority 2); return those that were still ours."""
         ...
 
-    async def release(self, conn: AsyncConnection, lease: UUID, keep: Collection[int] = ()) -> int:
-        """Hand back what ``lease`` holds except ``keep``, as if it had not been claimed; return how much it was."""
+    async def release(
+        self, conn: AsyncConnection, lease: UUID, *, keep: Collection[int] = (), begun: Collection[int] = ()
+    ) -> int:
+        """Hand back what ``lease`` holds except ``keep``; only of what was ``begun`` does the attempt count."""
         ...
 
     async def put_back(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> None:

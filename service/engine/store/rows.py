@@ -141,10 +141,16 @@ class Common:
         held = sa.delete(QUEUE).where(mine, QUEUE.c.leased, QUEUE.c.lease_id == lease)
         return set((await conn.execute(held.returning(QUEUE.c.id))).scalars())
 
-    async def release(self, conn: AsyncConnection, lease: UUID, keep: Collection[int] = ()) -> int:
-        """Hand back what ``lease`` holds except ``keep``, as if it had not been claimed; return how much it was."""
+    async def release(
+        self, conn: AsyncConnection, lease: UUID, *, keep: Collection[int] = (), begun: Collection[int] = ()
+    ) -> int:
+        """Hand back what ``lease`` holds except ``keep``; return how much it was.
+
+        As if it had not been claimed, except what was ``begun``: that may have arrived, so the attempt counts.
+        """
         held = sa.update(QUEUE).where(QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.id.not_in(keep))
-        return (await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))).rowcount
+        never_made = sa.case((QUEUE.c.id.in_(begun), 0), else_=1)
+        return (await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - never_made))).rowcount
 
     async def put_back(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> None:
         """Hand back some of what was just claimed, as if it had not been."""
