@@ -16,6 +16,7 @@ from service.engine import (
     ending,
     extensions,
     lifting,
+    outbox,
     overlaps,
     placing,
     reach,
@@ -153,6 +154,7 @@ async def _lift(
         or (order["state"] is OrderState.LAPSED and lifting.was_delivered(order))
         or order in reached
     ]
+    await outbox.cancel_replays(conn, log.at, [order["id"] for order in held])
     return await _about(conn, log, held, lift=True)
 
 

@@ -12,15 +12,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, clock, db
-from service.engine import doorbell
+from service.engine import doorbell, messages
 from service.inserting import Rows
-from service.models import Dispatch, Endpoint, QueueItem, table_of
+from service.models import Dispatch, Endpoint, Order, QueueItem, table_of
 from service.vault import KeyRow, Vault, subjects
-from workflows.terms import Channel, DispatchKind, DispatchState
+from workflows.terms import Action, Channel, DispatchKind, DispatchState
 
 _DISPATCHES = table_of(Dispatch)
 _QUEUE = table_of(QueueItem)
 _ENDPOINTS = table_of(Endpoint)
+_ORDERS = table_of(Order)
+# What an order says before its lift does.
+_ORDERING = tuple(messages.order_type(action) for action in Action if action is not Action.LIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ async def enqueue(
 async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> set[UUID]:
     """Cancel what was not delivered yet of these orders; return those that may have arrived all the same.
 
-    An attempt that is under way, or that broke off, may have reached the participant: nobody can tell over HTTP.
+    An attempt that is under way, or that broke off, may have reached the participant: nobody can tell over HTTP. So may
+    what lies in an inbox: who has read it is known only once it is confirmed.
     """
     if not order_ids:
         return set()
@@ -125,18 +129,45 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
             _DISPATCHES.c.state == DispatchState.PENDING,
         )
         .values(state=DispatchState.CANCELLED, settled_at=at)
-        .returning(_DISPATCHES.c.id, _DISPATCHES.c.order_id)
+        .returning(_DISPATCHES.c.id, _DISPATCHES.c.order_id, _DISPATCHES.c.channel)
     )
-    orders = {row.id: row.order_id for row in (await conn.execute(cancelled)).all()}
-    if not orders:
+    ended = (await conn.execute(cancelled)).all()
+    if not ended:
         return set()
+    orders = {row.id: row.order_id for row in ended}
+    shown = {row.order_id for row in ended if row.channel is Channel.PULL}
     taken = (
         sa.delete(_QUEUE)
         .where(_QUEUE.c.dispatch_id.in_(orders))
         .returning(_QUEUE.c.dispatch_id, _QUEUE.c.leased, _QUEUE.c.attempt)
     )
     rows = (await conn.execute(taken)).all()
-    return {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
+    return shown | {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
+
+
+async def cancel_replays(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> None:
+    """Cancel what goes out once more about holds that are over, as of these orders or of what prolonged them.
+
+    Else a lift waited behind it, and the participant got the order of a hold that has ended.
+    """
+    prolonging = sa.select(_ORDERS.c.id).where(_ORDERS.c.original_id.in_(order_ids))
+    about = sa.or_(_DISPATCHES.c.order_id.in_(order_ids), _DISPATCHES.c.order_id.in_(prolonging))
+    over = (
+        sa.update(_DISPATCHES)
+        .where(
+            about,
+            _DISPATCHES.c.kind == DispatchKind.ORDER,
+            # A lift still holds, and so does the end of a silence.
+            _DISPATCHES.c.message_type.in_(_ORDERING),
+            _DISPATCHES.c.state == DispatchState.PENDING,
+            _DISPATCHES.c.replayed_at.is_not(None),
+        )
+        .values(state=DispatchState.CANCELLED, settled_at=at)
+        .returning(_DISPATCHES.c.id)
+    )
+    cancelled = list((await conn.execute(over)).scalars()) if order_ids else []
+    if cancelled:
+        await conn.execute(sa.delete(_QUEUE).where(_QUEUE.c.dispatch_id.in_(cancelled)))
 
 
 async def received(conn: AsyncConnection, at: datetime, messages: Collection[UUID]) -> None:

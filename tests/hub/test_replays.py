@@ -5,10 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import steps
+import world as worlds
 from builders import Builder, Placed
 from pydantic import ValidationError
 from registry_forms import ADMIN
 from rigs import FastForward, Rig
+from world import World
 
 from adapters.base import DeliveryFailed
 from service import db, errors
@@ -122,6 +125,53 @@ async def test_what_is_over_or_has_nowhere_to_go_is_left_out(hub: Hub, build: Bu
     assert (told.count, told.left_out, told.endpoints) == (0, 1, [])
     assert (await run(hub, order_id=made.order_id)).count == 0
     assert await build.rows(QueueItem) == []
+
+
+@pytest.mark.parametrize(("again", "how"), [("freeze", "end"), ("freeze", "lift"), ("extend", "lift")])
+async def test_no_lift_waits_behind_what_was_to_go_out_once_more(
+    hub: Hub, rig: Rig, fast_forward: FastForward, again: str, how: str
+) -> None:
+    world = World(hub)
+    await world.settle_in()
+    replayed = hold = await steps.held(world)
+    if again == "extend":
+        filed = await world.active(steps.extend(hold))
+        (replayed,) = await world.orders(filed.id)
+        while await rig.round():
+            pass
+        await world.answer(replayed, outcome="executed")
+    await rig.round()
+    assert (await run(hub, which=Replayed.DELIVERED, order_id=replayed["id"])).count == 1
+    if how == "end":
+        await fast_forward(hours=73)
+        await world.fire()
+    else:
+        await world.active(worlds.lift(hold["request_id"]))
+    (left,) = await world.rows(QueueItem)
+    (lift,) = await world.rows(Dispatch, id=left["dispatch_id"])
+    assert lift["message_type"] == "vn.hoatoc.order.lift"
+    assert [row["state"] for row in await world.rows(Dispatch, order_id=replayed["id"])][0] == DispatchState.CANCELLED
+    await rig.round()
+    sent = [message.type for message in rig.speaker.to(world.endpoints["vietcombank"])]
+    assert (sent.count(f"vn.hoatoc.order.{again}"), sent[-1]) == (1, "vn.hoatoc.order.lift")
+
+
+async def test_the_lift_of_a_hold_goes_out_once_more_whatever_follows(
+    hub: Hub, rig: Rig, fast_forward: FastForward
+) -> None:
+    world = World(hub)
+    await world.settle_in()
+    hold = await steps.held(world)
+    await rig.round()
+    await fast_forward(hours=73)
+    await world.fire()
+    await rig.round()
+    assert (await run(hub, which=Replayed.DELIVERED, order_id=hold["id"])).count == 1
+    await world.active(worlds.lift(hold["request_id"]))
+    await rig.round()
+    await rig.round()
+    sent = [message.type for message in rig.speaker.to(world.endpoints["vietcombank"])]
+    assert sent.count("vn.hoatoc.order.lift") == 3
 
 
 async def test_it_is_asked_again_under_the_lock_whether_it_still_holds(
