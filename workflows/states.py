@@ -81,6 +81,11 @@ def advance_request(state: RequestState, event: RequestEvent) -> RequestState:
         raise IllegalMove(state, event) from None
 
 
+def asked_for(action: Action, state: OrderState, *, lift_ordered: bool) -> Action:
+    """Return what a participant is asked for now about an order of ``action``: of a hold that has ended its lift."""
+    return Action.LIFT if state is OrderState.LAPSED or lift_ordered else action
+
+
 def is_over(state: OrderState, says: Action) -> bool:
     """Tell whether nobody is to carry out what was last sent of an order, which says ``says``.
 

@@ -1,6 +1,6 @@
 """A participant comes back with its cursor: what it was given up to there counts as delivered."""
 
-from uuid import UUID
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit, db, errors
 from service.actions import standing
 from service.audit import Log
-from service.engine import outbox, settling, writer
+from service.engine import messages, outbox, settling, writer
 from service.engine.hub import Hub
 from service.models import Dispatch, Order, table_of
 from service.queries import inbox, visibility
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from workflows import states
-from workflows.terms import Channel, DispatchState, Event, Fact, OrderState, Stage
+from workflows.terms import Channel, DispatchState, Event, Fact, Stage
 
 _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
@@ -37,6 +37,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
             _DISPATCHES.c.order_id,
             _DISPATCHES.c.request_id,
             _DISPATCHES.c.tenant,
+            _DISPATCHES.c.message_type,
         )
         .where(
             visibility.inbox(principal),
@@ -71,29 +72,29 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
         ids = set(taken.scalars())
         for row in candidates:
             if row.id in ids:
-                await _deliver(conn, log, principal, row.order_id, row.request_id, row.tenant)
+                await _deliver(conn, log, principal, row)
         await outbox.received(conn, log.at, {row.first_id or row.id for row in candidates if row.id in ids})
         await log.flush()
 
     await standing.run(hub, principal, unit)
 
 
-async def _deliver(
-    conn: AsyncConnection, log: Log, principal: Principal, order_id: UUID, request_id: UUID, tenant: str
-) -> None:
-    state: OrderState = (await conn.execute(sa.select(_ORDERS.c.state).where(_ORDERS.c.id == order_id))).scalar_one()
-    mine = sa.update(_ORDERS).where(_ORDERS.c.id == order_id)
-    if (state, Event.DELIVER) in states.MOVES:
-        state = states.advance(state, Event.DELIVER)
-        await conn.execute(mine.values(state=state, changed_at=log.at))
-    await conn.execute(mine.values(delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at)))
+async def _deliver(conn: AsyncConnection, log: Log, principal: Principal, dispatch: sa.Row[Any]) -> None:
+    order = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.id == dispatch.order_id))).one()
+    if dispatch.message_type == messages.order_type(order.action):
+        mine = sa.update(_ORDERS).where(_ORDERS.c.id == order.id)
+        if (order.state, Event.DELIVER) in states.MOVES:
+            state = states.advance(order.state, Event.DELIVER)
+            await conn.execute(mine.values(state=state, changed_at=log.at))
+        await conn.execute(mine.values(delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at)))
     log.record(
-        audit.request_chain(request_id),
+        audit.request_chain(dispatch.request_id),
         Fact.DISPATCH_PULLED,
         principal.actor(),
-        tenant,
-        request_id=request_id,
-        order_id=str(order_id),
+        dispatch.tenant,
+        request_id=dispatch.request_id,
+        order_id=str(order.id),
         participant_id=principal.tenant,
     )
-    await settling.meet(conn, log, principal.actor(), [order_id], Stage.RECEIPT)
+    if messages.is_ordered_now(dispatch.message_type, order):
+        await settling.meet(conn, log, principal.actor(), [order.id], Stage.RECEIPT)

@@ -16,7 +16,7 @@ from service.engine import messages, outbox, settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
 from workflows import retry, states
-from workflows.terms import Action, Actor, DispatchKind, DispatchState, Event, Fact, OrderState, Stage, TaskKind
+from workflows.terms import Actor, DispatchKind, DispatchState, Event, Fact, OrderState, Stage, TaskKind
 
 _ATTEMPTS = table_of(Attempt)
 _DISPATCHES = table_of(Dispatch)
@@ -187,18 +187,24 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
     ids = [result.claimed.order_id for result in delivered if result.claimed.kind is DispatchKind.ORDER]
     orders: dict[UUID | None, Any] = {}
     if ids:
-        chosen = sa.select(_ORDERS.c.id, _ORDERS.c.action, _ORDERS.c.state, _ORDERS.c.delivered_at)
+        chosen = sa.select(
+            _ORDERS.c.id, _ORDERS.c.action, _ORDERS.c.state, _ORDERS.c.delivered_at, _ORDERS.c.lift_ordered
+        )
         orders = {row.id: row for row in (await conn.execute(chosen.where(among.of(conn, _ORDERS.c.id, ids)))).all()}
     moved: list[UUID] = []
     overtaken: list[UUID] = []
     told: set[UUID] = set()
+    has_it: list[UUID] = []
     for result in delivered:
         if result.claimed.message_id in told:
             # Over two endpoints at once: it is one message, and it arrived once.
             continue
         told.add(result.claimed.message_id)
         order = orders.get(result.claimed.order_id)
-        if order is None or not _is_the_order(result.claimed, order.action):
+        if order is not None and messages.is_ordered_now(result.claimed.message_type, order):
+            has_it.append(order.id)
+        if order is None or result.claimed.message_type != messages.order_type(order.action):
+            # The lift at the end of a hold, or what is said about an order: not its own delivery.
             _tell(log, actor, Fact.DISPATCH_SENT, result, **_after(result, log.at))
             continue
         if _may_deliver(order.state):
@@ -212,7 +218,7 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
         await conn.execute(mine.values(**reached, state=OrderState.DELIVERED))
     if overtaken:
         await conn.execute(sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, overtaken)).values(**reached))
-    await settling.meet(conn, log, actor, list(filter(None, orders)), Stage.RECEIPT)
+    await settling.meet(conn, log, actor, has_it, Stage.RECEIPT)
     await outbox.received(conn, log.at, {result.claimed.message_id for result in delivered if result.claimed.order_id})
 
 
@@ -222,11 +228,6 @@ def _may_deliver(state: OrderState) -> bool:
         return states.advance(state, Event.DELIVER) is OrderState.DELIVERED
     except states.IllegalMove:
         return False
-
-
-def _is_the_order(claimed: Claimed, action: Action) -> bool:
-    """Tell whether this is the order's own delivery: not the lift at the end of a hold, nor a question about it."""
-    return claimed.message_type == messages.order_type(action)
 
 
 def _after(result: Result, at: datetime) -> dict[str, Any]:

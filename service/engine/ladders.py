@@ -12,8 +12,8 @@ from service import among
 from service.engine import reach
 from service.engine.dossier import Dossier, Row
 from service.models import Order, table_of
-from workflows import deadlines, policy
-from workflows.terms import Action, OrderState, Sector, Stage
+from workflows import deadlines, policy, states
+from workflows.terms import Action, Sector, Stage
 
 _ORDERS = table_of(Order)
 
@@ -28,10 +28,9 @@ class Subject:
 
     @property
     def action(self) -> Action:
-        """What the participant is asked for now: an order that lapsed waits for its lift."""
-        if self.order["state"] is OrderState.LAPSED or self.order["lift_ordered"]:
-            return Action.LIFT
-        return self.order["action"]  # type: ignore[no-any-return]
+        """What the participant is asked for now."""
+        order = self.order
+        return states.asked_for(order["action"], order["state"], lift_ordered=order["lift_ordered"])
 
 
 async def subjects(

@@ -6,8 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from service import clock
 from service.vault import Keys, Vault
+from workflows import states
 from workflows.terms import CONFIDENTIAL, Action, Stage
 
 PREFIX = "vn.hoatoc"
@@ -18,6 +21,15 @@ MARK = "drill"
 def order_type(action: Action) -> str:
     """Return the CloudEvents type of an order."""
     return f"{PREFIX}.order.{action}"
+
+
+def is_ordered_now(message_type: str, order: sa.Row[Any]) -> bool:
+    """Tell whether a message says what its participant is asked for now, and so is what a receipt is awaited of.
+
+    Not a question about an order, and not the freeze of a hold whose lift is ordered. ``order`` has the columns
+    ``action``, ``state`` and ``lift_ordered``.
+    """
+    return message_type == order_type(states.asked_for(order.action, order.state, lift_ordered=order.lift_ordered))
 
 
 def money(amount: int | None, currency: str | None = "VND") -> dict[str, str] | None:

@@ -17,6 +17,7 @@ from service import audit, clock, db
 from service.engine import completing, delivery, outbox, sending, settlement, store
 from service.engine.hub import Hub
 from service.models import Attempt, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
+from workflows import read_back, silence
 from workflows.terms import (
     Channel,
     DeadlineState,
@@ -257,6 +258,19 @@ async def test_the_lift_of_a_hold_that_ended_does_not_deliver_the_order_itself(b
     order = await build.row(Order, id=placed.order_id)
     assert (order.state, order.delivered_at) == (OrderState.LAPSED, None)
     assert "dispatch.sent" in await build.facts(placed.chain)
+
+
+@pytest.mark.parametrize(
+    ("message", "met"),
+    [("lift", True), ("freeze", False), (read_back.NAME, False), (silence.NAME, False)],
+)
+async def test_only_the_lift_itself_is_the_receipt_of_a_lift(build: Builder, rig: Rig, message: str, met: bool) -> None:
+    placed = await build.placed("bank-a", message_type=f"vn.hoatoc.order.{message}")
+    await build.change(Order, placed.order_id, state=OrderState.LAPSED, lift_ordered=True)
+    await rig.round()
+    assert (await build.row(Dispatch, id=placed.dispatch_id)).state is DispatchState.DELIVERED
+    receipt = await build.row(Deadline, subject_id=placed.order_id)
+    assert receipt.state is (DeadlineState.MET if met else DeadlineState.PENDING)
 
 
 async def test_a_fault_of_our_own_is_retried(build: Builder, rig: Rig) -> None:

@@ -12,7 +12,7 @@ from steps import vnd
 from world import World
 
 from service import db, errors
-from service.actions import acknowledge_order, receive_inbox
+from service.actions import acknowledge_order, read_back_order, receive_inbox
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, Restoration
 from service.queries import inbox
@@ -181,6 +181,30 @@ async def test_the_lift_at_the_end_waits_for_its_bank(world: World, fast_forward
     await world.fire()
     [lift] = (await pull(world, after=page.next)).items
     assert (lift.type, lift.sequence, lift.body["lifts_order_id"]) == ("vn.hoatoc.order.lift", 2, str(order["id"]))
+
+
+async def test_a_question_that_is_read_after_the_end_is_no_receipt_of_the_lift(world: World, fast_forward) -> None:
+    hold = await steps.held(world)
+    await read_back_order.ask(world.hub, world.police, hold["id"])
+    await fast_forward(hours=73)
+    await world.fire()
+    question, lift = (await pull(world)).items
+    assert (question.type, lift.type) == ("vn.hoatoc.order.read_back", "vn.hoatoc.order.lift")
+    await pull(world, after=question.position)
+    [receipt] = await world.rows(Deadline, subject_id=hold["id"], stage="receipt", generation=1)
+    assert str(receipt["state"]) == "pending"
+    await pull(world, after=lift.position)
+    [receipt] = await world.rows(Deadline, id=receipt["id"])
+    assert str(receipt["state"]) == "met"
+
+
+async def test_a_lift_that_is_read_does_not_say_that_its_order_was(world: World, fast_forward) -> None:
+    [order] = await freezes(world, 1)
+    await fast_forward(hours=73)
+    await world.fire()
+    [lift] = (await pull(world)).items
+    await pull(world, after=lift.position)
+    assert (await steps.order_now(world, order))["delivered_at"] is None
 
 
 async def test_what_was_withdrawn_is_given_no_more_and_its_lift_is_for_it_may_have_been_read(world: World) -> None:

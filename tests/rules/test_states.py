@@ -92,6 +92,14 @@ def test_nothing_moves_once_an_order_is_final_except_what_ends_or_fills_a_hold(
 
 
 @pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("lift_ordered", [True, False])
+@pytest.mark.parametrize("state", OrderState)
+def test_of_a_hold_that_has_ended_its_lift_is_asked_for(state: OrderState, lift_ordered: bool, action: Action) -> None:
+    asked = states.asked_for(action, state, lift_ordered=lift_ordered)
+    assert asked == ("lift" if lift_ordered or state == "lapsed" else action)
+
+
+@pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("was_delivered", [True, False])
 @pytest.mark.parametrize("state", OrderState)
 def test_an_order_is_final_when_nothing_more_can_come_of_it(
