@@ -51,6 +51,8 @@ class _Memory:
 
     consecutive: int = 0
     seen: deque[tuple[float, bool]] = field(default_factory=deque)
+    # How many of those seen failed: an endpoint may have many thousands of outcomes in its window.
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ class Breakers:
             memory = self._memory.setdefault(outcome.endpoint_id, _Memory())
             memory.consecutive = memory.consecutive + 1 if failed else 0
             memory.seen.append((at, failed))
+            memory.failures += failed
             while memory.seen[0][0] < at - WINDOW:
-                memory.seen.popleft()
-            failures = sum(bad for _, bad in memory.seen)
-            too_many = len(memory.seen) >= WINDOW_LEAST and 2 * failures >= len(memory.seen)
+                memory.failures -= memory.seen.popleft()[1]
+            too_many = len(memory.seen) >= WINDOW_LEAST and 2 * memory.failures >= len(memory.seen)
             before = moves.get(outcome.endpoint_id)
             is_open = before.opens if before else outcome.endpoint_id in tripped
             if failed and (is_open or memory.consecutive >= CONSECUTIVE or too_many):
@@ -100,6 +102,7 @@ class Breakers:
             elif not failed and is_open:
                 # What failed before it came back must not open it again.
                 memory.seen.clear()
+                memory.failures = 0
                 moves[outcome.endpoint_id] = Move(outcome, False, 0)
         return list(moves.values())
 

@@ -1,14 +1,19 @@
 """The breakers: a failing endpoint is left in peace, people learn of it at once, and urgent orders still try."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import pytest
 from builders import Builder, make_hub
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rigs import FastForward, Rig, refused
 
-from service import audit
+from service import audit, clock
+from service.engine import breaker
 from service.engine.hub import Hub
 from service.models import Attempt, Deadline, EndpointState, QueueItem, Task
 from workflows.terms import DeadlineState, DispatchKind, Stage, TaskKind
@@ -121,6 +126,47 @@ async def test_a_probe_that_is_under_way_is_the_only_one(build: Builder, rig: Ri
     assert await rig.delivery.claim_once() == 0
     gate.set()
     await rig.delivery.settled()
+
+
+class _Plain:
+    """The breaker of one endpoint as its rule is written: all outcomes are kept, and summed each time."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, bool]] = []
+        self.consecutive = 0
+        self.is_open = False
+
+    def observe(self, at: int, failed: bool) -> bool | None:
+        """Return whether it opens or closes, None where it stays as it is."""
+        self.consecutive = self.consecutive + 1 if failed else 0
+        self.seen.append((at, failed))
+        inside = [bad for when, bad in self.seen if when >= at - 60]
+        many = len(inside) >= 10 and 2 * sum(inside) >= len(inside)
+        if failed and (self.is_open or self.consecutive >= 5 or many):
+            self.is_open = True
+            return True
+        if not failed and self.is_open:
+            self.seen, self.is_open = [], False
+            return False
+        return None
+
+
+# How many seconds pass before an attempt ends, and whether it failed.
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 7, 30, 59, 60, 61]), st.booleans()), min_size=30, max_size=120))
+def test_the_breaker_moves_as_a_plain_sum_over_its_minute_says(told: list[tuple[int, bool]]) -> None:
+    endpoint, at = clock.new_id(), 0
+    tripped: set[UUID] = set()
+    breakers, plain = breaker.Breakers(), _Plain()
+    with mock.patch("asyncio.get_running_loop", return_value=SimpleNamespace(time=lambda: float(at))):
+        for passed, failed in told:
+            at += passed
+            error = "http.503" if failed else None
+            moves = breakers.observe([breaker.Outcome(endpoint, "bank-a", "webhook", error, None, "a")], tripped)
+            moved = plain.observe(at, failed)
+            assert [move.opens for move in moves] == ([] if moved is None else [moved])
+            if moved is not None:
+                (tripped.add if moved else tripped.discard)(endpoint)
 
 
 async def test_half_of_ten_within_a_minute_opens_the_breaker(build: Builder, rig: Rig) -> None:
