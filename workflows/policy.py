@@ -1,5 +1,6 @@
 """A policy: the escalation ladders and the time limits that differ from the default profile, as checked data."""
 
+import functools
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -98,6 +99,7 @@ def load(toml_text: str) -> Policy:
     return from_snapshot(data)
 
 
+@functools.cache
 def loads(name: str) -> Policy:
     """Return a shipped policy by its name, one of ``SHIPPED``; raise ``PolicyInvalid`` for any other name."""
     if name not in SHIPPED:

@@ -72,6 +72,32 @@ async def preview(request: Request, hub: HubDep, seat: doors.SeatDep, form: door
     selection = _selection(form, seat.now)
     if selection is None:
         return await _page(request, hub, seat, form, status=422, wrong=True)
+    return await _counted(request, hub, seat, form, selection)
+
+
+@router.post(f"{PATH}/replays")
+async def run(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep) -> Response:
+    """Put the oldest of the selection that was counted back into the queue; what is left of it is counted again."""
+    seat.principal.require(Scope.TASKS_RESOLVE)
+    selection = _selection(form, seat.now)
+    if selection is None:
+        return await _page(request, hub, seat, form, status=422, wrong=True)
+    done = await replay_dispatches.run(hub, seat.principal, selection)
+    if done.more:
+        # With the same end: of what was made until now, that which just went out would be the oldest.
+        return await _counted(request, hub, seat, form, selection, sent=done.count)
+    return RedirectResponse(f"{PATH}?sent={done.count}#replay", 303)
+
+
+async def _counted(
+    request: Request,
+    hub: Hub,
+    seat: Seat,
+    form: Mapping[str, str],
+    selection: ReplaySelection,
+    *,
+    sent: int | None = None,
+) -> Response:
     counted = await replay_dispatches.preview(hub, seat.principal, selection)
     async with hub.database.read(seat.principal.reach) as conn:
         names = await board.names(conn, {each.participant_id for each in counted.endpoints})
@@ -84,18 +110,8 @@ async def preview(request: Request, hub: HubDep, seat: doors.SeatDep, form: door
         names=names,
         selection=selection,
         fields={**{name: form.get(name, "") for name in _FIELDS}, "until": selection.until.isoformat()},
+        sent=sent,
     )
-
-
-@router.post(f"{PATH}/replays")
-async def run(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep) -> Response:
-    """Put the oldest of the selection that was counted back into the queue."""
-    seat.principal.require(Scope.TASKS_RESOLVE)
-    selection = _selection(form, seat.now)
-    if selection is None:
-        return await _page(request, hub, seat, form, status=422, wrong=True)
-    done = await replay_dispatches.run(hub, seat.principal, selection)
-    return RedirectResponse(f"{PATH}?sent={done.count}{'.more' if done.more else ''}#replay", 303)
 
 
 async def _page(
@@ -111,7 +127,6 @@ async def _page(
     principal = seat.principal
     async with hub.database.read(principal.reach) as conn:
         health = await dispatch_health.load(conn, principal, seat.now)
-    count, _, more = sent.partition(".")
     members = {lane.participant_id: lane.name for lane in health.lanes}
     chosen = next((lane for lane in health.lanes if str(lane.endpoint_id) == asked.get("endpoint_id")), None)
     return rendering.page(
@@ -126,8 +141,7 @@ async def _page(
         chosen=chosen,
         which=list(Replayed),
         wrong=wrong,
-        sent=count if count.isascii() and count.isdigit() and len(count) < 7 else None,
-        more=more == "more",
+        sent=sent if sent.isascii() and sent.isdigit() and len(sent) < 7 else None,
         may_replay=Scope.TASKS_RESOLVE in principal.scopes,
     )
 

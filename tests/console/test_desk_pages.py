@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import steps
+import test_ways_back as ways_back
 import world as worlds
 from builders import table
 from console_desk import Desk
@@ -19,6 +21,7 @@ from adapters.base import DeliveryFailed
 from service import audit, db, i18n
 from service.engine.hub import OPERATOR
 from service.models import AuditEntry, Contact, Dispatch, Task
+from workflows import replay
 from workflows.terms import DispatchState, Fact, Role
 
 DESK = {"role": Role.COORDINATOR, "tenant": OPERATOR, "person": "tran-lan-thu"}
@@ -171,6 +174,35 @@ def test_a_window_is_counted_and_what_selects_nothing_says_so(desk: Desk, at_des
     expect(page.get_by_role("alert")).to_contain_text("Chưa có gì được gửi")
     answer = post(page, f"{desk.address}/delivery/replays", which="dead", since="tomorrow")
     assert answer == 422
+
+
+def test_what_is_more_than_goes_at_once_goes_in_parts_and_nothing_twice(
+    desk: Desk, at_desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "AT_ONCE", 2)
+    since = desk.run(steps.now(desk.world)).isoformat()
+    orders = []
+    for _ in range(3):
+        filed = desk.run(desk.world.active(worlds.freeze()))
+        orders += desk.run(desk.world.orders(filed.id))
+    desk.run(_sent(desk, orders[0], None))
+    page = opened(desk, at_desk, "/delivery").page
+    fields = {"which": "delivered", "participant_id": orders[0]["participant_id"], "since": since}
+    counted = ways_back.post(page, f"{desk.address}/delivery/previews", **fields).text()
+    rest = ways_back.post(page, f"{desk.address}/delivery/replays", **_hidden(counted))
+    assert rest.status == 200 and "Đã đưa 2 nội dung" in rest.text() and "Sẽ gửi lại 1 nội dung" in rest.text()
+    # Delivered once more before the rest is sent: that must not come to be the oldest again.
+    desk.run(_sent(desk, orders[0], None))
+    last = ways_back.post(page, f"{desk.address}/delivery/replays", **_hidden(rest.text()))
+    assert (last.status, last.headers["location"]) == (303, "/delivery?sent=1#replay")
+    for order in orders:
+        assert desk.run(desk.world.facts(order["request_id"])).count("dispatch.replayed") == 1
+
+
+def _hidden(html: str) -> dict[str, str]:
+    """Return what a counted replay sends along."""
+    form = html[html.index('action="/delivery/replays"') :]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)">', form))
 
 
 @BOTH
