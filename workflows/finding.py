@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 from workflows import routing, suggesting
 from workflows.routing import Directory
@@ -31,8 +32,10 @@ _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}")
 _DIGITS = re.compile(r"(?<![\w])\+?\d+(?:[ .-]\d+)*(?!\w)")
 _GROUP = re.compile(r"\+?\d+")
 _LONGEST_PART = 5  # of a number that is written in parts: "1903 5678 901"
+# No request can name as much, and what has as many digits in one is no sum but a number.
+_TOO_MUCH = 10**15
 _SUM = re.compile(
-    r"(?<![\w.,])(?P<digits>\d{1,3}(?:[.,]\d{3})+|\d+(?:[.,]\d{1,2})?)\s*"
+    r"(?<![\w.,])(?P<digits>\d{1,3}(?:[.,]\d{3}){1,6}|\d{1,15}(?:[.,]\d{1,2})?)\s*"
     r"(?P<unit>ty|ti|trieu|tr|nghin|ngan|k)?\s*(?P<money>dong|vnd|d|₫)?(?!\w)"
 )
 _UNITS = {"ty": 10**9, "ti": 10**9, "trieu": 10**6, "tr": 10**6, "nghin": 10**3, "ngan": 10**3, "k": 10**3}
@@ -175,12 +178,12 @@ def _sums(plain: str) -> tuple[list[int], list[tuple[int, int]]]:
         if not (unit or match["money"]) or (not unit and digits.startswith("0")):
             continue
         if re.fullmatch(r"\d{1,3}([.,]\d{3})+", digits):
-            amount = float(re.sub("[.,]", "", digits))
+            amount = Decimal(re.sub("[.,]", "", digits))
         else:
-            amount = float(digits.replace(",", "."))
+            amount = Decimal(digits.replace(",", "."))
         sums.append(round(amount * _UNITS.get(unit or "", 1)))
         spans.append(match.span())
-    return [each for each in sums if each > 0], spans
+    return [each for each in sums if 0 < each < _TOO_MUCH], spans
 
 
 def _numbers(text: str, plain: str, mentions: tuple[Mention, ...]) -> Iterator[tuple[int, Found]]:

@@ -142,6 +142,10 @@ def test_dates_sums_papers_and_codes_are_no_targets(text: str) -> None:
         ("100 đồng", (100,)),
         ("0912999000 đ", ()),
         ("12 người, 3 ngày", ()),
+        ("999.999.999.999.999 đ, 100000000000001 đồng", (999_999_999_999_999, 100_000_000_000_001)),
+        ("123456789,57 k", (123_456_789_570,)),
+        # No request can name as much.
+        ("1.000.000.000.000.000 đ, 5000000 tỷ", ()),
     ],
 )
 def test_sums_of_money_are_read_as_people_write_them(text: str, sums: tuple[int, ...]) -> None:
@@ -215,10 +219,24 @@ def test_what_nobody_sees_in_a_copied_text_hides_nothing() -> None:
     assert found("STK 0071\u200b009990\u00ad007 VCB") == [(TargetKind.ACCOUNT, "0071009990007")]
 
 
-@given(st.text(alphabet=st.sampled_from("0123456789 .-,/:@đ₫TKSvcbMB\nhtps[]"), max_size=300))
+@given(
+    st.one_of(
+        st.text(max_size=300),
+        st.text(alphabet=st.sampled_from("0123456789 .-,/:@đ₫TKSvcbMB\nhtps[]"), max_size=300),
+        # As many digits as a pasted text may have, before each word that makes a sum of them.
+        st.builds(
+            lambda digit, count, end: digit * count + end,
+            st.sampled_from("0179٣.,"),
+            st.integers(1, 9_990),
+            st.sampled_from(("k", " tỷ", "đ", " đồng", ",5 tr", ".000 đ", " vnd")),
+        ),
+    )
+)
 def test_no_text_breaks_it_and_nothing_is_found_twice(text: str) -> None:
-    targets = found(text)
+    reading = read(text)
+    targets = [(each.kind, each.value) for each in reading.targets]
     assert len(set(targets)) == len(targets) <= finding.MOST
+    assert all(type(each) is int and 0 < each < 10**15 for each in reading.sums)
 
 
 def test_a_long_text_is_read_at_once() -> None:

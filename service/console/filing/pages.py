@@ -102,7 +102,7 @@ def _picked(table: Desk, fields: Mapping[str, str]) -> tuple[list[int], list[Wro
         chosen = fields.get("pick", "")
         if chosen == "none":
             return [], []
-        if not chosen.isascii() or not chosen.isdigit() or int(chosen) not in numbers:
+        if chosen not in set(map(str, numbers)):
             return [], [Wrong("pick", Step.FOUND, i18n.text("console.filing.wrong.pick", table.lang))]
         return [int(chosen)], []
     return [number for number in numbers if f"pick.{number}" in fields], []

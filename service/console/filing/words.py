@@ -123,7 +123,7 @@ def _term(reading: Reading, group: str, code: str) -> str:
 def _moment(written: str) -> str:
     try:
         return forms.moment(datetime.fromisoformat(written))
-    except ValueError:
+    except (ValueError, OverflowError):  # the first and the last hours that there are have no other zone
         return written
 
 
