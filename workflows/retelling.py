@@ -3,22 +3,26 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from workflows.terms import Fact, OrderState, RequestState
+from workflows import states
+from workflows.terms import Event, Fact, OrderState, RequestState
 
-ORDERS: Mapping[str, OrderState] = MappingProxyType(
+_EVENTS: Mapping[str, Event] = MappingProxyType(
     {
-        Fact.ORDER_PLACED: OrderState.PLACED,
-        Fact.ORDER_DELIVERED: OrderState.DELIVERED,
-        Fact.ORDER_ACKNOWLEDGED: OrderState.ACKNOWLEDGED,
-        Fact.ORDER_EXECUTED: OrderState.EXECUTED,
-        Fact.ORDER_PARTLY_EXECUTED: OrderState.EXECUTED,
-        Fact.ORDER_REFUSED: OrderState.REFUSED,
-        Fact.ORDER_REROUTED: OrderState.REROUTED,
-        Fact.ORDER_WITHDRAWN: OrderState.WITHDRAWN,
-        Fact.ORDER_LAPSED: OrderState.LAPSED,
-        Fact.ORDER_LIFTED: OrderState.LIFTED,
+        Fact.ORDER_DELIVERED: Event.DELIVER,
+        Fact.DISPATCH_PULLED: Event.DELIVER,
+        Fact.ORDER_ACKNOWLEDGED: Event.ACKNOWLEDGE,
+        Fact.ORDER_EXECUTED: Event.EXECUTE,
+        Fact.ORDER_PARTLY_EXECUTED: Event.EXECUTE,
+        Fact.ORDER_REFUSED: Event.REFUSE,
+        Fact.ORDER_REROUTED: Event.REROUTE,
+        Fact.ORDER_WITHDRAWN: Event.WITHDRAW,
+        Fact.ORDER_LAPSED: Event.LAPSE,
+        Fact.ORDER_LIFTED: Event.LIFT,
     }
 )
+_LEADS_TO = {event: state for (_, event), state in states.MOVES.items()}
+# The facts that may change an order.
+ORDERS = frozenset({Fact.ORDER_PLACED, *_EVENTS})
 REQUESTS: Mapping[str, RequestState] = MappingProxyType(
     {
         Fact.REQUEST_SUBMITTED: RequestState.AWAITING_APPROVAL,
@@ -35,10 +39,14 @@ REQUESTS: Mapping[str, RequestState] = MappingProxyType(
 def order_after(before: OrderState | None, code: str, *, is_lift: bool) -> OrderState:
     """Return the state of an order after a fact with a code of ``ORDERS``; ``before`` is None ahead of the first.
 
-    "Lifted" is told of the hold, and of the order that lifts it (``is_lift``), which it says was executed.
+    A fact that is no move of ``states.MOVES`` from there changed nothing: a delivery that an answer has overtaken, or
+    "received" of the lift at the end of a hold. "Lifted" is told of the hold, and of the order that lifts it
+    (``is_lift``), which it says was executed; of one that lapsed, that the hold is gone.
     """
-    if before is OrderState.WITHDRAWN:
-        return before
-    if is_lift and code == Fact.ORDER_LIFTED and before is not OrderState.LAPSED:
-        return OrderState.EXECUTED
-    return ORDERS[code]
+    if code == Fact.ORDER_PLACED:
+        return OrderState.PLACED
+    event = _EVENTS[code]
+    if is_lift and event is Event.LIFT and before is not OrderState.LAPSED:
+        event = Event.EXECUTE
+    # Where what came before is archived, the fact alone tells.
+    return _LEADS_TO[event] if before is None else states.MOVES.get((before, event), before)
