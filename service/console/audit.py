@@ -23,6 +23,8 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 PATH = "/audit"
 # What a page looks through unless it is told: the months before are looked through when somebody asks for them.
 WINDOW = timedelta(days=30)
+# No hub has a fact of before.
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 _PAGE = 50
 _FIELDS = ("request", "number", "code", "tenant", "since", "until")
 # Who acted is a person: the name is in no address.
@@ -69,7 +71,8 @@ async def search(request: Request, hub: HubDep, seat: doors.SeatDep, after: Afte
         lines=found.lines,
         next=found.next,
         is_first=after is None,
-        asked={**asked, "since": asked["since"] or _day(seat.now - WINDOW)},
+        asked=asked,
+        days=WINDOW.days,
         query={name: value for name, value in {**given, searches.SEARCHED: typed.tag}.items() if value},
         is_over=typed.is_over,
         wrong=wrong,
@@ -116,13 +119,17 @@ async def _wanted(conn: AsyncConnection, principal: Principal, now: datetime, as
         request_id = await facts.request_named(conn, principal, asked["request"])
         if request_id is None:
             raise _Wrong("request")
-    since = _start("since", asked["since"]) if asked["since"] else now - WINDOW
     until = _start("until", asked["until"]) + timedelta(days=1) if asked["until"] else now + timedelta(days=1)
+    if asked["since"]:
+        since = _start("since", asked["since"])
+    elif request_id:
+        since = _FIRST  # its facts are few
+    else:
+        since = min(now, until) - WINDOW
     if since >= until:
         raise _Wrong("until")
     return Wanted(
-        # A request is looked for from its first fact on, unless a day is named: its facts are few.
-        since=_start("since", "2020-01-01") if request_id and not asked["since"] else since,
+        since=since,
         until=until,
         request_id=request_id,
         number=int(number) if number else None,
@@ -141,10 +148,6 @@ def _start(name: str, text: str) -> datetime:
     except ValueError:
         raise _Wrong(name) from None
     return datetime.combine(day, time.min, VIETNAM).astimezone(UTC)
-
-
-def _day(at: datetime) -> str:
-    return at.astimezone(VIETNAM).date().isoformat()
 
 
 def _kinds(lang: str) -> list[tuple[str, str]]:
