@@ -237,6 +237,6 @@ def told(error: errors.HubError, lang: str) -> dict[str, Any]:
     return {
         "code": error.code,
         "title": i18n.text(f"{key}.title", lang),
-        "detail": i18n.text(f"{key}.detail", lang, **error.params),
+        "detail": doors.told(error, lang),
         "todo": _TODO.get(error.code, family),
     }

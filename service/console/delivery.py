@@ -1,7 +1,7 @@
 """The page of delivery: each endpoint's queue and breaker, and having sent once more what was given up or got lost."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 
 from service import db
 from service.actions import replay_dispatches
-from service.console import doors, rendering, streaming
+from service.console import doors, forms, rendering, streaming
 from service.console.streaming import News
 from service.console.watching import Watch
 from service.engine.hub import Hub
@@ -21,7 +21,6 @@ from service.schemas.replays import ReplaySelection
 from service.security.scopes import Scope
 from service.web.doors import HubDep
 from workflows.replay import Replayed
-from workflows.working_hours import VIETNAM
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -153,9 +152,7 @@ def _selection(form: Mapping[str, str], now: datetime) -> ReplaySelection | None
     try:
         for name in ("since", "until"):
             if form.get(name):
-                # A field of a day and a time says no zone (HTML, 2.3.5.7): on these pages it is Vietnam's.
-                local = datetime.fromisoformat(form[name])
-                given[name] = local.replace(tzinfo=local.tzinfo or VIETNAM).astimezone(UTC).isoformat()
+                given[name] = forms.written(form[name]).isoformat()
         selection = ReplaySelection.model_validate(given)
     except (ValidationError, ValueError, OverflowError):
         return None

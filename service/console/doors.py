@@ -20,7 +20,7 @@ from service.queries.sessions import Seat
 from service.security import browsers, console_session
 from service.security.console_session import SessionToken
 from service.security.principals import ScopeMissing
-from service.web import bodies, multipart, refusals
+from service.web import bodies, multipart, problems, refusals
 from service.web.doors import HubDep, RawBody
 from workflows.entry_terms import SessionEnd
 
@@ -62,7 +62,7 @@ class PageRoute(APIRoute):
             except (errors.NotFound, RequestValidationError):
                 return refuse(request, 404, "not_found")
             except errors.HubError as error:
-                page = refuse(request, error.status, "error", detail=_detail(request, error))
+                page = refuse(request, error.status, "error", detail=told(error, rendering.language(request)))
                 if error.retry_after:
                     page.headers["Retry-After"] = str(error.retry_after)
                 return page
@@ -196,16 +196,19 @@ def stood_on(request: Request, path: str) -> None:
 def page_of(scope: Scope, error: errors.HubError, headers: Mapping[str, str]) -> Response:
     """Return the page of an error that stopped a form before any route saw it, in the person's language."""
     request = Request(scope)
-    page = refuse(request, error.status, "error", detail=_detail(request, error))
+    page = refuse(request, error.status, "error", detail=told(error, rendering.language(request)))
     page.headers.update(headers)
     if error.retry_after:
         page.headers["Retry-After"] = str(error.retry_after)
     return page
 
 
-def _detail(request: Request, error: errors.HubError) -> str:
+def told(error: errors.HubError, lang: str) -> str:
+    """Return in words what is wrong: of wrong fields what is wrong with each, for a page has no list of them."""
+    if error.fields:
+        return " ".join(dict.fromkeys(problems.field_message(each, lang) for each in error.fields))
     key = f"errors.{error.code}.detail"
-    return i18n.text(key if i18n.has(key) else "errors.unknown.detail", rendering.language(request), **error.params)
+    return i18n.text(key if i18n.has(key) else "errors.unknown.detail", lang, **error.params)
 
 
 SeatDep = Annotated[Seat, Depends(seat)]

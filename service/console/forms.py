@@ -36,6 +36,16 @@ def utc(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def written(text: str) -> datetime:
+    """Return the instant (UTC) that a field of a day and a time was filled in with.
+
+    Raises ``ValueError`` or ``OverflowError`` for what is none.
+    """
+    # Such a field says no zone (HTML, 2.3.5.7): on these pages it is Vietnam's.
+    local = datetime.fromisoformat(text)
+    return local.replace(tzinfo=local.tzinfo or VIETNAM).astimezone(UTC)
+
+
 def left(due_at: datetime, now: datetime, lang: str, stage: Stage | None = None) -> str:
     """Return how long is left until ``due_at``, or for how long it is overdue; ``countdown.js`` writes the same.
 

@@ -1,7 +1,6 @@
 """The forms on a member's page by which a coordinator announces a maintenance for it, or ends one."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,13 +9,11 @@ from starlette.responses import RedirectResponse
 
 from service import errors, i18n
 from service.actions import announce_maintenance, end_maintenance
-from service.console import doors, participants, rendering
+from service.console import doors, forms, participants, rendering
 from service.console.participants import MemberId
 from service.schemas.maintenance import MaintenanceEnd, NewMaintenance
 from service.security.scopes import Scope
-from service.web import problems
 from service.web.doors import HubDep
-from workflows.working_hours import VIETNAM
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
@@ -40,7 +37,7 @@ async def announce(
     except errors.NotFound:
         raise
     except (errors.InvalidInput, errors.Conflict) as error:
-        wrong = _told(error, rendering.language(request))
+        wrong = doors.told(error, rendering.language(request))
         return await participants.page(request, hub, seat, participant_id, said=said, wrong=wrong, status=error.status)
     return RedirectResponse(f"{participants.PATH}/{participant_id}#maintenance", 303)
 
@@ -58,23 +55,11 @@ async def end(
     try:
         await end_maintenance.end(hub, seat.principal, participant_id, body)
     except errors.Conflict as error:
-        wrong = _told(error, rendering.language(request))
+        wrong = doors.told(error, rendering.language(request))
         return await participants.page(request, hub, seat, participant_id, wrong=wrong, status=error.status)
     return RedirectResponse(f"{participants.PATH}/{participant_id}#maintenance", 303)
 
 
 def _body(said: Mapping[str, str]) -> dict[str, Any]:
     given: dict[str, Any] = {"reason": said["reason"], "endpoint_id": said["endpoint_id"] or None}
-    return given | {name: _instant(said[name]) for name in ("starts_at", "ends_at") if said[name]}
-
-
-def _instant(written: str) -> str:
-    # A field of a day and a time says no zone (HTML, 2.3.5.7): on these pages it is Vietnam's.
-    local = datetime.fromisoformat(written)
-    return local.replace(tzinfo=local.tzinfo or VIETNAM).astimezone(UTC).isoformat()
-
-
-def _told(error: errors.HubError, lang: str) -> str:
-    if error.fields:
-        return problems.field_message(error.fields[0], lang)
-    return i18n.text(f"errors.{error.code}.detail", lang, **error.params)
+    return given | {name: forms.written(said[name]).isoformat() for name in ("starts_at", "ends_at") if said[name]}

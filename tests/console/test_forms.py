@@ -31,3 +31,11 @@ def test_what_ends_by_itself_is_nobodys_to_do() -> None:
     assert forms.left(end, NOW, "vi", Stage.END) == "sau 2 ngày 05 giờ 00 phút"
     assert forms.left(end, NOW, "en", Stage.END) == "in 2 d 05 h 00 min"
     assert forms.left(end, NOW, "vi", Stage.EXECUTE).startswith("còn ")
+
+
+def test_a_field_of_a_day_and_a_time_is_vietnams_unless_it_says_its_zone() -> None:
+    assert forms.written("2026-12-01T10:00") == datetime(2026, 12, 1, 3, tzinfo=UTC)
+    assert forms.written("2026-12-01T10:00:00+00:00") == datetime(2026, 12, 1, 10, tzinfo=UTC)
+    for wrong in ("", "10:00", "0001-01-01T00:00"):
+        with pytest.raises((ValueError, OverflowError)):
+            forms.written(wrong)
