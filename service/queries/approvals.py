@@ -91,7 +91,7 @@ async def paper(
         content=content.decode(),
         body=json.loads(content),
         digest=hashlib.sha256(content).hexdigest(),
-        awaits=_awaited(row, now),
+        awaits=awaited(row, now),
         held_bounds=tuple(row.held_bounds or ()) if row.state is RequestState.HELD_FOR_CALLBACK else (),
         said=[Said(each.kind, each.officer_id, each.approved_at) for each in said],
     )
@@ -122,7 +122,8 @@ async def signer(conn: AsyncConnection, principal: Principal, now: datetime) -> 
     return Signer(row.id, row.rank, row.number, authority.is_serving(row.active, row.appointed_until, now), own)
 
 
-def _awaited(row: sa.Row[Any], now: datetime) -> Kind | None:
+def awaited(row: sa.Row[Any], now: datetime) -> Kind | None:
+    """Return the kind of signature that a request (its row) still waits for, None once its time has passed."""
     if row.state is RequestState.AWAITING_APPROVAL:
         return Kind.APPROVAL if row.ends_at is None or now < row.ends_at else None
     unreviewed = row.review_by is not None and row.reviewed_at is None and now < row.review_by

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import ActionRequest, Deadline, Escalation, Officer, Order, Participant, Task, table_of
-from service.queries import owed, visibility
+from service.queries import approvals, owed, visibility
 from service.security.principals import Principal
+from service.security.signatures import Kind
 from workflows import states
 from workflows.terms import Action, DeadlineState, RequestState, Stage, SubjectKind, TargetKind
 
@@ -33,9 +34,13 @@ PUBLIC_TARGETS = frozenset({TargetKind.SMS_SENDER, TargetKind.DOMAIN, TargetKind
 
 @dataclass(slots=True)
 class Pressure:
-    """What presses in one request: the next due instant and its stage, since when one is overdue, open work."""
+    """What presses in one request: the next due instant and its stage, since when one is overdue, open work.
+
+    ``awaits`` is the kind of signature that is missing, whichever clock comes first.
+    """
 
     tenant: str = ""
+    awaits: Kind | None = None
     stage: Stage | None = None
     due_at: datetime | None = None
     overdue_stage: Stage | None = None
@@ -98,10 +103,12 @@ async def pressure(
     conn: AsyncConnection, principal: Principal, ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, Pressure]:
     """Return what presses in each of these requests at ``now``, leaving out what the caller may not see."""
-    owners = sa.select(_REQUESTS.c.id, _REQUESTS.c.tenant).where(
+    columns = ("id", "tenant", "state", "ends_at", "review_by", "reviewed_at")
+    owners = sa.select(*(_REQUESTS.c[name] for name in columns)).where(
         _REQUESTS.c.id.in_(ids), visibility.requests(principal)
     )
-    found = {row.id: Pressure(row.tenant) for row in (await conn.execute(owners)).all()}
+    rows = (await conn.execute(owners)).all()
+    found = {row.id: Pressure(row.tenant, approvals.awaited(row, now)) for row in rows}
     joined = _DEADLINES.outerjoin(
         _ORDERS, sa.and_(_DEADLINES.c.subject_kind == SubjectKind.ORDER, _ORDERS.c.id == _DEADLINES.c.subject_id)
     )
