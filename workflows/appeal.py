@@ -7,7 +7,7 @@ from workflows import working_hours
 from workflows.authority import AuthorityRefused
 from workflows.authority_rules import Power
 from workflows.states import IllegalMove
-from workflows.terms import Action, AppealReason, AppealState, OrderState
+from workflows.terms import Action, AppealReason, AppealState, OrderState, Stage
 
 # The first answer counts around the clock (PROMISES R12; Thailand: 4 h to a working day), the decision in office days.
 ANSWER_WITHIN = timedelta(hours=4)
@@ -26,6 +26,12 @@ MOVES: frozenset[tuple[AppealState, AppealState]] = frozenset(
         *((state, outcome) for state in OPEN for outcome in DECIDED),
     }
 )
+
+# The states in which the agency still owes what a stage is for.
+OWED: Mapping[Stage, frozenset[AppealState]] = {
+    Stage.APPEAL_ANSWER: frozenset({AppealState.FILED}),
+    Stage.APPEAL_DECISION: OPEN,
+}
 
 REASONS: Mapping[AppealState, frozenset[AppealReason]] = {
     AppealState.UPHELD: frozenset(

@@ -16,7 +16,6 @@ from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Deadline, table_of
-from workflows import policy
 from workflows.terms import DeadlineState, Fact, Stage, SubjectKind
 
 BATCH = 200
@@ -25,8 +24,6 @@ _PAST = 4
 
 _DEADLINES = table_of(Deadline)
 _log = log.get(__name__)
-# The hub's own clocks: their instant is not somebody's failure, so no "missed" is recorded and nobody is called.
-_OWN = frozenset({Stage.END, Stage.END_WARNING, Stage.ACKNOWLEDGEMENT_END, Stage.REVIEW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +140,12 @@ async def _consequences(conn: AsyncConnection, hub: Hub, facts: Log, fired: Sequ
     for row in fired:
         found = about.get(row["request_id"])
         was_due_at: datetime = were_due.get(_clock(row)) or row["due_at"]
-        ladder, rules = _ladder(row, found, subjects, was_due_at, known)
+        ladder, rules = ladders.behind(row, found, subjects, was_due_at, known)
         if row["rung"] > 0:
             rung = next(rung for rung in ladder if rung.number == row["rung"])
             due.append(escalating.Due(row, was_due_at, rung, ladder, rules, found))
             continue
-        if row["stage"] not in _OWN:
+        if row["stage"] not in ladders.OWN:
             _missed(hub, facts, row)
         first += escalating.first_rung(row, ladder)
     await timers.start(conn, first)
@@ -172,24 +169,6 @@ async def _own_clocks(
     await ending.end_unreviewed(conn, hub, facts, about, of(Stage.REVIEW, SubjectKind.REQUEST))
     await ending.end_orders(conn, hub, facts, about, of(Stage.END, SubjectKind.ORDER), "end_reached")
     await ending.end_requests(conn, hub, facts, about, of(Stage.END, SubjectKind.REQUEST))
-
-
-def _ladder(
-    row: Row,
-    found: Dossier | None,
-    subjects: dict[UUID, ladders.Subject],
-    was_due_at: datetime,
-    known: ladders.Known,
-) -> tuple[tuple[policy.Rung, ...], policy.Policy]:
-    if row["subject_kind"] is SubjectKind.ORDER and found is not None:
-        if row["stage"] in _OWN:
-            return (), found.policy
-        return ladders.of_order(subjects[row["subject_id"]], row["stage"], known), found.policy
-    if row["subject_kind"] is SubjectKind.APPEAL and found is not None:
-        return ladders.of_appeal(found.policy, row["stage"], was_due_at - row["started_at"])
-    # A task that belongs to no request (an endpoint that is down) climbs the shipped ladder.
-    rules = found.policy if found is not None else policy.loads("vn-default")
-    return ladders.of_other(rules, row["stage"]), rules
 
 
 def _clock(row: Row) -> tuple[UUID, Stage, int]:

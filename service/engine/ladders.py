@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,9 +13,11 @@ from service.engine import reach
 from service.engine.dossier import Dossier, Row
 from service.models import Order, table_of
 from workflows import deadlines, policy, states
-from workflows.terms import Action, Sector, Stage
+from workflows.terms import Action, Sector, Stage, SubjectKind
 
 _ORDERS = table_of(Order)
+# The hub's own clocks: their instant is not somebody's failure, so no "missed" is recorded and nobody is called.
+OWN = frozenset({Stage.END, Stage.END_WARNING, Stage.ACKNOWLEDGEMENT_END, Stage.REVIEW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,24 @@ async def subjects(
 
 # What the rules said of a policy and all else that a ladder depends on: alike for most of a batch of deadlines.
 Known = dict[tuple[object, ...], tuple[policy.Rung, ...]]
+
+
+def behind(
+    deadline: Row, found: Dossier | None, subjects: Mapping[UUID, Subject], due_at: datetime, known: Known
+) -> tuple[tuple[policy.Rung, ...], policy.Policy]:
+    """Return the ladder behind a deadline, or behind the one of its rungs, and the policy that it stands in.
+
+    ``found`` is what its request keeps (None: it belongs to no request), ``subjects`` has its order, ``due_at`` is when
+    the deadline itself was due; ``known`` is that of ``of_order``. An own clock of an order has no ladder.
+    """
+    stage: Stage = deadline["stage"]
+    if deadline["subject_kind"] is SubjectKind.ORDER and found is not None:
+        return () if stage in OWN else of_order(subjects[deadline["subject_id"]], stage, known), found.policy
+    if deadline["subject_kind"] is SubjectKind.APPEAL and found is not None:
+        return of_appeal(found.policy, stage, due_at - deadline["started_at"])
+    # A task that belongs to no request (an endpoint that is down) climbs the shipped ladder.
+    rules = found.policy if found is not None else policy.loads("vn-default")
+    return of_other(rules, stage), rules
 
 
 def within(subject: Subject, stage: Stage) -> timedelta:

@@ -11,17 +11,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.engine import dossier, ladders, reach, settling
+from service.engine import dossier, ladders, reach
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.engine.ladders import Known, Subject
-from service.models import ActionRequest, Deadline, Escalation, table_of
+from service.models import ActionRequest, Appeal, Deadline, Escalation, table_of
 from service.queries import visibility
 from service.security.principals import Principal
 from service.vault import subjects
-from workflows import escalation, policy, states
-from workflows.terms import DeadlineState, Reach, RequestState, Role, Stage, SubjectKind
+from workflows import appeal, escalation, policy, states
+from workflows.terms import AppealState, DeadlineState, Reach, RequestState, Role, Stage, SubjectKind
 
+_APPEALS = table_of(Appeal)
 _DEADLINES = table_of(Deadline)
 _ESCALATIONS = table_of(Escalation)
 _REQUESTS = table_of(ActionRequest)
@@ -67,13 +68,16 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The ladder behind one stage of one order (None: of the request itself), by the policy that the request keeps.
+    """The ladder behind one stage of one order, of an appeal, or of the request itself, and the policy it stands in.
 
-    ``current`` is the rung on which it stands: the last one that fired, while what it waits for is still owed.
+    ``order_id`` is None but of an order's; ``participant_id`` is who owes what it waits for: of an appeal the agency,
+    of the request itself None. ``current`` is the rung on which it stands: the last one that fired, while what it waits
+    for is still owed.
     """
 
     order_id: UUID | None
     participant_id: str | None
+    is_appeal: bool
     stage: str
     started_at: datetime
     due_at: datetime
@@ -94,6 +98,7 @@ class _Base:
 
     deadline: Row
     ladder: tuple[policy.Rung, ...]
+    rules: policy.Policy
     fired: Mapping[int, Row]
     timers: Mapping[int, Row]
     is_owed: bool
@@ -115,12 +120,15 @@ async def of_request(conn: AsyncConnection, hub: Hub, principal: Principal, requ
     known = await ladders.subjects(conn, {request_id: file}, orders)
     raised = (await conn.execute(sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id))).all()
     fired = {row.deadline_id: dict(row._mapping) for row in raised}
-    bases = _bases(rows, file, known, fired)
+    contested = await conn.execute(
+        sa.select(_APPEALS.c.id, _APPEALS.c.state).where(_APPEALS.c.request_id == request_id)
+    )
+    bases = _bases(rows, file, known, fired, {row.id: row.state for row in contested.all()})
     above = await reach.supervisors(conn, {each.deadline["participant_id"] for each in bases} - {None})
     houses = {house for base in bases for _, house in _called(base, above) if house}
     names = Role.COORDINATOR in principal.roles and visibility.sees_all(principal)
     people = await _people(conn, hub, houses, names=names)
-    made = [_ladder(base, file, above, people) for base in bases]
+    made = [_ladder(base, above, people) for base in bases]
     return sorted(made, key=lambda ladder: (ladder.is_over, ladder.due_at))
 
 
@@ -132,7 +140,13 @@ def _of(request_id: UUID) -> sa.Select[Any]:
     )
 
 
-def _bases(rows: Sequence[Row], file: Dossier, known: Mapping[UUID, Subject], fired: Mapping[int, Row]) -> list[_Base]:
+def _bases(
+    rows: Sequence[Row],
+    file: Dossier,
+    known: Mapping[UUID, Subject],
+    fired: Mapping[int, Row],
+    contested: Mapping[UUID, AppealState],
+) -> list[_Base]:
     """Return the latest clock of each stage that has a ladder: one that runs, was missed, or had a rung fired."""
     latest = {(row["subject_id"], row["stage"]): row for row in rows if row["rung"] == 0}
     asked: Known = {}
@@ -143,13 +157,14 @@ def _bases(rows: Sequence[Row], file: Dossier, known: Mapping[UUID, Subject], fi
         climbed = {row["rung"]: fired[row["id"]] for row in mine if row["id"] in fired}
         if deadline["state"] not in (DeadlineState.PENDING, DeadlineState.MISSED) and not climbed:
             continue
-        subject = known.get(subject_id)
-        if subject is not None and stage not in settling.PARTICIPANT_STAGES:
-            continue  # the hub's own reminders call nobody
-        ladder = ladders.of_order(subject, stage, asked) if subject else ladders.of_other(file.policy, stage)
+        ladder, rules = ladders.behind(deadline, file, known, deadline["due_at"], asked)
         timers = {row["rung"]: row for row in mine if row["state"] is DeadlineState.PENDING}
+        if deadline["subject_kind"] is SubjectKind.APPEAL:
+            is_owed = contested[subject_id] in appeal.OWED[stage]
+        else:
+            is_owed = _is_owed(deadline, known.get(subject_id), file)
         if ladder:
-            found.append(_Base(deadline, ladder, climbed, timers, _is_owed(deadline, subject, file)))
+            found.append(_Base(deadline, ladder, rules, climbed, timers, is_owed))
     return found
 
 
@@ -182,9 +197,9 @@ async def _people(conn: AsyncConnection, hub: Hub, houses: Collection[str], *, n
     }
 
 
-def _ladder(base: _Base, file: Dossier, above: Mapping[str, str], people: Mapping[str, Sequence[str]]) -> Ladder:
+def _ladder(base: _Base, above: Mapping[str, str], people: Mapping[str, Sequence[str]]) -> Ladder:
     deadline, whom = base.deadline, dict(_called(base, above))
-    is_order = deadline["subject_kind"] is SubjectKind.ORDER
+    is_order, is_appeal = (deadline["subject_kind"] is kind for kind in (SubjectKind.ORDER, SubjectKind.APPEAL))
     is_climbed = deadline["state"] in (DeadlineState.PENDING, DeadlineState.MISSED)
     coming = next((rung.number for rung in base.ladder if rung.number not in base.fired), None)
     rungs = []
@@ -211,13 +226,14 @@ def _ladder(base: _Base, file: Dossier, above: Mapping[str, str], people: Mappin
         )
     return Ladder(
         order_id=deadline["subject_id"] if is_order else None,
-        participant_id=deadline["participant_id"] if is_order else None,
+        participant_id=deadline["participant_id"] if is_order or is_appeal else None,
+        is_appeal=is_appeal,
         stage=str(deadline["stage"]),
         started_at=deadline["started_at"],
         due_at=deadline["due_at"],
         current=max(base.fired, default=None) if base.is_owed else None,
-        policy_name=file.policy.name,
-        policy_version=file.policy.version,
+        policy_name=base.rules.name,
+        policy_version=base.rules.version,
         rungs=tuple(rungs),
     )
 

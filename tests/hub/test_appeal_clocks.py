@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import appeal_steps
+import browsing
 import pytest
 import sqlalchemy as sa
 import steps
@@ -14,7 +15,9 @@ from opening import opened
 from world import AGENCY, World
 
 from service import db
+from service.engine import rungs
 from service.engine.hub import OPERATOR, Hub
+from service.engine.rungs import Ladder, RungState
 from service.models import (
     ActionRequest,
     AuditEntry,
@@ -27,7 +30,7 @@ from service.models import (
 )
 from service.schemas.appeals import AppealDetail
 from workflows import policy
-from workflows.terms import Action, DeadlineState, RequestState
+from workflows.terms import Action, DeadlineState, RequestState, Role
 
 ABOVE = "vnta"  # stands in for the ministry: a member of the tests' network that has a duty contact
 
@@ -182,6 +185,43 @@ async def test_a_request_of_before_there_were_appeals_climbs_the_shipped_ladder(
     await until(world, filed.answer_due_at, fast_forward, seconds=1)
     [rung] = await world.rows(Escalation, stage="appeal_answer")
     assert (rung["rung"], rung["policy_name"]) == (1, "vn-default")
+    shown = await ladder(world, order["request_id"], "appeal_answer")
+    assert (shown.policy_name, shown.policy_version) == ("vn-default", policy.loads("vn-default").version)
+
+
+async def ladder(world: World, request_id: Any, stage: str) -> Ladder:
+    """The ladder behind a stage of the one appeal against a request, as the duty desk is shown it."""
+    async with world.hub.database.read(world.coordinator.reach) as conn:
+        found = await rungs.of_request(conn, world.hub, world.coordinator, request_id)
+    [shown] = [each for each in found if each.stage == stage]
+    assert (shown.order_id, shown.participant_id, shown.is_appeal) == (None, AGENCY, True)
+    return shown
+
+
+async def test_the_ladder_is_shown_as_it_is_climbed(world: World, fast_forward: Any) -> None:
+    order, filed = await contested(world)
+    shown = await ladder(world, order["request_id"], "appeal_decision")
+    assert [rung.due_at - filed.decision_due_at for rung in shown.rungs] == [
+        timedelta(hours=each) for each in (0, 4, 12)
+    ]
+    assert [[place.house for place in rung.places] for rung in shown.rungs] == [
+        [AGENCY],
+        [AGENCY, OPERATOR],
+        [OPERATOR, ABOVE],
+    ]
+    assert shown.current is None
+    await until(world, filed.decision_due_at, fast_forward, seconds=1)
+    shown = await ladder(world, order["request_id"], "appeal_decision")
+    assert (shown.current, shown.rungs[0].state, shown.rungs[1].state) == (1, RungState.DONE, RungState.NEXT)
+    # The first answer is late too, and no answer any more once it is decided.
+    assert (await ladder(world, order["request_id"], "appeal_answer")).current == 3
+    await appeal_steps.decide(world, filed, "rejected")
+    for stage in ("appeal_answer", "appeal_decision"):
+        assert (await ladder(world, order["request_id"], stage)).current is None
+    async with browsing.signed_in(world.hub, Role.COORDINATOR, OPERATOR, "tran-lan-thu", "en") as desk:
+        page = await desk.get(f"/requests/{order['request_id']}/ladders")
+    [agency] = await world.rows(Participant, id=AGENCY)
+    assert f"{agency['short_name']} · Decision of an appeal" in page and "An appeal against this request" in page
 
 
 async def test_an_operator_may_set_another_time_for_an_agency(world: World) -> None:
