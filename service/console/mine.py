@@ -20,7 +20,7 @@ router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 PATH = "/mine"
 _PAGE = 20
-OFFICERS = frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})
+_OF_OFFICERS = frozenset({Scope.REQUESTS_WRITE, Scope.REQUESTS_APPROVE})
 _HOLDS = frozenset({Action.FREEZE, Action.RECALL})
 
 
@@ -28,7 +28,7 @@ _HOLDS = frozenset({Action.FREEZE, Action.RECALL})
 async def show(request: Request, hub: HubDep, seat: doors.SeatDep, after: After = None) -> Response:
     """List what the person at the console filed, approved or reviewed as an officer."""
     principal = seat.principal
-    if OFFICERS.isdisjoint(principal.scopes):
+    if _OF_OFFICERS.isdisjoint(principal.scopes):
         raise ScopeMissing(Scope.REQUESTS_WRITE)
     wanted = requests.Filter(officer_id=principal.client_id)
     async with hub.database.read(principal.reach) as conn:

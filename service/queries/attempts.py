@@ -67,6 +67,7 @@ class Answered:
     outcome: Outcome
     refusal_code: RefusalCode | None
     amount_held: int | None
+    amount_returned: int | None
     received_at: datetime
     client_id: str
     contradicts: bool
@@ -216,7 +217,8 @@ def _answered(row: sa.Row[Any]) -> Answered:
     return Answered(
         outcome=row.outcome,
         refusal_code=row.refusal_code,
-        amount_held=row.amount_held if row.amount_held is not None else row.amount_returned,
+        amount_held=row.amount_held,
+        amount_returned=row.amount_returned,
         received_at=row.received_at,
         client_id=row.client_id,
         contradicts=row.contradicts,

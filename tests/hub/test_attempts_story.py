@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import browsing
 import pytest
 import sqlalchemy as sa
 import steps
@@ -76,6 +77,18 @@ async def test_each_attempt_and_answer_is_told_to_whoever_may_see_the_order(
     assert opened is not None and ACCOUNT in (opened.sent[0].content or "")
     # What a bank's own system answered is no agency's.
     assert opened.sent[0].attempts[1].answer == (None if who is READER else "ok")
+
+
+async def test_an_amount_is_told_as_what_it_is(world: World) -> None:
+    filed = await world.active(steps.recall())
+    (order,) = await world.orders(filed.id)
+    await world.answer(order, outcome="executed", amount_returned=steps.vnd(7))
+    story = await tell(world.hub, LAN, order["id"])
+    assert story is not None
+    (answer,) = story.answers
+    assert (answer.amount_held, answer.amount_returned) == (None, 7)
+    async with browsing.signed_in(world.hub, Role.COORDINATOR, OPERATOR, "tran-lan-thu") as desk:
+        assert 'Đã hoàn trả</span> <b class="figure">7 ₫</b>' in await desk.get(f"/orders/{order['id']}")
 
 
 async def test_nobody_else_learns_that_there_is_such_an_order(world: World, fast_forward: FastForward) -> None:
