@@ -57,10 +57,12 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, after: After 
 def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str) -> tuple[str, str, str]:
     """Return a drawing, a tone, and what became of a request at one participant, as one would say it."""
     name = names[result.participant_id].short if result.participant_id in names else result.participant_id
-    at = forms.clock_time(result.at)[:5]
-    if forms.day(result.at) != forms.day(now):
-        at = f"{at} {forms.day(result.at)}"
-    said: dict[str, object] = {"name": name, "time": at, "amount": result.done, "asked": result.asked}
+    said: dict[str, object] = {
+        "name": name,
+        "time": _time(result.at, now),
+        "amount": result.done,
+        "asked": result.asked,
+    }
     count = result.states.total()
     if count > 1:
         done = result.states[OrderState.EXECUTED] + result.states[OrderState.LIFTED]
@@ -75,9 +77,17 @@ def sentence(result: Result, names: Mapping[str, Name], now: datetime, lang: str
         said["reason"] = i18n.text(f"terms.refusal_code.{result.refusal}", lang)
     is_partly = result.action in _HOLDS and amounts.is_partly(state, result.asked, result.done)
     look = ("half", "warn") if is_partly else lanes.LOOKS[state]
-    known = {key: value for key, value in said.items() if value is not None}
     how = f"partly_{_how(result, state)}" if is_partly else _how(result, state)
+    if how == "lapsed_late" and result.executed_at is not None:
+        said["time"] = _time(result.executed_at, now)
+    known = {key: value for key, value in said.items() if value is not None}
     return (*look, forms.joined(i18n.text(f"console.mine.{how}", lang, **known)))
+
+
+def _time(at: datetime, now: datetime) -> str:
+    """Return the time of the day, with the day where it is another one."""
+    time = forms.clock_time(at)[:5]
+    return time if forms.day(at) == forms.day(now) else f"{time} {forms.day(at)}"
 
 
 def _how(result: Result, state: OrderState) -> str:

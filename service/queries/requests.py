@@ -9,14 +9,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.models import Acknowledgement, ActionRequest, Approval, Case, Deadline, Order, Target, Task, table_of
-from service.queries import cursors, visibility
+from service.models import ActionRequest, Approval, Case, Deadline, Order, Target, Task, table_of
+from service.queries import cursors, refusals, visibility
 from service.schemas import requests as shapes
 from service.schemas.common import money
 from service.schemas.demands import Payment, Window
 from service.security.principals import Principal
 from service.vault import Keys, Vault, subjects
-from workflows.terms import Action, Outcome, RequestState, TaskKind
+from workflows.terms import Action, RequestState, TaskKind
 
 _REQUESTS = table_of(ActionRequest)
 _CASES = table_of(Case)
@@ -24,7 +24,6 @@ _TARGETS = table_of(Target)
 _ORDERS = table_of(Order)
 _DEADLINES = table_of(Deadline)
 _APPROVALS = table_of(Approval)
-_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _TASKS = table_of(Task)
 
 
@@ -235,21 +234,7 @@ async def _orders(
 ) -> list[shapes.OrderAnswer]:
     ids = [order.id for order in orders]
     deadlines = await deadlines_of(conn, ids)
-    refusals = {
-        row.order_id: row.refusal_code
-        for row in (
-            await conn.execute(
-                sa.select(_ACKNOWLEDGEMENTS.c.order_id, _ACKNOWLEDGEMENTS.c.refusal_code)
-                .where(
-                    _ACKNOWLEDGEMENTS.c.order_id.in_(ids),
-                    _ACKNOWLEDGEMENTS.c.outcome.in_((Outcome.REFUSED, Outcome.NOT_MINE)),
-                    _ACKNOWLEDGEMENTS.c.contradicts.is_(sa.false()),
-                )
-                # The one that moved the order was the first.
-                .order_by(_ACKNOWLEDGEMENTS.c.received_at.desc(), _ACKNOWLEDGEMENTS.c.id.desc())
-            )
-        ).all()
-    }
+    refused = await refusals.of_orders(conn, ids)
     return [
         shapes.OrderAnswer(
             id=order.id,
@@ -263,7 +248,7 @@ async def _orders(
             ends_at=order.ends_at,
             original_order_id=order.original_id,
             rerouted_from_id=order.rerouted_from_id,
-            refusal_code=refusals.get(order.id),
+            refusal_code=refused.get(order.id),
             placed_at=order.placed_at,
             deadlines=deadlines.get(order.id, []),
         )

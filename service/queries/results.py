@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.models import Acknowledgement, Order, table_of
-from service.queries import visibility
+from service.queries import refusals, visibility
 from service.security.principals import Principal
 from workflows import amounts
 from workflows.terms import Action, OrderState, Outcome, RefusalCode
@@ -21,9 +22,10 @@ _ORDERS = table_of(Order)
 
 @dataclass(slots=True)
 class Result:
-    """The orders of one request at one participant; ``at`` is when the latest of them changed.
+    """The orders of one request at one participant; ``at`` is when the latest of them came to what it is now.
 
-    ``executed_at`` is when the first of them was said to be executed.
+    That is when it was said to be executed as far as it is, when it was refused, or when its end came; what is only
+    confirmed later changes nothing. ``executed_at`` is when the first of them was said to be executed.
     """
 
     participant_id: str
@@ -38,40 +40,51 @@ class Result:
 
 async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, list[Result]]:
     """Return the results of each request, the participants in the order in which they were asked."""
-    refused = (
-        sa.select(_ACKNOWLEDGEMENTS.c.refusal_code)
-        .where(_ACKNOWLEDGEMENTS.c.order_id == _ORDERS.c.id, _ACKNOWLEDGEMENTS.c.outcome == Outcome.REFUSED)
-        .order_by(_ACKNOWLEDGEMENTS.c.received_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
     executed = sa.select(sa.func.min(_ACKNOWLEDGEMENTS.c.received_at)).where(
         _ACKNOWLEDGEMENTS.c.order_id == _ORDERS.c.id, _ACKNOWLEDGEMENTS.c.outcome == Outcome.EXECUTED
     )
-    columns = ("request_id", "participant_id", "action", "state", "amount", "amount_held", "amount_returned")
+    # A balance that filled up was held, or sent back, as far as it is now by a later answer than the first.
+    as_far = [
+        _ACKNOWLEDGEMENTS.c[name].is_not_distinct_from(_ORDERS.c[name]) for name in ("amount_held", "amount_returned")
+    ]
+    columns = ("id", "request_id", "participant_id", "action", "state", "amount", "amount_held", "amount_returned")
     query = (
         sa.select(
-            *(_ORDERS.c[name] for name in columns),
-            sa.func.coalesce(_ORDERS.c.answered_at, _ORDERS.c.changed_at).label("answered_at"),
-            _ORDERS.c.changed_at,
-            refused.label("refusal"),
+            *(_ORDERS.c[name] for name in (*columns, "ends_at", "answered_at", "changed_at")),
             executed.scalar_subquery().label("executed_at"),
+            executed.where(*as_far).scalar_subquery().label("reached_at"),
         )
         .where(_ORDERS.c.request_id.in_(ids), visibility.orders(principal))
         .order_by(_ORDERS.c.placed_at, _ORDERS.c.id)
     )
+    rows = (await conn.execute(query)).all()
+    refused = await refusals.of_orders(conn, [row.id for row in rows if row.state is OrderState.REFUSED])
     found: dict[UUID, dict[str, Result]] = {}
-    for row in (await conn.execute(query)).all():
-        at = row.answered_at if row.state is OrderState.EXECUTED else row.changed_at
+    for row in rows:
+        at = _since(row)
         members = found.setdefault(row.request_id, {})
         result = members.setdefault(row.participant_id, Result(row.participant_id, row.action, at))
         result.states[row.state] += 1
         result.at = max(result.at, at)
-        result.refusal = row.refusal or result.refusal
+        result.refusal = refused.get(row.id) or result.refusal
         result.executed_at = min(filter(None, (result.executed_at, row.executed_at)), default=None)
         result.asked = _sum(result.asked, row.amount)
         result.done = _sum(result.done, amounts.done(row.action, row.amount_held, row.amount_returned))
     return {request_id: list(members.values()) for request_id, members in found.items()}
+
+
+def _since(row: sa.Row[Any]) -> datetime:
+    """Return when an order came to what it is: its row also changes when the same is said once more."""
+    match row.state:
+        case OrderState.EXECUTED:
+            said: datetime | None = row.reached_at or row.answered_at
+        case OrderState.REFUSED:
+            said = row.answered_at
+        case OrderState.LAPSED:
+            said = None if row.ends_at is None else min(row.ends_at, row.changed_at)
+        case _:
+            said = None
+    return said or row.changed_at
 
 
 async def participants(conn: AsyncConnection, principal: Principal, request_id: UUID) -> tuple[str, ...]:
