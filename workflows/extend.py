@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from workflows.terms import MONEY_TARGETS, Action, Stage
+from workflows.states import UNANSWERED
+from workflows.terms import MONEY_TARGETS, Action, OrderState, Stage
 
 TARGETS = MONEY_TARGETS
 # What has an end that another signature may move.
@@ -18,3 +19,11 @@ TIME_LIMITS: Mapping[Stage, timedelta] = {
     Stage.ACKNOWLEDGE: timedelta(minutes=30),
     Stage.EXECUTE: timedelta(hours=1),
 }
+
+
+def reaches(state: OrderState, *, lift_ordered: bool) -> bool:
+    """Tell whether an extension goes to the participant of an order of the original in this state.
+
+    It does where the target is held, or is still asked to be held, and nobody has been asked to let go.
+    """
+    return state in (*UNANSWERED, OrderState.EXECUTED) and not lift_ordered

@@ -1,9 +1,10 @@
 """A lift undoes what was executed: its targets and its time limits, which are shorter than those of the freeze."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from workflows.terms import Action, Stage, TargetKind
+from workflows.states import UNANSWERED
+from workflows.terms import Action, OrderState, Stage, TargetKind
 
 # A number that was blocked by mistake must come back as surely as money that was held by mistake.
 TARGETS = frozenset(TargetKind)
@@ -16,3 +17,17 @@ TIME_LIMITS: Mapping[Stage, timedelta] = {
     # A service target: a lift must be faster than the freeze was. The published legal maximum is 24 h (Brazil).
     Stage.EXECUTE: timedelta(minutes=5),
 }
+
+
+def was_delivered(delivered_at: datetime | None, answered_at: datetime | None) -> bool:
+    """Tell whether the participant ever got an order: our dispatch arrived, or its answer proves it."""
+    return delivered_at is not None or answered_at is not None
+
+
+def reaches(state: OrderState, *, was_delivered: bool) -> bool:
+    """Tell whether a lift goes to the participant of an order of the original in this state.
+
+    It does where something is done, or may yet be found done: an order that nobody got is only withdrawn, and what
+    lapsed unknown to its participant is over.
+    """
+    return state is OrderState.EXECUTED or (was_delivered and state in (*UNANSWERED, OrderState.LAPSED))

@@ -28,8 +28,8 @@ from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import ActionRequest, Order, table_of
 from service.queries.registry import Known
-from workflows import routing, states, working_hours
-from workflows.terms import Action, Actor, Event, Fact, OrderState, RequestState, Stage, SubjectKind, TaskKind
+from workflows import extend, lift, routing, states, working_hours
+from workflows.terms import Action, Actor, Event, Fact, RequestState, Stage, SubjectKind, TaskKind
 
 _REQUESTS = table_of(ActionRequest)
 _ORDERS = table_of(Order)
@@ -70,7 +70,8 @@ async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier)
     if original_id:
         loaded = await dossier.load(conn, {original_id, *await extensions.under_way(conn, original_id)})
         original = loaded.pop(original_id)
-        standing = {order["participant_id"] for order in await dossier.orders_of(conn, original_id) if _stands(order)}
+        goes_to = _stands if found.request["action"] is Action.EXTEND else _is_lifted
+        standing = {order["participant_id"] for order in await dossier.orders_of(conn, original_id) if goes_to(order)}
         chains = {found.chain, original.chain, *(extension.chain for extension in loaded.values())}
         return Plan((), original, (), frozenset(standing), frozenset(chains))
     placements = tuple(
@@ -85,7 +86,11 @@ async def prepare(conn: AsyncConnection, hub: Hub, known: Known, found: Dossier)
 
 
 def _stands(order: Row) -> bool:
-    return order["state"] in overlaps.HOLDING and not order["lift_ordered"]
+    return extend.reaches(order["state"], lift_ordered=order["lift_ordered"])
+
+
+def _is_lifted(order: Row) -> bool:
+    return lift.reaches(order["state"], was_delivered=lifting.was_delivered(order))
 
 
 async def check_standing(conn: AsyncConnection, original: Dossier) -> None:
@@ -147,13 +152,8 @@ async def _lift(
     reached = await lifting.withdraw(conn, log, actor, plan.original, unexecuted)
     concerned = await extensions.lock(conn, log, plan.original.id)
     await extensions.take_back(conn, hub, log, actor, concerned, {order["id"] for order in orders})
-    held = [
-        order
-        for order in orders
-        if order["state"] is OrderState.EXECUTED
-        or (order["state"] is OrderState.LAPSED and lifting.was_delivered(order))
-        or order in reached
-    ]
+    # What is just being sent may arrive.
+    held = [order for order in orders if _is_lifted(order) or order in reached]
     await outbox.cancel_replays(conn, log.at, [order["id"] for order in held])
     return await _about(conn, log, held, lift=True)
 

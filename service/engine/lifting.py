@@ -13,7 +13,7 @@ from service.engine import messages, order_keys, outbox, reach, settling, tasks,
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Order, table_of
-from workflows import deadlines, states
+from workflows import deadlines, lift, states
 from workflows.terms import (
     ONCE,
     Action,
@@ -99,7 +99,7 @@ async def _reached(conn: AsyncConnection, at: datetime, orders: Sequence[Row]) -
 
 def was_delivered(order: Row) -> bool:
     """Tell whether the participant ever got the order: our dispatch arrived, or its answer proves it."""
-    return order["delivered_at"] is not None or order["answered_at"] is not None
+    return lift.was_delivered(order["delivered_at"], order["answered_at"])
 
 
 async def send_lifts(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.models import Acknowledgement, Order, table_of
 from service.queries import refusals, visibility
 from service.security.principals import Principal
-from workflows import amounts
+from workflows import amounts, extend, lift
 from workflows.terms import Action, OrderState, Outcome, RefusalCode
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
@@ -87,13 +87,19 @@ def _since(row: sa.Row[Any]) -> datetime:
     return said or row.changed_at
 
 
-async def participants(conn: AsyncConnection, principal: Principal, request_id: UUID) -> tuple[str, ...]:
-    """Return who has an order of a request that is not over: whom a lift or an extension of it goes to."""
-    over = (OrderState.REFUSED, OrderState.REROUTED, OrderState.WITHDRAWN, OrderState.LIFTED)
-    query = sa.select(_ORDERS.c.participant_id).where(
-        _ORDERS.c.request_id == request_id, _ORDERS.c.state.not_in(over), visibility.orders(principal)
+async def participants(conn: AsyncConnection, principal: Principal, request_id: UUID, action: Action) -> list[str]:
+    """Return to whom a lift or an extension (``action``) of a request would go now."""
+    columns = ("participant_id", "state", "lift_ordered", "delivered_at", "answered_at")
+    query = sa.select(*(_ORDERS.c[name] for name in columns)).where(
+        _ORDERS.c.request_id == request_id, visibility.orders(principal)
     )
-    return tuple(sorted(set((await conn.execute(query)).scalars())))
+    return sorted({row.participant_id for row in (await conn.execute(query)).all() if _is_reached(row, action)})
+
+
+def _is_reached(row: sa.Row[Any], action: Action) -> bool:
+    if action is Action.EXTEND:
+        return extend.reaches(row.state, lift_ordered=row.lift_ordered)
+    return lift.reaches(row.state, was_delivered=lift.was_delivered(row.delivered_at, row.answered_at))
 
 
 def _sum(before: int | None, more: int | None) -> int | None:

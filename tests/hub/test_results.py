@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import steps
 import world as worlds
 from world import World
 
@@ -12,7 +13,7 @@ from service.actions import read_back_order
 from service.engine.hub import Hub
 from service.queries import requests, results
 from service.queries.results import Result
-from workflows.terms import OrderState, RefusalCode
+from workflows.terms import Action, OrderState, RefusalCode
 
 Forward = Callable[..., Awaitable[None]]
 
@@ -105,3 +106,32 @@ async def test_not_mine_without_another_is_a_refusal_with_its_reason(world: Worl
     (order,) = await world.orders(filed.id)
     await world.answer(order, outcome="not_mine")
     assert (await became(world, filed.id, OrderState.REFUSED)).refusal is RefusalCode.NOT_MINE
+
+
+async def reached(world: World, request_id: UUID, action: Action) -> list[str]:
+    async with world.hub.database.read(world.police.reach) as conn:
+        return await results.participants(conn, world.police, request_id, action)
+
+
+async def test_the_page_names_those_who_then_get_the_order(world: World) -> None:
+    """A lift is placed where something may be held, an extension where it still is and nobody was asked to let go."""
+    one = worlds.freeze()["target"]
+    at = ("970436", "970407", "970418", "momo")
+    kinds = ("account", "account", "account", "wallet")
+    made = [{**one, "kind": kind, "institution": each} for kind, each in zip(kinds, at, strict=True)]
+    soon = (await steps.now(world) + timedelta(days=10)).isoformat()
+    filed = await world.active(steps.preserve(*made, ends_at=soon))
+    orders = {order["participant_id"]: order for order in await world.orders(filed.id)}
+    await world.answer(orders["vietcombank"], outcome="executed")
+    await world.answer(orders["techcombank"], outcome="refused", refusal_code="target_closed")
+    await steps.delivered(world, orders["bidv"])
+    assert await reached(world, filed.id, Action.EXTEND) == ["bidv", "momo", "vietcombank"]
+    assert await reached(world, filed.id, Action.LIFT) == ["bidv", "vietcombank"]
+    longer = await world.active(steps.extend(orders["bidv"]))
+    assert sorted(each["participant_id"] for each in await world.orders(longer.id)) == ["bidv", "momo", "vietcombank"]
+    lifted = await world.submit(worlds.lift(filed.id))
+    assert lifted.recipients == ["bidv", "vietcombank"]
+    if lifted.approvals_needed > 1:
+        await world.approve(lifted.id)
+    assert sorted(each["participant_id"] for each in await world.orders(lifted.id)) == ["bidv", "vietcombank"]
+    assert await reached(world, filed.id, Action.EXTEND) == []

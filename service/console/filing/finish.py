@@ -129,7 +129,7 @@ async def _judge(request: Request, hub: Hub, seat: Seat) -> _Checked | None:
         reached = faults.recipients(table.known, body, table.day)
         original = await _original(conn, seat, answers)
         if original is not None:
-            reached = await results.participants(conn, seat.principal, original[0])
+            reached = tuple(await results.participants(conn, seat.principal, original[0], action))
         names = await targets.short_names(conn, set(reached))
     return _Checked(table, body, found, ends_at, reached, names, approvals, original[1] if original else None)
 
