@@ -73,7 +73,7 @@ async def of_requests(conn: AsyncConnection, principal: Principal, ids: Sequence
     return {request_id: list(members.values()) for request_id, members in found.items()}
 
 
-def _since(row: sa.Row[Any]) -> datetime:
+def _since(row: Any) -> datetime:
     """Return when an order came to what it is: its row also changes when the same is said once more."""
     match row.state:
         case OrderState.EXECUTED:
