@@ -71,7 +71,11 @@ async def settle(
     and nothing else.
     """
     waits = {result.claimed.queue_id: _wait(result, log.at) for result in results if result.error is not None}
-    again = [Retry(queue_id, log.at + wait) for queue_id, wait in waits.items() if wait is not None]
+    again = [
+        Retry(result.claimed.queue_id, log.at + wait, result.claimed.urgent)
+        for result in results
+        if (wait := waits.get(result.claimed.queue_id)) is not None
+    ]
     ended = [result.claimed.queue_id for result in results if waits.get(result.claimed.queue_id) is None]
     ours = await queue.complete(conn, ended, lease) | await queue.retry(conn, again, lease)
     kept = [result for result in results if result.claimed.queue_id in ours]

@@ -26,7 +26,7 @@ class QueueItem(SQLModel, table=True):
     tenant: str = Field(max_length=64)
     dispatch_id: UUID = Field(foreign_key="dispatches.id", unique=True)
     endpoint_id: UUID
-    # 0 first attempt of an urgent order, 1 first attempt of anything else, 2 a retry, 3 a replay.
+    # 0 first attempt of what is urgent, 1 of anything else; 2 and 3 retries, likewise; 4 a replay.
     priority: int = Field(sa_type=sa.SmallInteger)
     run_at: datetime
     leased: bool = False

@@ -17,6 +17,7 @@ from service import clock, db
 from service.engine import store
 from service.engine.hub import Hub
 from service.engine.store import Claimed, Free, Retry
+from service.engine.store.rows import REPLAY
 from service.models import Dispatch, Node, QueueItem
 from workflows.terms import DispatchKind
 
@@ -37,15 +38,15 @@ async def complete(hub: Hub, ids: Sequence[int], lease: UUID = ME) -> set[int]:
     return await hub.database.write(lambda conn: queue.complete(conn, ids, lease))
 
 
-async def retry(hub: Hub, queue_id: int, wait: timedelta, lease: UUID = ME) -> set[int]:
+async def retry(hub: Hub, queue_id: int, wait: timedelta, lease: UUID = ME, *, urgent: bool = False) -> set[int]:
     queue = store.of(hub.database.dialect)
-    return await hub.database.write(lambda conn: _retry_after(conn, queue, queue_id, wait, lease))
+    return await hub.database.write(lambda conn: _retry_after(conn, queue, queue_id, wait, lease, urgent))
 
 
 async def _retry_after(
-    conn: AsyncConnection, queue: store.QueueStore, queue_id: int, wait: timedelta, lease: UUID
+    conn: AsyncConnection, queue: store.QueueStore, queue_id: int, wait: timedelta, lease: UUID, urgent: bool
 ) -> set[int]:
-    return await queue.retry(conn, [Retry(queue_id, await db.now(conn) + wait)], lease)
+    return await queue.retry(conn, [Retry(queue_id, await db.now(conn) + wait, urgent)], lease)
 
 
 async def reap(hub: Hub, own: UUID = ME) -> int:
@@ -125,6 +126,34 @@ async def test_first_attempts_go_before_retries_and_leave_them_their_share(hub: 
     claimed = await claim(hub, {endpoint: Free(8, 2)})
     assert [row.is_retry for row in claimed] == [False, False, True, True]
     assert [row.attempt for row in claimed] == [1, 1, 2, 2]
+
+
+async def test_urgent_retries_go_before_all_others_and_these_before_what_is_replayed(
+    hub: Hub, build: Builder, fast_forward: FastForward
+) -> None:
+    endpoint = await filled(build, "bank-a", 5)
+    replayed, normal, other, urgent, far = [row.queue_id for row in await claim(hub, {endpoint: Free(8, 4)})]
+    for queue_id, is_urgent in ((normal, False), (other, False), (urgent, True)):
+        assert await retry(hub, queue_id, timedelta(), urgent=is_urgent) == {queue_id}
+        # Whoever waits longest within one kind goes first.
+        await fast_forward(seconds=1)
+    await retry(hub, far, timedelta(hours=1), urgent=True)
+    await build.change(QueueItem, replayed, leased=False, priority=REPLAY)
+    assert [row.queue_id for row in await claim(hub, {endpoint: Free(8, 1)})] == [urgent]
+    assert [row.queue_id for row in await claim(hub, {endpoint: Free(8, 2)})] == [normal, other]
+    assert [row.queue_id for row in await claim(hub, {endpoint: Free(8, 2)})] == [replayed]
+    assert await claim(hub, {endpoint: Free(8, 2)}) == []
+
+
+async def test_a_lane_gives_retries_and_replays_together_no_more_than_their_share(hub: Hub, build: Builder) -> None:
+    endpoint = await filled(build, "bank-a", 6)
+    ids = [row.queue_id for row in await claim(hub, {endpoint: Free(8, 4)})]
+    for queue_id, priority in zip(ids, (4, 4, 3, 3, 2, 2), strict=True):
+        await build.change(QueueItem, queue_id, leased=False, priority=priority)
+    await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
+    claimed = await claim(hub, {endpoint: Free(8, 3)})
+    assert [row.priority for row in claimed] == [1, 2, 2, 3]
+    assert [row.priority for row in await claim(hub, {endpoint: Free(2, 8)})] == [3, 4]
 
 
 async def test_a_backlog_of_first_attempts_never_starves_a_retry(hub: Hub, build: Builder) -> None:

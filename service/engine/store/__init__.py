@@ -31,7 +31,7 @@ class QueueStore(Protocol):
         ...
 
     async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
-        """Hand rows back for a later attempt (priority 2); return those that were still ours."""
+        """Hand rows back for a later attempt; return those that were still ours."""
         ...
 
     async def release(

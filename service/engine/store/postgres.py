@@ -8,14 +8,46 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.engine.store.rows import CLAIMED, QUEUE, Claimed, Common, Free, Retry
+from service.engine.store.rows import (
+    CLAIMED,
+    FIRST_RETRY,
+    NORMAL_RETRY,
+    QUEUE,
+    REPLAY,
+    Claimed,
+    Common,
+    Free,
+    Retry,
+)
 
 # A row may go when no earlier row of its order key is left, and none is under way that was committed out of order.
 _IN_TURN = """(d.order_key IS NULL OR (
       NOT EXISTS (SELECT 1 FROM dispatch_queue e WHERE e.order_key = d.order_key AND e.id < d.id)
   AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = d.order_key AND l.leased)))"""
 
-# Two arms, first attempts and then retries: in one arm the far-off rows of retries would be walked by every claim.
+_URGENT_ORDER = "EXISTS (SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order')"
+
+
+def _arm(name: str, among: str, urgent: str, limit: str) -> str:
+    return f"""
+    CROSS JOIN LATERAL (SELECT array_agg(a.id) AS ids FROM (
+          SELECT d.id FROM dispatch_queue d
+           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND {among} AND d.run_at <= hub_now()
+             AND (NOT f.urgent OR {urgent}) AND {_IN_TURN}
+           ORDER BY d.priority, d.run_at, d.id
+           LIMIT {limit}
+           FOR UPDATE OF d SKIP LOCKED) a) AS {name}"""  # noqa: S608 - no value of anybody's
+
+
+def _taken(name: str) -> str:
+    return f" - coalesce(cardinality({name}.ids), 0)"
+
+
+_FIRSTS = f"""f.slots - CASE WHEN f.reserves AND EXISTS (
+                 SELECT 1 FROM dispatch_queue w WHERE w.endpoint_id = f.endpoint_id AND NOT w.leased
+                    AND w.priority >= {FIRST_RETRY} AND w.run_at <= hub_now()) THEN 1 ELSE 0 END"""  # noqa: S608
+_LATER = f"least(f.retries, f.slots{_taken('firsts')})"
+# Arms, first attempts and then retries: in one arm each claim would walk the far-off rows of those before.
 _CLAIM = f"""
 UPDATE dispatch_queue q
    SET leased = true, attempt = q.attempt + 1, lease_id = :lease, node = :node, lease_until = hub_now() + :within
@@ -25,25 +57,11 @@ UPDATE dispatch_queue q
    SELECT r.id
      FROM unnest(CAST(:endpoints AS uuid[]), CAST(:slots AS int[]), CAST(:retries AS int[]),
                  CAST(:reserves AS bool[]), CAST(:urgent AS bool[])) AS f(endpoint_id, slots, retries, reserves, urgent)
-    CROSS JOIN LATERAL (SELECT array_agg(a.id) AS ids FROM (
-          SELECT d.id FROM dispatch_queue d
-           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND d.priority < 2 AND d.run_at <= hub_now()
-             AND (NOT f.urgent OR d.priority = 0) AND {_IN_TURN}
-           ORDER BY d.priority, d.run_at, d.id
-           LIMIT f.slots - CASE WHEN f.reserves AND EXISTS (
-                 SELECT 1 FROM dispatch_queue w WHERE w.endpoint_id = f.endpoint_id AND NOT w.leased
-                    AND w.priority >= 2 AND w.run_at <= hub_now()) THEN 1 ELSE 0 END
-           FOR UPDATE OF d SKIP LOCKED) a) AS firsts
-    CROSS JOIN LATERAL (SELECT array_agg(b.id) AS ids FROM (
-          SELECT d.id FROM dispatch_queue d
-           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND d.priority >= 2 AND d.run_at <= hub_now()
-             AND (NOT f.urgent OR EXISTS (
-                  SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order'))
-             AND {_IN_TURN}
-           ORDER BY d.priority, d.run_at, d.id
-           LIMIT least(f.retries, f.slots - coalesce(cardinality(firsts.ids), 0))
-           FOR UPDATE OF d SKIP LOCKED) b) AS later
-    CROSS JOIN LATERAL unnest(firsts.ids || later.ids) AS r(id)
+    {_arm("firsts", f"d.priority < {FIRST_RETRY}", "d.priority = 0", _FIRSTS)}
+    {_arm("urgents", f"d.priority = {FIRST_RETRY}", _URGENT_ORDER, _LATER)}
+    {_arm("normals", f"d.priority = {NORMAL_RETRY}", _URGENT_ORDER, _LATER + _taken("urgents"))}
+    {_arm("replays", f"d.priority = {REPLAY}", _URGENT_ORDER, _LATER + _taken("urgents") + _taken("normals"))}
+    CROSS JOIN LATERAL unnest(firsts.ids || urgents.ids || normals.ids || replays.ids) AS r(id)
     LIMIT :cap))
 RETURNING {", ".join(f"{'q' if column.table is QUEUE else 'p'}.{column.name}" for column in CLAIMED)}
 """  # noqa: S608 - the names are our own columns'
@@ -60,8 +78,9 @@ _CLAIM_TYPED = (
 _RETRY = sa.text(
     """
 UPDATE dispatch_queue q
-   SET leased = false, priority = 2, lease_id = NULL, node = NULL, lease_until = NULL, run_at = r.run_at
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:instants AS timestamptz[])) AS r(id, run_at)
+   SET leased = false, priority = r.priority, lease_id = NULL, node = NULL, lease_until = NULL, run_at = r.run_at
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:instants AS timestamptz[]), CAST(:priorities AS smallint[]))
+       AS r(id, run_at, priority)
  WHERE q.id = r.id AND q.leased AND q.lease_id = :lease
 RETURNING q.id
 """
@@ -96,12 +115,13 @@ class Queue(Common):
         return sorted((Claimed(*row) for row in rows), key=lambda claimed: (claimed.priority, claimed.queue_id))
 
     async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
-        """Hand rows back for a later attempt (priority 2); return those that were still ours."""
+        """Hand rows back for a later attempt; return those that were still ours."""
         if not retries:
             return set()
         values = {
             "ids": [retry.queue_id for retry in retries],
             "instants": [retry.run_at for retry in retries],
+            "priorities": [retry.priority for retry in retries],
             "lease": lease,
         }
         return set((await conn.execute(_RETRY, values)).scalars())

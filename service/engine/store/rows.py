@@ -24,14 +24,15 @@ IS_SUSPENDED = ~sa.exists().where(_ENDPOINTS.c.id == QUEUE.c.endpoint_id, _ENDPO
 IS_RESTING = sa.exists().where(_STATES.c.endpoint_id == QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None))
 IS_BEHIND = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
 
-# First attempts lie below this priority, retries and replays from it on.
+# First attempts lie below this priority, retries and replays from it on: those of urgent messages before all others.
 FIRST_RETRY = 2
-REPLAY = 3
+NORMAL_RETRY = 3
+REPLAY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """What one endpoint may be given: ``slots`` in all, of them at most ``retries`` for priority 2 and 3.
+    """What one endpoint may be given: ``slots`` in all, of them at most ``retries`` for retries and replays.
 
     ``reserves`` keeps one slot from first attempts while a retry is due, so that a backlog never starves it.
     ``urgent_only`` is for the probe of an open breaker: nothing but an urgent order may be that.
@@ -84,10 +85,16 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A row that goes back to the queue until ``run_at``."""
+    """A row that goes back to the queue until ``run_at``; what was replayed is a retry from then on, as all others."""
 
     queue_id: int
     run_at: datetime
+    urgent: bool
+
+    @property
+    def priority(self) -> int:
+        """Where it stands among what is due."""
+        return FIRST_RETRY if self.urgent else NORMAL_RETRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,11 +64,11 @@ class Queue(Common):
         return [Claimed(*tuple(row)) for row in (await conn.execute(mine)).all()]
 
     async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
-        """Hand rows back for a later attempt (priority 2); return those that were still ours."""
+        """Hand rows back for a later attempt; return those that were still ours."""
         kept: set[int] = set()
         for retry in retries:
             held = sa.update(QUEUE).where(QUEUE.c.id == retry.queue_id, QUEUE.c.leased, QUEUE.c.lease_id == lease)
-            done = await conn.execute(held.values(**UNLEASED, priority=FIRST_RETRY, run_at=retry.run_at))
+            done = await conn.execute(held.values(**UNLEASED, priority=retry.priority, run_at=retry.run_at))
             if done.rowcount:
                 kept.add(retry.queue_id)
         return kept
