@@ -21,6 +21,8 @@ from workflows.terms import Actor, Channel, DispatchKind, DispatchState, Fact
 
 _DISPATCHES = table_of(Dispatch)
 _QUEUE = table_of(QueueItem)
+# Any number: whoever else replays waits here for the commit, so that no two take the same instants.
+_LOCK = 5_402_043
 
 Row = Mapping[str, Any]
 
@@ -34,8 +36,11 @@ async def put_back(conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, rows
     """Let dispatches wait for delivery once more; ``log`` holds their chains, and they were read under its locks.
 
     They keep their order and their ids, so that a receiver that has one knows it again. One endpoint gets at most
-    ``replay.PER_SECOND`` of them a second. The task that a dispatch was given up with is resolved by it.
+    ``replay.PER_SECOND`` of them a second, behind what is replayed to it already, whoever asked for that. The task that
+    a dispatch was given up with is resolved by it.
     """
+    if conn.dialect.name == "postgresql":
+        await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.cast(_LOCK, sa.BigInteger))))
     found = await dossier.load(conn, {row["request_id"] for row in rows if row["request_id"]})
     inboxes = [row for row in rows if row["channel"] is Channel.PULL]
     positions = await outbox.inbox_positions(conn, [(row["participant_id"], row["endpoint_id"]) for row in inboxes])
@@ -46,7 +51,7 @@ async def put_back(conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, rows
         # Behind what its reader has seen already: a cursor never goes back.
         moved = sa.update(_DISPATCHES).where(_DISPATCHES.c.id == row["id"])
         await conn.execute(moved.values(position=positions[row["endpoint_id"]].pop(0)))
-    await db.insert_rows(conn, _QUEUE, _items(rows, found, log.at))
+    await db.insert_rows(conn, _QUEUE, _items(rows, found, await _free_from(conn, rows, log.at)))
     await doorbell.announce(conn, {row["participant_id"] for row in inboxes})
     for row in rows:
         log.record(
@@ -68,7 +73,21 @@ async def put_back(conn: AsyncConnection, hub: Hub, log: Log, actor: Actor, rows
         await closing.close_if_done(conn, hub, log, found[request_id])
 
 
-def _items(rows: Sequence[Row], found: Mapping[UUID, Dossier], at: datetime) -> list[dict[str, Any]]:
+async def _free_from(conn: AsyncConnection, rows: Sequence[Row], at: datetime) -> dict[UUID, datetime]:
+    """Return from when on each endpoint of these dispatches is free for more."""
+    endpoints = {row["endpoint_id"] for row in rows}
+    last = (
+        sa.select(_QUEUE.c.endpoint_id, sa.func.max(_QUEUE.c.run_at))
+        .where(_QUEUE.c.endpoint_id.in_(endpoints), _QUEUE.c.priority == REPLAY)
+        .group_by(_QUEUE.c.endpoint_id)
+    )
+    taken = {endpoint: until + _apart() for endpoint, until in (await conn.execute(last)).all()}
+    return {endpoint: max(at, taken.get(endpoint, at)) for endpoint in endpoints}
+
+
+def _items(
+    rows: Sequence[Row], found: Mapping[UUID, Dossier], free_from: Mapping[UUID, datetime]
+) -> list[dict[str, Any]]:
     before: Counter[UUID] = Counter()
     items = []
     for row in rows:
@@ -81,7 +100,7 @@ def _items(rows: Sequence[Row], found: Mapping[UUID, Dossier], at: datetime) -> 
                 "dispatch_id": row["id"],
                 "endpoint_id": endpoint,
                 "priority": REPLAY,
-                "run_at": at + timedelta(seconds=before[endpoint] // replay.PER_SECOND),
+                "run_at": free_from[endpoint] + before[endpoint] * _apart(),
                 "leased": False,
                 "attempt": row["attempts"],
                 "order_key": _order_key(row, found),
@@ -89,6 +108,10 @@ def _items(rows: Sequence[Row], found: Mapping[UUID, Dossier], at: datetime) -> 
         )
         before[endpoint] += 1
     return items
+
+
+def _apart() -> timedelta:
+    return timedelta(seconds=1) / replay.PER_SECOND
 
 
 def _order_key(row: Row, found: Mapping[UUID, Dossier]) -> int | None:

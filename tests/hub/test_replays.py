@@ -1,6 +1,8 @@
 """Replays: what was given up, or got lost at a participant, goes out once more; what is over never does."""
 
+import asyncio
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from service import db, errors
 from service.actions import replay_dispatches
 from service.engine import doorbell
 from service.engine.hub import OPERATOR, Hub
+from service.engine.store.rows import NORMAL_RETRY
 from service.models import ActionRequest, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
 from service.schemas.replays import ReplayAnswer, ReplayPreview, ReplaySelection
 from service.security.principals import ScopeMissing, of_person
@@ -66,7 +69,7 @@ async def test_what_was_given_up_is_counted_and_goes_out_again_under_its_id(hub:
 
     assert await run(hub, participant_id="bank-a") == ReplayAnswer(count=1, more=False)
     item = await build.row(QueueItem, dispatch_id=made.dispatch_id)
-    assert (item.priority, item.attempt) == (3, 1)
+    assert (item.priority, item.attempt) == (4, 1)
     assert await rig.round() == 1
     first, second = rig.speaker.to(made.endpoint_id)
     assert second == first
@@ -219,6 +222,33 @@ async def test_a_large_selection_goes_in_parts_that_each_lock_little(
     until = await now(hub)
     parts = [await run(hub, which=Replayed.DELIVERED, participant_id="bank-a", until=until) for _ in range(3)]
     assert [(part.count, part.more) for part in parts] == [(2, True), (2, True), (1, False)]
+
+
+async def test_an_endpoint_gets_no_more_a_second_however_many_ask(
+    hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "AT_ONCE", 2)
+    # Ten seconds apart, so that no machine is too slow for it.
+    monkeypatch.setattr(replay, "PER_SECOND", 0.1)
+    first, elsewhere = await placed(build), await placed(build)
+    made = [first, *[await placed(build, first.endpoint_id) for _ in range(5)]]
+    while await rig.round():
+        pass
+    whole = {"which": Replayed.DELIVERED, "until": await now(hub)}
+    parts = [await run(hub, **whole, endpoint_id=first.endpoint_id) for _ in range(2)]
+    rest = [run(hub, **whole, order_id=each.order_id) for each in (*made[4:], elsewhere)]
+    assert [part.count for part in (*parts, *await asyncio.gather(*rest))] == [2, 2, 1, 1, 1]
+    instants = sorted(item.run_at for item in await build.rows(QueueItem, endpoint_id=first.endpoint_id))
+    assert [(later - earlier).total_seconds() for earlier, later in pairwise(instants)] == [10] * 5
+    (other,) = await build.rows(QueueItem, endpoint_id=elsewhere.endpoint_id)
+    assert other.run_at <= await now(hub)
+    # A failed one is a retry: what is replayed after it does not wait for its turn, an hour away.
+    await build.change(QueueItem, other.id, run_at=other.run_at + timedelta(hours=1), priority=NORMAL_RETRY)
+    late = await placed(build, elsewhere.endpoint_id)
+    await rig.round()
+    assert (await run(hub, which=Replayed.DELIVERED, order_id=late.order_id)).count == 1
+    (again,) = await build.rows(QueueItem, dispatch_id=late.dispatch_id)
+    assert again.run_at <= await now(hub)
 
 
 async def test_a_window_takes_what_was_made_in_it(
