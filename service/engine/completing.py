@@ -25,6 +25,11 @@ _ORDERS = table_of(Order)
 TASK_WITHIN = timedelta(minutes=15)
 
 
+def call(claimed: Claimed, lease: UUID) -> tuple[UUID, int, int]:
+    """Name a call by its lease, row and attempt."""
+    return lease, claimed.queue_id, claimed.attempt
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """How one attempt ended: ``error`` is None for a success; ``latency`` is in seconds, ``ago`` since it began.
@@ -44,6 +49,11 @@ class Result:
     was_probe: bool = False
     # Of several that went in one call, one stands for the call.
     leads: bool = True
+
+    @property
+    def call(self) -> tuple[UUID, int, int]:
+        """By which it is known which call it is of: a row that was taken over may be sent here once more meanwhile."""
+        return call(self.claimed, self.lease)
 
     @property
     def chain(self) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.base import Transport
 from service import clock, db, log
 from service.engine import breaker, parcels, sending, store
-from service.engine.completing import Result
+from service.engine.completing import Result, call
 from service.engine.hub import Hub
 from service.engine.lanes import REFRESH_EVERY, Lanes
 from service.engine.node import Node
@@ -50,7 +50,7 @@ class Delivery:
         self._queue = store.of(hub.database.dialect)
         self._breakers = breaker.Breakers()
         self._lanes = Lanes(hub.database, hub.settings.in_flight, refresh_every)
-        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._under_way: dict[tuple[UUID, int, int], asyncio.Task[None]] = {}
         self._results = Settlement(hub, node, self._lanes, self._breakers, self._settled)
         self._unsettled = 0
         self._idle = asyncio.Event()
@@ -86,7 +86,8 @@ class Delivery:
 
         async def unit(conn: AsyncConnection) -> tuple[list[Parcel], set[UUID], Keys]:
             if was_uncertain:
-                await self._queue.release(conn, lease, keep=tuple(self._under_way), begun=self._results.given_up)
+                keep = [queue_id for held, queue_id, _ in self._under_way if held == lease]
+                await self._queue.release(conn, lease, keep=keep, begun=self._results.given_up)
             pausing = await self._breakers.probes(conn, room.tripped, self._node.live - {lease})
             probes = {endpoint: Free(1, 1, urgent_only=is_pausing) for endpoint, is_pausing in pausing.items()}
             claimed = await self._queue.claim(
@@ -128,7 +129,7 @@ class Delivery:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._idle.wait()
-        begun = self._results.given_up.union(self._under_way)
+        begun = self._results.given_up.union(queue_id for _, queue_id, _ in self._under_way)
         self.cancel()
         lease = self._node.boot
         return await self._hub.database.write(lambda conn: self._queue.release(conn, lease, begun=begun), db.HUB)
@@ -147,20 +148,20 @@ class Delivery:
         self._unsettled += len(parcel)
         self._idle.clear()
         sender = asyncio.create_task(self._send(parcel, lease, keys, was_probe))
-        self._under_way.update({claimed.queue_id: sender for claimed in parcel})
+        self._under_way.update({call(claimed, lease): sender for claimed in parcel})
 
         def ended(task: asyncio.Task[None]) -> None:
             if task.cancelled():
                 for claimed in parcel:
-                    self._over(claimed, was_probe=was_probe, leads=claimed is parcel[0])
+                    self._over(claimed, lease, was_probe=was_probe, leads=claimed is parcel[0])
 
         sender.add_done_callback(ended)
 
     def _settled(self, result: Result) -> None:
-        self._over(result.claimed, was_probe=result.was_probe, leads=result.leads)
+        self._over(result.claimed, result.lease, was_probe=result.was_probe, leads=result.leads)
 
-    def _over(self, claimed: Claimed, *, was_probe: bool, leads: bool) -> None:
-        self._under_way.pop(claimed.queue_id, None)
+    def _over(self, claimed: Claimed, lease: UUID, *, was_probe: bool, leads: bool) -> None:
+        self._under_way.pop(call(claimed, lease), None)
         if leads:
             self._lanes.give_back(claimed, was_probe=was_probe)
         self._unsettled -= 1

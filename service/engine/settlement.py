@@ -72,9 +72,9 @@ class Settlement:
             if self._moves and not batch:
                 await self._settle_or_split([], self._node.boot)
         finally:
-            waiting = {result.claimed.queue_id for result in self._locked}
+            waiting = {result.call for result in self._locked}
             for result in batch:
-                if result.claimed.queue_id not in waiting:
+                if result.call not in waiting:
                     self._over(result)
             metrics.UNSETTLED.set(self._ended.qsize() + len(self._locked))
 

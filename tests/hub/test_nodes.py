@@ -112,6 +112,29 @@ async def test_a_node_that_was_not_seen_lets_go_before_others_take_its_work(
 
 
 @on_postgresql
+async def test_an_old_result_does_not_pass_for_the_end_of_the_call_that_followed(
+    build: Builder, rig: Rig, monotonic: Clock
+) -> None:
+    placed = await build.placed("bank-a")
+    await rig.die()
+    await rig.node.beat()
+    assert await rig.delivery.claim_once() == 1
+    await rig.speaker.reached(placed.endpoint_id)
+    # Its result waits to be settled when the node is found out, and its row is taken over and sent anew.
+    monotonic.seconds += 4.1
+    assert not rig.node.may_work()
+    await rig.node.beat()
+    rig.speaker.hang(placed.endpoint_id)
+    (item,) = await build.rows(QueueItem)
+    await build.change(QueueItem, item.id, leased=False, lease_id=None, node=None, lease_until=None)
+    assert await rig.delivery.claim_once() == 1
+    await rig.delivery.settle_once()
+    assert await rig.delivery.drain(0) == 1
+    item = await build.row(QueueItem)
+    assert (item.leased, item.attempt) == (False, 2)
+
+
+@on_postgresql
 async def test_a_node_whose_clock_is_off_stops_and_then_is_not_ready(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     await rig.die()
     rig.node.tick()

@@ -246,6 +246,10 @@ def test_a_text_that_is_no_toml_and_a_name_that_is_not_shipped_are_refused() -> 
         assert unknown.value.key == "name"
 
 
+def test_a_shipped_policy_is_read_once() -> None:
+    assert policy.loads("vn-default") is policy.loads("vn-default")
+
+
 DURATIONS = st.integers(1, 366 * 86_400).map(lambda seconds: timedelta(seconds=seconds))
 
 
