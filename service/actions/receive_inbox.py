@@ -30,7 +30,7 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
     principal.require(Scope.ORDERS_READ)
     if up_to <= 0:
         return
-    waiting = (
+    waiting: sa.Select[Any] = (
         sa.select(
             _DISPATCHES.c.id,
             _DISPATCHES.c.first_id,
