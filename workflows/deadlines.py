@@ -43,6 +43,7 @@ ACKNOWLEDGEMENT_VALID_FOR: Mapping[Action, timedelta] = {
 END_WARNING_BEFORE = timedelta(hours=12)  # "warn at T-12 h" of the default profile
 APPROVAL_WITHIN = timedelta(minutes=30)  # assumed; a request that nobody approves lapses only when its end comes
 TASK_WITHIN = timedelta(minutes=30)  # assumed
+DELIVERY_TASK_WITHIN = timedelta(minutes=15)  # assumed; of the tasks about an endpoint, or what it did not take
 CALLBACK_WITHIN = timedelta(minutes=15)  # assumed; of the task to call an agency back about a request that is held
 
 

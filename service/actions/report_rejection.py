@@ -12,7 +12,6 @@ from service.actions import receiving, signing, standing
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.engine import tasks, writer
-from service.engine.completing import TASK_WITHIN
 from service.engine.hub import Hub
 from service.models import Dispatch, Order, Task, table_of
 from service.queries import visibility
@@ -20,6 +19,7 @@ from service.schemas.business_messages import BusinessMessageAccepted
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import SignatureRefused
+from workflows import deadlines
 from workflows.terms import DispatchKind, Fact, TaskKind
 
 _DISPATCHES = table_of(Dispatch)
@@ -78,7 +78,7 @@ async def report(hub: Hub, principal: Principal, received: Received, once: Once)
                 participant_id=sent["participant_id"],
                 request_id=sent["request_id"],
                 order_id=sent["order_id"],
-                within=TASK_WITHIN,
+                within=deadlines.DELIVERY_TASK_WITHIN,
                 data={**told, "attempts": sent["attempts"]},
             )
             await tasks.open_tasks(conn, log, hub.actor, log.at, [task])

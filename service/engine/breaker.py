@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import audit
 from service.engine import settling, tasks
 from service.models import EndpointState, Task, table_of
+from workflows import deadlines
 from workflows.terms import Actor, Fact, TaskKind
 
 _STATES = table_of(EndpointState)
@@ -25,7 +26,6 @@ WINDOW = 60.0
 WINDOW_LEAST = 10
 FIRST_PAUSE = 10
 LONGEST_PAUSE = 300
-TASK_WITHIN = timedelta(minutes=15)
 
 # What went wrong on our side, or what the endpoint said about one message or its own load: it can be reached.
 _NOT_ITS_FAULT = frozenset(
@@ -180,7 +180,7 @@ class Breakers:
             kind=TaskKind.ENDPOINT_DOWN,
             chain=audit.tenant_chain(outcome.tenant),
             participant_id=outcome.tenant,
-            within=TASK_WITHIN,
+            within=deadlines.DELIVERY_TASK_WITHIN,
             data={"endpoint_id": str(outcome.endpoint_id), "channel": outcome.channel, "error": outcome.error},
         )
         await tasks.open_tasks(conn, log, actor, log.at, [task])

@@ -15,14 +15,12 @@ from service import among, audit, db
 from service.engine import messages, outbox, settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
-from workflows import retry, states
+from workflows import deadlines, retry, states
 from workflows.terms import Actor, DispatchKind, DispatchState, Event, Fact, OrderState, Stage, TaskKind
 
 _ATTEMPTS = table_of(Attempt)
 _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
-
-TASK_WITHIN = timedelta(minutes=15)
 
 
 def call(claimed: Claimed, lease: UUID) -> tuple[UUID, int, int]:
@@ -189,7 +187,7 @@ async def _bury(conn: AsyncConnection, log: audit.Log, actor: Actor, dead: Seque
                 participant_id=claimed.participant_id,
                 request_id=claimed.request_id,
                 order_id=claimed.order_id,
-                within=TASK_WITHIN,
+                within=deadlines.DELIVERY_TASK_WITHIN,
                 data={"dispatch_id": str(claimed.dispatch_id), "error": result.error, "attempts": claimed.attempt},
             )
         )

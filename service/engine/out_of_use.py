@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
 from service.audit import Log
-from service.engine import breaker, definitions, tasks
+from service.engine import definitions, tasks
 from service.models import Endpoint, QueueItem, Task, table_of
+from workflows import deadlines
 from workflows.terms import Actor, TaskKind
 
 _ENDPOINTS = table_of(Endpoint)
@@ -42,7 +43,7 @@ async def tell(conn: AsyncConnection, log: Log, actor: Actor, endpoint_id: UUID)
         kind=TaskKind.ENDPOINT_DOWN,
         chain=audit.tenant_chain(row.tenant),
         participant_id=row.tenant,
-        within=breaker.TASK_WITHIN,
+        within=deadlines.DELIVERY_TASK_WITHIN,
         data={"endpoint_id": str(endpoint_id), "channel": str(row.channel), "error": _WHY},
     )
     await tasks.open_tasks(conn, log, actor, log.at, [task])

@@ -154,6 +154,7 @@ def own_clock_rows() -> Iterator[str]:
     yield _row("`review`", "of an emergency hold", written(review))
     yield _row("`approval`", "by the second officer", written(deadlines.APPROVAL_WITHIN))
     yield _row("`task`", "of a coordinator", written(deadlines.TASK_WITHIN))
+    yield _row("`task`", "of a coordinator, about delivery", written(deadlines.DELIVERY_TASK_WITHIN))
     yield _row("`appeal_answer`", "of the agency, to an appellant", written(appeal.ANSWER_WITHIN))
     yield _row("`appeal_decision`", "of the agency, to an appellant", f"{appeal.DECISION_WORKING_DAYS} working day")
 
