@@ -44,6 +44,8 @@ EXTENDED = {
     "report_fault.py": 1,
     "report_rejection.py": 1,
     "submit_request.py": 1,
+    # What waits at an endpoint that is switched off is of other agencies.
+    "suspensions.py": 1,
 }
 # Before anybody is known, or at the node's own doing.
 WIDE_FROM_THE_START = {
