@@ -159,6 +159,10 @@ class Connection:
         """Answer a ping."""
         return self.store.bridge.run(self.real.fetchrow(query))
 
+    async def execute(self, query: str) -> Any:
+        """Take a setting of the session, as it is opened."""
+        return self.store.bridge.run(self.real.execute(query))
+
     async def executemany(self, query: str, several: Any) -> Any:
         """Run a statement several times."""
         values = list(several)
