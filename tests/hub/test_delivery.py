@@ -376,9 +376,9 @@ async def test_only_a_claim_after_a_broken_one_hands_rows_back_first(
     queue: Any = store.of(rig.hub.database.dialect)
     release = type(queue).release
 
-    async def watched(*given: Any) -> int:
+    async def watched(*given: Any, **which: Any) -> int:
         handed_back.append(given)
-        return int(await release(*given))
+        return int(await release(*given, **which))
 
     monkeypatch.setattr(type(queue), "release", watched)
     await build.placed("bank-a")
