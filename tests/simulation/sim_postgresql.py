@@ -246,7 +246,9 @@ def inline(store: Callable[[], Store]) -> Iterator[None]:
         if owner is not None and not owner.is_alive:
             raise Gone("the connection is gone")
         url = f"{server()}/{current.name}"
-        real = current.bridge.run(CONNECT(url, user=LOGIN, server_settings=server_settings))
+        # The server's clock is not the simulation's: how long a transaction lies idle there says nothing.
+        settings = {**server_settings, "idle_in_transaction_session_timeout": "0"} if server_settings else None
+        real = current.bridge.run(CONNECT(url, user=LOGIN, server_settings=settings))
         return Connection(current, owner, real)
 
     with mock.patch.object(asyncpg, "connect", connect):
