@@ -323,7 +323,11 @@ class Walker:
         text = answer.text
         for repeated in _addresses(answer) if attempt.route.is_page else ():
             text = text.replace(repeated, "")
-        wrong = [f"{attempt}: tells {secret}" for secret in self._stage.leaks(who, text)]
+        told = set(self._stage.leaks(who, text))
+        if attempt.kind == "own" and attempt.route.name == "POST /requests/{request_id}/evidence":
+            # Who signed stands in the evidence about an agency's own request.
+            told.discard("CANARY-OFFICER-NAME")
+        wrong = [f"{attempt}: tells {secret}" for secret in sorted(told)]
         if answer.status_code >= 500 and attempt.route.name != "getReadiness":
             wrong.append(f"{attempt}: answered {answer.status_code}")
         if attempt.kind in {"filter", "list"} and answer.status_code == 200:
