@@ -130,18 +130,16 @@ class Worker:
         """Fire what is due, sleep until the next deadline, and never longer than another node's commit may matter."""
         while True:
             pause = POLL
+            self.node.came_round("fire")
             if self.node.may_work():
                 result = await firing.fire_once(self._hub)
                 metrics.FIRED.inc(result.fired)
                 if result.fired:
                     metrics.FIRED_LATE.observe(result.late)
-                self.node.came_round("fire")
                 if result.more and result.fired:
                     continue
                 if result.next_in is not None:
                     pause = min(max(result.next_in, _LEAST_PAUSE), POLL)
-            else:
-                self.node.came_round("fire")
             await asyncio.sleep(pause)
 
 

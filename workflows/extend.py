@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from workflows.states import UNANSWERED
+from workflows.states import HOLDING
 from workflows.terms import MONEY_TARGETS, Action, OrderState, Stage
 
 TARGETS = MONEY_TARGETS
@@ -26,4 +26,4 @@ def reaches(state: OrderState, *, lift_ordered: bool) -> bool:
 
     It does where the target is held, or is still asked to be held, and nobody has been asked to let go.
     """
-    return state in (*UNANSWERED, OrderState.EXECUTED) and not lift_ordered
+    return state in HOLDING and not lift_ordered

@@ -22,6 +22,8 @@ OWED: Mapping[Stage, tuple[OrderState, ...]] = {
     Stage.EXECUTE: UNANSWERED,
 }
 
+# The target is held, or is still asked to be.
+HOLDING = (*UNANSWERED, OrderState.EXECUTED)
 # Ended or taken back: nobody is to carry it out any more, and what was done all the same is undone.
 GONE = frozenset({OrderState.LAPSED, OrderState.WITHDRAWN})
 

@@ -1,9 +1,6 @@
 """Answers by which a hold ends: "lifted" on an order that lapsed, and whatever is said to a lift itself."""
 
-from uuid import UUID
-
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.actions import answering
 from service.actions.answering import Answering, Verdict
@@ -41,7 +38,8 @@ async def gone(given: Answering) -> Verdict:
     elif state is not OrderState.WITHDRAWN:
         return await answering.contradicted(given)
     await answering.move(given, state)
-    await _let_go(given.conn, given.order["id"])
+    its = sa.update(_ORDERS).where(_ORDERS.c.id == given.order["id"])
+    await given.conn.execute(its.values(letting_go_since=None))
     verdict = await answering.tell(given, Fact.ORDER_LIFTED, state)
     await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
@@ -96,9 +94,10 @@ async def about_a_lift(given: Answering) -> Verdict:
 async def _move_original(given: Answering, original: Row, found: Dossier) -> None:
     state = states.advance(original["state"], Event.LIFT)
     await given.conn.execute(
-        sa.update(_ORDERS).where(_ORDERS.c.id == original["id"]).values(state=state, changed_at=given.log.at)
+        sa.update(_ORDERS)
+        .where(_ORDERS.c.id == original["id"])
+        .values(state=state, changed_at=given.log.at, letting_go_since=None)
     )
-    await _let_go(given.conn, original["id"])
     await settling.cancel(given.conn, given.log.at, [original["id"]])
     given.log.record(
         found.chain,
@@ -110,7 +109,3 @@ async def _move_original(given: Answering, original: Row, found: Dossier) -> Non
         participant_id=original["participant_id"],
         by_request_id=str(given.dossier.id),
     )
-
-
-async def _let_go(conn: AsyncConnection, order_id: UUID) -> None:
-    await conn.execute(sa.update(_ORDERS).where(_ORDERS.c.id == order_id).values(letting_go_since=None))

@@ -35,7 +35,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
 }
 _SHOWN_STAGES = (*states.OWED, Stage.END)
 _OVER = (OrderState.LAPSED, OrderState.LIFTED)
-_ORDINARY = frozenset({*states.UNANSWERED, OrderState.EXECUTED, OrderState.LIFTED})
+_ORDINARY = frozenset({*states.HOLDING, OrderState.LIFTED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class Auditor:
         chain = audit.node_chain(self._hub.settings.node)
 
         async def unit(conn: AsyncConnection) -> None:
-            facts = await audit.Log.open(conn, await db.now(conn), [chain])
+            facts = await audit.Log.open(conn, None, [chain])
             facts.record(
                 chain,
                 Fact.HOLE_FOUND,

@@ -13,13 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit
-from service.engine import settling, tasks
-from service.models import EndpointState, Task, table_of
-from workflows import deadlines
-from workflows.terms import Actor, Fact, TaskKind
+from service.engine import endpoint_tasks
+from service.models import EndpointState, table_of
+from workflows.terms import Actor, Fact
 
 _STATES = table_of(EndpointState)
-_TASKS = table_of(Task)
 
 CONSECUTIVE = 5
 WINDOW = 60.0
@@ -173,17 +171,7 @@ class Breakers:
         if row.open_until is not None:
             return False
         _tell(log, actor, Fact.ENDPOINT_DOWN, outcome, error=outcome.error, failures=move.failures)
-        if await self._open_tasks(conn, outcome):
-            return True
-        task = tasks.NewTask(
-            tenant=outcome.tenant,
-            kind=TaskKind.ENDPOINT_DOWN,
-            chain=audit.tenant_chain(outcome.tenant),
-            participant_id=outcome.tenant,
-            within=deadlines.DELIVERY_TASK_WITHIN,
-            data={"endpoint_id": str(outcome.endpoint_id), "channel": outcome.channel, "error": outcome.error},
-        )
-        await tasks.open_tasks(conn, log, actor, log.at, [task])
+        await endpoint_tasks.ask(conn, log, actor, outcome.tenant, outcome.endpoint_id, outcome.channel, outcome.error)
         return True
 
     async def _close(self, conn: AsyncConnection, log: audit.Log, actor: Actor, move: Move) -> bool:
@@ -195,21 +183,7 @@ class Breakers:
         if not closed.rowcount:
             return False
         _tell(log, actor, Fact.ENDPOINT_UP, outcome)
-        resolved = await self._open_tasks(conn, outcome)
-        await settling.cancel(conn, log.at, resolved)
-        for task_id in resolved:
-            await conn.execute(
-                sa.update(_TASKS).where(_TASKS.c.id == task_id).values(resolved_at=log.at, resolved_by=actor.id)
-            )
-            log.record(
-                audit.tenant_chain(outcome.tenant),
-                Fact.TASK_RESOLVED,
-                actor,
-                outcome.tenant,
-                task_id=str(task_id),
-                kind=str(TaskKind.ENDPOINT_DOWN),
-                participant_id=outcome.tenant,
-            )
+        await endpoint_tasks.settle(conn, log, actor, outcome.tenant, outcome.endpoint_id)
         return True
 
     async def _locked(self, conn: AsyncConnection, moves: Sequence[Move], at: datetime) -> dict[UUID, sa.Row[Any]]:
@@ -222,15 +196,6 @@ class Breakers:
         await conn.execute(insert(_STATES).on_conflict_do_nothing(), rows)
         chosen = sa.select(_STATES).where(_STATES.c.endpoint_id.in_(fresh)).with_for_update(skip_locked=True)
         return {row.endpoint_id: row for row in (await conn.execute(chosen)).all()}
-
-    async def _open_tasks(self, conn: AsyncConnection, outcome: Outcome) -> list[UUID]:
-        still_open = sa.select(_TASKS.c.id, _TASKS.c.data).where(
-            _TASKS.c.resolved_at.is_(None),
-            _TASKS.c.kind == TaskKind.ENDPOINT_DOWN,
-            _TASKS.c.participant_id == outcome.tenant,
-        )
-        rows = (await conn.execute(still_open)).all()
-        return [row.id for row in rows if row.data.get("endpoint_id") == str(outcome.endpoint_id)]
 
 
 def _tell(log: audit.Log, actor: Actor, code: Fact, outcome: Outcome, **data: Any) -> None:

@@ -10,7 +10,7 @@ from service.engine import settling, statuses
 from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.models import ActionRequest, Order, Task, table_of
-from workflows import states
+from workflows import lift, states
 from workflows.terms import Fact, RequestEvent, RequestState, TaskKind
 
 _REQUESTS = table_of(ActionRequest)
@@ -43,4 +43,4 @@ async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Doss
 
 def _is_out_there(order: sa.Row[Any]) -> bool:
     # A lift that was sent waits for its answer, even where nobody knows whether the order itself ever arrived.
-    return order.delivered_at is not None or order.answered_at is not None or order.lift_ordered
+    return lift.was_delivered(order.delivered_at, order.answered_at) or order.lift_ordered

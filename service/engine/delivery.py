@@ -64,9 +64,8 @@ class Delivery:
         wake = self._hub.writer.wake
         while True:
             wake.clear()
-            claimed = await self.claim_once()
             self._node.came_round("claim")
-            if claimed:
+            if await self.claim_once():
                 await asyncio.sleep(PACE)
                 continue
             with contextlib.suppress(TimeoutError):

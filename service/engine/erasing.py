@@ -14,7 +14,6 @@ from service import audit, db
 from service.audit import Log
 from service.engine import evidence, writer
 from service.engine.hub import Hub
-from service.engine.overlaps import HOLDING
 from service.models import (
     Acknowledgement,
     ActionRequest,
@@ -34,6 +33,7 @@ from service.models import (
 )
 from service.vault import sealing, subjects
 from workflows import appeal
+from workflows.states import HOLDING
 from workflows.terms import ONCE, Action, Actor, DispatchState, Fact, RequestState
 
 _REQUESTS = table_of(ActionRequest)

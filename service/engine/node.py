@@ -148,7 +148,7 @@ class Node:
         self._ticked = clock.monotonic()
 
     def came_round(self, loop: str) -> None:
-        """Note that a loop of this node has done one round, be it that there was nothing to do."""
+        """Note that a loop of this node begins a round, and so has ended the one before."""
         self._rounds[loop] = clock.monotonic()
 
     def faults(self) -> list[str]:

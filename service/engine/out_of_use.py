@@ -1,21 +1,17 @@
 """What waits at an endpoint that is put out of use and has no other way: a person is told, until it is in use again."""
 
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit
 from service.audit import Log
-from service.engine import definitions, tasks
-from service.models import Endpoint, QueueItem, Task, table_of
-from workflows import deadlines
-from workflows.terms import Actor, TaskKind
+from service.engine import definitions, endpoint_tasks
+from service.models import Endpoint, QueueItem, table_of
+from workflows.terms import Actor
 
 _ENDPOINTS = table_of(Endpoint)
 _QUEUE = table_of(QueueItem)
-_TASKS = table_of(Task)
 _WHY = "endpoint.suspended"
 
 
@@ -36,28 +32,9 @@ async def tell(conn: AsyncConnection, log: Log, actor: Actor, endpoint_id: UUID)
     )
     if (await conn.execute(waiting)).first() is None or (await conn.execute(other.limit(1))).first() is not None:
         return
-    if await _open(conn, row.tenant, endpoint_id):
-        return
-    task = tasks.NewTask(
-        tenant=row.tenant,
-        kind=TaskKind.ENDPOINT_DOWN,
-        chain=audit.tenant_chain(row.tenant),
-        participant_id=row.tenant,
-        within=deadlines.DELIVERY_TASK_WITHIN,
-        data={"endpoint_id": str(endpoint_id), "channel": str(row.channel), "error": _WHY},
-    )
-    await tasks.open_tasks(conn, log, actor, log.at, [task])
+    await endpoint_tasks.ask(conn, log, actor, row.tenant, endpoint_id, str(row.channel), _WHY)
 
 
 async def untell(conn: AsyncConnection, log: Log, actor: Actor, tenant: str, endpoint_id: UUID) -> None:
     """Resolve the task: the endpoint is in use again, and what waited goes out."""
-    rows = [row for row in await _open(conn, tenant, endpoint_id) if row.data.get("error") == _WHY]
-    await tasks.settle(conn, log, actor, audit.tenant_chain(tenant), rows)
-
-
-async def _open(conn: AsyncConnection, tenant: str, endpoint_id: UUID) -> list[sa.Row[Any]]:
-    still_open = sa.select(_TASKS).where(
-        _TASKS.c.resolved_at.is_(None), _TASKS.c.kind == TaskKind.ENDPOINT_DOWN, _TASKS.c.participant_id == tenant
-    )
-    rows = (await conn.execute(still_open)).all()
-    return [row for row in rows if row.data.get("endpoint_id") == str(endpoint_id)]
+    await endpoint_tasks.settle(conn, log, actor, tenant, endpoint_id, _WHY)

@@ -12,11 +12,9 @@ from service.engine.hub import Hub
 from service.engine.placing import Placement
 from service.models import Order, table_of
 from workflows import states
-from workflows.terms import Action, Fact, OrderState
+from workflows.terms import Action, Fact
 
 _ORDERS = table_of(Order)
-
-HOLDING = (*states.UNANSWERED, OrderState.EXECUTED)
 
 
 async def find(conn: AsyncConnection, hub: Hub, found: Dossier, placements: Sequence[Placement]) -> tuple[Row, ...]:
@@ -37,7 +35,7 @@ async def find(conn: AsyncConnection, hub: Hub, found: Dossier, placements: Sequ
             _ORDERS.c.participant_id == participant_id,
             _ORDERS.c.subject_index == index,
             _ORDERS.c.action == Action.FREEZE,
-            _ORDERS.c.state.in_(HOLDING),
+            _ORDERS.c.state.in_(states.HOLDING),
             _ORDERS.c.request_id != found.id,
         )
         holds += [dict(row._mapping) for row in (await conn.execute(query.order_by(_ORDERS.c.id))).all()]

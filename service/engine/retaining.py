@@ -163,8 +163,7 @@ async def _reduce(conn: AsyncConnection, hub: Hub, keep: Term) -> int:
         reduced = {"answer_head_sealed": None, "answer_head_sha256": digest}
         await conn.execute(sa.update(_ATTEMPTS).where(_ATTEMPTS.c.id == attempt.id).values(**reduced))
     await conn.execute(sa.update(_DISPATCHES).where(_DISPATCHES.c.id.in_(ids)).values(reduced_at=now))
-    facts = await Log.open(conn, now, [audit.tenant_chain(OPERATOR)])
-    facts.at = await db.now(conn)
+    facts = await Log.open(conn, None, [audit.tenant_chain(OPERATOR)])
     data: dict[str, Any] = {"kind": str(RecordKind.DELIVERY_BODY), "count": len(rows), "keep": keep.written()}
     facts.record(audit.tenant_chain(OPERATOR), Fact.RECORDS_REDUCED, hub.actor, OPERATOR, **data)
     await facts.flush()

@@ -47,6 +47,8 @@ from workflows.entry_terms import Way
 from workflows.terms import Channel, Role, Sector
 
 OTHER_AGENCY = "ca-tinh-01"
+# What an officer is called here, with his agency behind it.
+OFFICER_NAME = "CANARY-OFFICER-NAME"
 BANKS = {AGENCY: "vietcombank", OTHER_AGENCY: "techcombank"}
 BINS = {"vietcombank": "970436", "techcombank": "970407"}
 NOT_JOINED = "970405"
@@ -429,9 +431,9 @@ class Stage:
             self.secrets[f"CANARY-APPELLANT-{agency}"] = frozenset({agency, OPERATOR})
             self.secrets[f"CANARY-ROSTER-{agency}"] = frozenset({agency, OPERATOR})
             self.secrets[f"canary-{agency}@agency.example"] = frozenset()
-        self.secrets["CANARY-OFFICER-NAME"] = frozenset()
+            self.secrets[f"{OFFICER_NAME}-{agency}"] = frozenset()
 
 
 async def _name_of(conn: Any, hub: Hub, tenant: str, officer: str) -> bytes:
     key = await subjects.of_subject(conn, hub.vault, tenant, KeyOwner.OFFICER, officer)
-    return hub.vault.seal(key, "officers", officer, "CANARY-OFFICER-NAME")
+    return hub.vault.seal(key, "officers", officer, f"{OFFICER_NAME}-{tenant}")

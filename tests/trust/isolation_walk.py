@@ -16,7 +16,7 @@ import world as worlds
 from apis import System
 from fastapi.routing import APIRoute, iter_route_contexts
 from iso_bank import Bank
-from isolation_stage import AGENCY, HEADER, Caller, Stage
+from isolation_stage import AGENCY, HEADER, OFFICER_NAME, Caller, Stage
 
 from adapters.etsi import terms
 from adapters.iso20022 import terms as bank_terms
@@ -325,8 +325,8 @@ class Walker:
             text = text.replace(repeated, "")
         told = set(self._stage.leaks(who, text))
         if attempt.kind == "own" and attempt.route.name == "POST /requests/{request_id}/evidence":
-            # Who signed stands in the evidence about an agency's own request.
-            told.discard("CANARY-OFFICER-NAME")
+            # Who signed stands in the evidence about an agency's own request, and nobody of another agency.
+            told.discard(f"{OFFICER_NAME}-{who.tenant}")
         wrong = [f"{attempt}: tells {secret}" for secret in sorted(told)]
         if answer.status_code >= 500 and attempt.route.name != "getReadiness":
             wrong.append(f"{attempt}: answered {answer.status_code}")
