@@ -4,9 +4,8 @@ import asyncio
 import functools
 import ipaddress
 import socket
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -30,9 +29,7 @@ _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 # On threads of their own, a name at most one of them: a participant whose name server never answers holds that one, and
 # not the few that the loop shares among all participants and the connections to the database.
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="names")
-_asked: dict[tuple[str, int], Future[Sequence[str]]] = {}
-_asking = threading.Lock()
-# Who waits in one loop waits for one thing: to be told across threads is dear, and each caller would be.
+# Of each loop, what is being looked up: all who wait for a name wait for one thing.
 _awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], asyncio.Future[Sequence[str]]]] = (
     WeakKeyDictionary()
 )
@@ -126,26 +123,14 @@ async def system_resolve(name: str, port: int) -> Sequence[str]:
     awaited = _awaited.setdefault(asyncio.get_running_loop(), {})
     found = awaited.get((name, port))
     if found is None:
-        found = awaited[name, port] = asyncio.wrap_future(_looked_up(name, port))
+        found = awaited[name, port] = asyncio.wrap_future(_RESOLVERS.submit(_ask_system, name, port))
         found.add_done_callback(lambda _: awaited.pop((name, port)))
     # Nobody's cancellation reaches the look-up: others wait for it.
     return await asyncio.shield(found)
 
 
-def _looked_up(name: str, port: int) -> Future[Sequence[str]]:
-    with _asking:
-        asked = _asked.get((name, port))
-        if asked is None:
-            asked = _asked[name, port] = _RESOLVERS.submit(_ask_system, name, port)
-        return asked
-
-
 def _ask_system(name: str, port: int) -> Sequence[str]:
-    try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    finally:
-        with _asking:
-            del _asked[name, port]
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 

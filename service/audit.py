@@ -163,15 +163,15 @@ class Log:
         self._heads[chain] = (sequence + 1, digest)
         self._tenants[chain] = tenant
 
-    async def flush(self) -> None:
-        """Write the buffered facts and the heads they moved."""
-        if not self._rows:
+    async def flush(self, *beside: Rows) -> None:
+        """Write the buffered facts and the heads they moved, and rows of other tables ``beside`` them."""
+        if not self._rows and not beside:
             return
         heads = [
             {"chain": chain, "tenant": tenant, "sequence": self._heads[chain][0], "hash": self._heads[chain][1]}
             for chain, tenant in sorted(self._tenants.items())
         ]
-        await db.insert_all(self._conn, Rows(_ENTRIES, self._rows), Rows(_HEADS, heads, _MOVES))
+        await db.insert_all(self._conn, Rows(_ENTRIES, self._rows), Rows(_HEADS, heads, _MOVES), *beside)
         self._rows.clear()
         self._tenants.clear()
 

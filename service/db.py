@@ -3,19 +3,33 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from service import clock, embedded, inserting, metrics, outages, standby
+from service import clock, embedded, inserting, metrics, outages, reaching, standby
 from service.inserting import Rows
+from service.reaching import HUB, NOBODY, Reach, extend
+
+__all__ = [
+    "HUB",
+    "NOBODY",
+    "Database",
+    "Reach",
+    "Rows",
+    "extend",
+    "insert_all",
+    "insert_rows",
+    "notify",
+    "now",
+    "refused_as",
+]
 
 T = TypeVar("T")
 Unit = Callable[[AsyncConnection], Awaitable[T]]
@@ -29,34 +43,11 @@ INSTANT = UTCDateTime()
 _NOW = sa.select(sa.func.hub_now(type_=INSTANT))
 # No echo of a statement and no error shows the values that somebody sent, in whatever field they put them.
 HIDES_PARAMETERS = True
-# True: for this transaction only. Left on the connection, it would reach into whoever's call gets it next.
-_REACH = sa.text("SELECT set_config('hoatoc.reach', :kind, true), set_config('hoatoc.tenant', :tenant, true)")
 # What a client asks for outweighs what somebody has set for the role: a hidden warning is a false acknowledgement.
 _SESSION = {"application_name": "hoatoc", "timezone": "UTC", "client_min_messages": "warning"}
 # The driver keeps a hundred, which are fewer than a node's loops and doors have together: the next one is made anew.
 _PREPARED = 250
 _NOTIFY = sa.text("SELECT pg_notify(:channel, :payload)")
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Whose rows a transaction reaches on PostgreSQL, whatever its statements ask for (ADR 0026).
-
-    ``kind`` is ``tenant`` (rows of ``tenant`` and those addressed to it), ``hub`` (all rows) or ``nobody`` (none).
-    SQLite knows no such thing: there the conditions of ``queries/visibility`` stand alone.
-    """
-
-    kind: str
-    tenant: str = ""
-
-    @classmethod
-    def of(cls, tenant: str) -> "Reach":
-        """Reach the rows of one member of the network."""
-        return cls("tenant", tenant)
-
-
-HUB = Reach("hub")
-NOBODY = Reach("nobody")
 
 
 class ReferencesBroken(OSError):
@@ -87,24 +78,26 @@ class Database:
                     "timeout": 3,
                     "server_settings": _SESSION | outages.LETS_GO,
                     "prepared_statement_cache_size": _PREPARED,
+                    "connection_class": reaching.Driver,
                 },
             )
             outages.attend(self._writer.sync_engine)
+            reaching.attend(self._writer.sync_engine)
             self._reader = self._writer
 
     @contextlib.asynccontextmanager
     async def read(self, reach: Reach) -> AsyncIterator[AsyncConnection]:
         """Open a connection for reading the rows within ``reach``; what is written on it is rolled back."""
-        async with self._connected(self._reader) as conn:
-            await extend(conn, reach)
+        async with self._connected(self._reader, reach) as conn:
             yield conn
             await conn.rollback()
 
     @contextlib.asynccontextmanager
-    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, engine: AsyncEngine, reach: Reach) -> AsyncIterator[AsyncConnection]:
         began = clock.monotonic()
         async with engine.connect() as conn:
             self._waits.observe(clock.monotonic() - began)
+            await reaching.begin(conn, reach)
             yield conn
 
     async def write(self, unit: Unit[T], reach: Reach) -> T:
@@ -121,8 +114,7 @@ class Database:
         for attempt in range(1, _ATTEMPTS + 1):
             committing = False
             try:
-                async with self._connected(self._writer) as conn:
-                    await extend(conn, reach)
+                async with self._connected(self._writer, reach) as conn:
                     result = await unit(conn)
                     await outages.stands(conn)
                     committing = True
@@ -223,16 +215,6 @@ async def now(conn: AsyncConnection) -> datetime:
     return instant
 
 
-async def extend(conn: AsyncConnection, reach: Reach) -> None:
-    """Change whose rows the rest of this transaction reaches.
-
-    A unit starts with the caller's own reach. It is extended to ``HUB`` where the consequences begin (orders at other
-    members, holds of other agencies that overlap), after all that the caller named was found within its own.
-    """
-    if conn.dialect.name == "postgresql":
-        await conn.execute(_REACH, {"kind": reach.kind, "tenant": reach.tenant})
-
-
 async def notify(conn: AsyncConnection, channel: str, payload: str) -> None:
     """Tell whoever listens on ``channel``, when this transaction is committed; on SQLite nobody can."""
     if conn.dialect.name == "postgresql":
@@ -251,6 +233,20 @@ async def insert_all(conn: AsyncConnection, *parts: Rows) -> None:
     """
     for statement, values in inserting.statements(parts, conn.dialect):
         await conn.execute(statement, values)
+
+
+@contextlib.contextmanager
+def refused_as(error: Callable[[], Exception], *names: str) -> Iterator[None]:
+    """Turn what a unique constraint refuses, known by any of its names, into an error; the whole unit is undone by it.
+
+    Each database has a name of its own for it.
+    """
+    try:
+        yield
+    except IntegrityError as refused:
+        if any(name in str(refused.orig) for name in names):
+            raise error() from None
+        raise
 
 
 async def _outside(conn: AsyncConnection, statement: str) -> None:

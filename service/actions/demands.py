@@ -35,11 +35,22 @@ from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 _OFFICERS = table_of(Officer)
 _REQUESTS = table_of(ActionRequest)
 _PARTICIPANTS = table_of(Participant)
+# An officer of the agency, for a query that asks for more beside him.
+IS_THEIRS = sa.and_(_OFFICERS.c.id == sa.bindparam("officer"), _OFFICERS.c.tenant == sa.bindparam("agency"))
 _WHO = (
     sa.select(*_OFFICERS.c, *_PARTICIPANTS.c, sa.func.hub_now(type_=db.INSTANT))
     .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _OFFICERS.c.tenant)
-    .where(_OFFICERS.c.id == sa.bindparam("officer"), _OFFICERS.c.tenant == sa.bindparam("agency"))
+    .where(IS_THEIRS)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The rows of an officer and of his agency, and the database's instant at which they were read."""
+
+    officer: dossier.Row
+    agency: dossier.Row
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,14 @@ class Weighed:
     review_within: timedelta | None
 
 
-async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRequest) -> Weighed:
-    """Ask the rules; raise ``AuthorityRefused`` for what they refuse, ``InvalidInput`` for a wrong field."""
-    person, agency, now = await _who(conn, tenant, body.officer_id)
+async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRequest, who: Who | None) -> Weighed:
+    """Ask the rules; raise ``AuthorityRefused`` for what they refuse, ``InvalidInput`` for a wrong field.
+
+    ``who`` is the body's officer, None where the agency has no such one.
+    """
+    if who is None:
+        raise errors.InvalidInput.of("/officer_id", "officer.unknown")
+    person, agency, now = who.officer, who.agency, who.at
     original = await _original(conn, tenant, body)
     kinds = _kinds(body, original)
     _check_payment_and_asked(body, now)
@@ -122,13 +138,13 @@ async def officer(conn: AsyncConnection, tenant: str, officer_id: str, field: st
     return row
 
 
-async def _who(conn: AsyncConnection, tenant: str, officer_id: str) -> tuple[dossier.Row, dossier.Row, datetime]:
-    """Return the rows of an agency's officer and of the agency, and the database's instant. Raises as ``officer``."""
+async def who(conn: AsyncConnection, tenant: str, officer_id: str) -> Who | None:
+    """Return an officer of the agency with it; None where it has no such one."""
     found = (await conn.execute(_WHO, {"officer": officer_id, "agency": tenant})).one_or_none()
     if found is None:
-        raise errors.InvalidInput.of("/officer_id", "officer.unknown")
+        return None
     cells, officers = tuple(found), len(_OFFICERS.c)
-    return (
+    return Who(
         dict(zip(_OFFICERS.c.keys(), cells[:officers], strict=True)),
         dict(zip(_PARTICIPANTS.c.keys(), cells[officers:-1], strict=True)),
         cells[-1],

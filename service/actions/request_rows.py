@@ -4,16 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.actions import demands, references
+from service.actions.signing import Signed
 from service.engine.hub import Hub
 from service.inserting import Rows
-from service.models import ActionRequest, Case, Target, table_of
+from service.models import ActionRequest, Case, SpentIdentifier, Target, table_of
 from service.queries.registry import Known
 from service.schemas.demands import (
     DiscloseRequest,
@@ -24,32 +22,21 @@ from service.schemas.demands import (
     TraceRequest,
 )
 from service.security.principals import Principal
+from service.security.signatures import SignatureRefused
 from service.vault import KeyRow
 from workflows.terms import RequestState
 
 _REQUESTS = table_of(ActionRequest)
 _CASES = table_of(Case)
 _TARGETS = table_of(Target)
-_OPENING = {
-    dialect: insert(_CASES).on_conflict_do_nothing().returning(_CASES.c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
-# The constraint, as PostgreSQL and SQLite name it.
-_REFERENCE_TAKEN = ("uq_requests_reference", "requests.reference")
+_SPENT = table_of(SpentIdentifier)
+# The constraints, as PostgreSQL and SQLite name them.
+_OVERTAKEN = ("uq_requests_reference", "requests.reference", "uq_cases_tenant_number", "cases.tenant")
+_IS_SPENT = ("pk_spent_identifiers", "spent_identifiers.issuer")
 
 
-class ReferenceTaken(Exception):
-    """Another request has the letters that were drawn: everything is undone, and may be asked again."""
-
-
-async def case(conn: AsyncConnection, tenant: str, number: str, now: datetime) -> UUID:
-    """Return the agency's case of this number, opened now if it is new."""
-    row = {"id": clock.new_id(), "tenant": tenant, "number": number, "opened_at": now}
-    opened = await conn.execute(_OPENING[conn.dialect.name], row)
-    if (new := opened.scalar_one_or_none()) is not None:
-        return new  # type: ignore[no-any-return]
-    query = sa.select(_CASES.c.id).where(_CASES.c.tenant == tenant, _CASES.c.number == number)
-    return (await conn.execute(query)).scalar_one()  # type: ignore[no-any-return]
+class Overtaken(Exception):
+    """Another request has the letters that were drawn, or opened the case: all is undone, and may be asked again."""
 
 
 def request(
@@ -140,13 +127,22 @@ def targets(hub: Hub, key: KeyRow, request_id: UUID, body: SubmitRequest) -> lis
     return rows
 
 
-async def write(conn: AsyncConnection, row: dict[str, Any], aims: list[dict[str, Any]], now: datetime) -> None:
-    """Write a request and its targets under a reference that is drawn now. Raises ``ReferenceTaken``."""
-    row["reference"] = references.drawn("HT", 6, now)
-    try:
-        await db.insert_all(conn, Rows(_REQUESTS, [row]), Rows(_TARGETS, aims))
-    except IntegrityError as error:
-        # Six letters meet each other on a day of a surge, and asking first would be one more trip for each request.
-        if any(name in str(error.orig) for name in _REFERENCE_TAKEN):
-            raise ReferenceTaken from None
-        raise
+async def write(
+    conn: AsyncConnection, row: dict[str, Any], aims: list[dict[str, Any]], signed: Signed, *, opens: str | None
+) -> None:
+    """Write a request and its targets under a reference that is drawn now, and spend its officer's signature.
+
+    ``opens`` is the number of the agency's case where this is its first request. Raises ``Overtaken``, and
+    ``SignatureRefused`` (``spent``): asking first would be a trip for each, and each is rare.
+    """
+    row["reference"] = references.drawn("HT", 6, row["submitted_at"])
+    case = {"id": row["case_id"], "tenant": row["tenant"], "number": opens, "opened_at": row["submitted_at"]}
+    spent = db.refused_as(lambda: SignatureRefused("spent"), *_IS_SPENT)
+    with db.refused_as(Overtaken, *_OVERTAKEN), spent:
+        await db.insert_all(
+            conn,
+            Rows(_SPENT, [signed.single.row()]),
+            Rows(_CASES, [case] if opens is not None else []),
+            Rows(_REQUESTS, [row]),
+            Rows(_TARGETS, aims),
+        )

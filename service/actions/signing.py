@@ -1,5 +1,7 @@
 """Whether a person or a participant signed: the signature is checked against the registry and spent with its effect."""
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,13 +25,15 @@ from workflows.authority import AuthorityRefused
 from workflows.terms import Fact
 
 _KEYS = table_of(PublicKey)
-_REGISTERED = sa.select(_KEYS).where(
+# Whose key it is that a signature names: ``wanted`` are its parameters.
+IS_HIS = sa.and_(
     _KEYS.c.kid == sa.bindparam("named"),
     _KEYS.c.owner_kind == sa.bindparam("kind"),
     _KEYS.c.owner_id == sa.bindparam("owner"),
     _KEYS.c.tenant == sa.bindparam("of"),
     _KEYS.c.purpose == sa.bindparam("use"),
 )
+_REGISTERED = sa.select(_KEYS).where(IS_HIS)
 # A spent identifier is kept a minute longer than any clock could still take the signature.
 _KEPT = signatures.OLDEST + signatures.AHEAD + signatures.AHEAD * 6
 
@@ -45,11 +49,12 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A signature that was good: with which key, when, and the text to keep."""
+    """A signature that was good: with which key, when, the text to keep, and what is to be spent with its effect."""
 
     kid: str
     signed_at: datetime
     text: str
+    single: SingleUse
 
 
 async def check(
@@ -66,11 +71,42 @@ async def check(
 ) -> Signed:
     """Check a signature over ``payload`` (canonical form) and spend it, in the transaction of its effect.
 
-    ``audience`` is this hub's address, ``origin`` its own where a passkey may sign, None where it may not. Raises
-    SignatureRefused: ``missing``, ``malformed``, ``algorithm``, ``type``, ``about`` (it belongs to another request,
-    order or appeal), ``audience`` (it is for another hub, or names none), ``origin`` (a passkey's, made at another
-    site), ``user_unverified``, ``old``, ``ahead``, ``key_unknown`` (no key of this owner), ``key_revoked``,
-    ``key_expired``, ``invalid`` or ``spent``.
+    Raises as ``judge``, and ``spent``.
+    """
+    row = (await conn.execute(_REGISTERED, wanted(text, kind, owner))).one_or_none()
+    registered = None if row is None else row._asdict()
+    signed = judge(text, registered, kind=kind, payload=payload, about=about, audience=audience, now=now, origin=origin)
+    await _spend(conn, signed.single)
+    return signed
+
+
+def wanted(text: str | None, kind: Kind, owner: Owner) -> dict[str, str]:
+    """Return the parameters of the question which registered key of its owner a signature names; nobody trusts it."""
+    named, purpose = "", "signature"
+    with contextlib.suppress(SignatureRefused):
+        unverified = signatures.read(text or "", kind)
+        named, purpose = unverified.kid, unverified.purpose
+    return _asked(named, purpose, owner)
+
+
+def judge(
+    text: str | None,
+    registered: Mapping[str, Any] | None,
+    *,
+    kind: Kind,
+    payload: bytes,
+    about: str | None,
+    audience: str,
+    now: datetime,
+    origin: str | None = None,
+) -> Signed:
+    """Check a signature over ``payload`` (canonical form) with the row of the key that it names, if there is one.
+
+    ``audience`` is this hub's address, ``origin`` its own where a passkey may sign, None where it may not. The caller
+    spends ``single``. Raises SignatureRefused: ``missing``, ``malformed``, ``algorithm``, ``type``, ``about`` (it
+    belongs to another request, order or appeal), ``audience`` (it is for another hub, or names none), ``origin`` (a
+    passkey's, made at another site), ``user_unverified``, ``old``, ``ahead``, ``key_unknown`` (no key of this owner),
+    ``key_revoked``, ``key_expired`` or ``invalid``.
     """
     if not text:
         raise SignatureRefused("missing")
@@ -80,10 +116,11 @@ async def check(
     _check_use(unverified.audience, unverified.signed_at, audience, now)
     if unverified.assertion is not None and unverified.assertion.origin != origin:
         raise SignatureRefused("origin")
-    public = await _key(conn, unverified.kid, unverified.purpose, owner, now)
+    public = _in_force(registered, now)
     signatures.verify(unverified, payload, public)
-    await _spend(conn, unverified.kid, unverified.jti, unverified.signed_at)
-    return Signed(unverified.kid, unverified.signed_at, text)
+    return Signed(
+        unverified.kid, unverified.signed_at, text, _single(unverified.kid, unverified.jti, unverified.signed_at)
+    )
 
 
 async def check_message(
@@ -94,12 +131,13 @@ async def check_message(
     Raises SignatureRefused as ``check``; what a message is about and that its digest fits was read before.
     """
     _check_use(received.audience, received.signed_at, audience, now)
-    public = await _key(conn, received.kid, "signature", owner, now)
+    row = (await conn.execute(_REGISTERED, _asked(received.kid, "signature", owner))).one_or_none()
+    public = _in_force(None if row is None else row._asdict(), now)
     try:
         received.verify(public)
     except SignatureInvalid as invalid:
         raise SignatureRefused(invalid.reason) from None
-    await _spend(conn, received.kid, received.id, received.signed_at)
+    await _spend(conn, _single(received.kid, received.id, received.signed_at))
 
 
 async def refuse(
@@ -143,21 +181,27 @@ def _check_use(named: str | None, signed_at: datetime, audience: str, now: datet
         raise SignatureRefused("ahead")
 
 
-async def _spend(conn: AsyncConnection, kid: str, jti: str, signed_at: datetime) -> None:
+async def _spend(conn: AsyncConnection, single: SingleUse) -> None:
     try:
-        await writer.spend(conn, [SingleUse(f"signature:{kid}", jti, signed_at + _KEPT)])
+        await writer.spend(conn, [single])
     except IdentifierSpent:
         raise SignatureRefused("spent") from None
 
 
-async def _key(conn: AsyncConnection, kid: str, purpose: str, owner: Owner, now: datetime) -> ec.EllipticCurvePublicKey:
-    asked = {"named": kid, "kind": owner.kind, "owner": owner.id, "of": owner.tenant, "use": purpose}
-    row = (await conn.execute(_REGISTERED, asked)).one_or_none()
-    if row is None:
+def _single(kid: str, jti: str, signed_at: datetime) -> SingleUse:
+    return SingleUse(f"signature:{kid}", jti, signed_at + _KEPT)
+
+
+def _asked(kid: str, purpose: str, owner: Owner) -> dict[str, str]:
+    return {"named": kid, "kind": owner.kind, "owner": owner.id, "of": owner.tenant, "use": purpose}
+
+
+def _in_force(registered: Mapping[str, Any] | None, now: datetime) -> ec.EllipticCurvePublicKey:
+    if registered is None:
         raise SignatureRefused("key_unknown")
-    if row.revoked_at is not None:
+    if registered["revoked_at"] is not None:
         raise SignatureRefused("key_revoked")
-    if not row.not_before <= now < row.not_after:
+    if not registered["not_before"] <= now < registered["not_after"]:
         raise SignatureRefused("key_expired")
-    public, _ = keyring.public_key(row.jwk)
+    public, _ = keyring.public_key(registered["jwk"])
     return public

@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import demands, idempotency, request_rows, signing, standing
+from service.actions import before_filing, demands, idempotency, request_rows, signing, standing
+from service.actions.before_filing import Before
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
 from service.audit import Log
-from service.engine import activating, dossier, holding, writer
+from service.engine import activating, dossier, holding
 from service.engine.hub import Hub
 from service.models.subject_key import KeyOwner
 from service.schemas.demands import ExtendRequest, SubmitRequest
@@ -48,18 +49,26 @@ async def submit(
     once = Once(key, idempotency.fingerprint(raw))
 
     async def unit(conn: AsyncConnection) -> Submitted:
-        earlier = await idempotency.earlier(conn, principal, once)
-        if earlier is not None:
+        before = await before_filing.read(
+            conn,
+            client_id=principal.client_id,
+            key=key,
+            owner=Owner("officer", body.officer_id, principal.tenant),
+            signature=signature,
+            case_number=body.case_number,
+        )
+        if before.earlier is not None:
+            earlier = idempotency.answered(before.earlier, once)
             return Submitted(RequestAccepted.model_validate(earlier), True)
-        answer = await _file(conn, hub, principal, body, raw, digest, signature)
+        log, answer = await _file(conn, hub, principal, body, raw, digest, signature, before)
         kept = answer.model_dump(mode="json")
-        await idempotency.remember(conn, principal, once, kept, answer.submitted_at)
+        await idempotency.remember_with(log, principal, once, kept, answer.submitted_at)
         return Submitted(answer, False)
 
     while True:
         try:
             return await standing.run(hub, principal, unit)
-        except (idempotency.Raced, request_rows.ReferenceTaken):
+        except (idempotency.Raced, request_rows.Overtaken):
             continue
         except authority.AuthorityRefused as refused:
             await _record_refusal(hub, principal, body, refused)
@@ -86,16 +95,16 @@ async def _file(
     raw: bytes,
     digest: str,
     signature: str | None,
-) -> RequestAccepted:
+    before: Before,
+) -> tuple[Log, RequestAccepted]:
     known = await hub.registry.known(conn)
-    demand = await demands.weigh(conn, known, principal.tenant, body)
+    demand = await demands.weigh(conn, known, principal.tenant, body, before.who)
     now = demand.at
-    await signing.check(
-        conn,
+    signed = signing.judge(
         signature,
+        before.key,
         kind=Kind.REQUEST,
         payload=signatures.canonical(raw),
-        owner=Owner("officer", body.officer_id, principal.tenant),
         about=None,
         audience=hub.settings.address,
         now=now,
@@ -106,9 +115,9 @@ async def _file(
     sealing = await subjects.begin(conn, hub.vault, principal.tenant, KeyOwner.REQUEST, str(request_id), request_id)
     row = request_rows.request(hub, known, principal, body, demand, request_id, now, raw, digest, sealing)
     row["signature"] = signature
-    row["case_id"] = await request_rows.case(conn, principal.tenant, body.case_number, now)
+    row["case_id"] = before.case_id or clock.new_id()
     aims = request_rows.targets(hub, sealing, request_id, body)
-    await request_rows.write(conn, row, aims, now)
+    await request_rows.write(conn, row, aims, signed, opens=None if before.case_id else body.case_number)
     # All that the caller named was found among its own; orders go to others.
     await db.extend(conn, db.HUB)
     if demand.original_id is None:
@@ -129,8 +138,8 @@ async def _file(
         raise demands.unknown_institution(body, unroutable) from None
     at_once = row["state"] is RequestState.ACTIVE
     # What one officer orders alone is counted, and held against the bounds, one after the other.
-    log = await writer.lock(conn, plan.chains | ({holding.chain(principal.tenant)} if at_once else set()))
-    await standing.check(conn, principal)
+    log = await Log.open(conn, now, plan.chains | ({holding.chain(principal.tenant)} if at_once else set()))
+    log.at = await standing.check(conn, principal)
     if demand.granted.review_within is not None:
         unreviewed = await demands.unreviewed(conn, principal.tenant, body.officer_id, but=request_id)
         authority.check_row(demand.granted, body.legal_basis, unreviewed)
@@ -171,8 +180,7 @@ async def _file(
         )
         await activating.start_approval(conn, log, found, within)
         unreachable.update(dict.fromkeys(await activating.out_of_reach(conn, plan)))
-    await log.flush()
-    return _answer(found, recipients, unreachable)
+    return log, _answer(found, recipients, unreachable)
 
 
 def _answer(found: dossier.Dossier, recipients: set[str], unreachable: dict[str, UUID | None]) -> RequestAccepted:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+import uvloop
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
@@ -81,9 +82,9 @@ def act(work: Callable[[Hub], Awaitable[T]], *, writes: bool = False) -> T:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end; expected errors end the command with one line."""
-    with told():
-        return asyncio.run(work)
+    """Run ``work`` to its end on the loop that nodes work on; expected errors end the command with one line."""
+    with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 @contextlib.contextmanager

@@ -106,8 +106,7 @@ async def lock(conn: AsyncConnection, chains: Collection[str]) -> Log:
 async def spend(conn: AsyncConnection, identifiers: Sequence[SingleUse]) -> None:
     """Spend identifiers in the transaction of ``conn``. Raises ``IdentifierSpent`` for one that was used before."""
     for single in identifiers:
-        row = {"issuer": single.issuer, "identifier": single.digest, "expires_at": single.expires_at}
-        done = await conn.execute(_SPENDING[conn.dialect.name], row)
+        done = await conn.execute(_SPENDING[conn.dialect.name], single.row())
         if done.first() is None:
             raise IdentifierSpent(single.issuer)
 

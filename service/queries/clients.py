@@ -2,11 +2,13 @@
 
 import functools
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
 from service.models import Client, Participant, PublicKey, table_of
 from service.security.keyring import KeyUnfit, VerificationKey
 from service.security.profiles import KeyPurpose
@@ -15,16 +17,18 @@ from workflows.terms import Role, Sector
 _CLIENTS = table_of(Client)
 _PARTICIPANTS = table_of(Participant)
 _KEYS = table_of(PublicKey)
+_AT = sa.func.hub_now(type_=db.INSTANT).label("at")
 
 
 @dataclass(frozen=True, slots=True)
 class KnownClient:
-    """An active client of an active participant."""
+    """An active client of an active participant, and the database's instant at which it was found to be one."""
 
     id: str
     tenant: str
     sector: Sector
     roles: frozenset[Role]
+    at: datetime
 
 
 async def find(
@@ -38,7 +42,7 @@ async def find(
     row = (await conn.execute(query, {"client": client_id, "key": key})).one_or_none()
     if row is None:
         return None
-    return KnownClient(row.id, row.tenant, row.sector, frozenset(Role(role) for role in row.roles))
+    return KnownClient(row.id, row.tenant, row.sector, frozenset(Role(role) for role in row.roles), row.at)
 
 
 # Each call at a door asks twice: what is asked is put into words once.
@@ -47,7 +51,7 @@ def _asked(*, with_key: bool, keep: bool) -> sa.Select[Any]:
     client_id: sa.BindParameter[str] = sa.bindparam("client")
     key: sa.BindParameter[str] = sa.bindparam("key")
     query = (
-        sa.select(_CLIENTS.c.id, _CLIENTS.c.tenant, _CLIENTS.c.roles, _PARTICIPANTS.c.sector)
+        sa.select(_CLIENTS.c.id, _CLIENTS.c.tenant, _CLIENTS.c.roles, _PARTICIPANTS.c.sector, _AT)
         .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _CLIENTS.c.tenant)
         .where(_CLIENTS.c.id == client_id, _CLIENTS.c.active, _PARTICIPANTS.c.status == "active")
     )

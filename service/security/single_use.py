@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,7 @@ class SingleUse:
     def digest(self) -> str:
         """SHA-256 of the identifier in hex: what is stored has one length, whatever a client chose to write."""
         return hashlib.sha256(self.identifier.encode()).hexdigest()
+
+    def row(self) -> dict[str, Any]:
+        """Return the row that spends it."""
+        return {"issuer": self.issuer, "identifier": self.digest, "expires_at": self.expires_at}

@@ -33,7 +33,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
     seconds = max(2.0, SECONDS * scale)
     async with ground.running(*nodes):
         count, _ = await bench_rows.deadlines_over(ground, seconds)
-        await _fired(ground, count)
+        await _fired(ground)
     late = await lateness(ground)
     once = await _fired_once(ground, count)
     if ground.kind == "postgresql":
@@ -44,11 +44,13 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
     before = await _missed(ground)
     async with ground.running(*nodes), profiles.of(nodes[0], "A4"):
         burst, begin = await bench_rows.deadlines_over(ground, 0)
-        await _fired(ground, before + burst)
+        await _fired(ground)
     (latest,) = (
         await bench_rows.asked(ground, f"SELECT {bench_rows.epoch(ground, 'max(settled_at)')} FROM deadlines")
     )[0]
     drained = float(latest) - begin  # type: ignore[arg-type]
+    if await _missed(ground) != before + burst:
+        raise RuntimeError("a deadline of the burst ended otherwise than by firing")
     values = {
         "fired once %": once,
         "p50 ms late": percentile(late, 0.5) * 1000,
@@ -86,9 +88,11 @@ async def _missed(ground: Ground) -> int:
     return int(found)
 
 
-async def _fired(ground: Ground, count: int) -> None:
+async def _fired(ground: Ground) -> None:
+    """Wait until no deadline is left, by a question that costs the database next to nothing while the clock runs."""
     until = time.monotonic() + WITHIN
-    while await _missed(ground) < count:
+    left = "SELECT 1 FROM deadlines WHERE state = 'pending' AND rung = 0 ORDER BY due_at LIMIT 1"
+    while await bench_rows.asked(ground, left):
         if time.monotonic() > until:
             raise TimeoutError(f"deadlines are left after {WITHIN:.0f} s")
         await asyncio.sleep(0.5)

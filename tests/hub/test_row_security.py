@@ -159,6 +159,31 @@ async def test_a_reach_ends_with_its_transaction_and_is_not_left_in_the_pool(
         assert (await conn.execute(sa.select(cases.c.id))).all() == []
 
 
+async def test_a_reach_that_no_transaction_took_is_not_left_in_the_pool_either(
+    database: Database, keys: dict[str, dict[str, Any]]
+) -> None:
+    cases = models.metadata.tables["cases"]
+    async with database.read(db.HUB) as conn:
+        assert (await conn.execute(sa.select(cases.c.id))).all() != []
+    async with database.read(db.HUB):
+        pass  # Nothing was asked, and so nothing has begun.
+    async with database.engine.connect() as conn:
+        assert (await conn.execute(sa.select(cases.c.id))).all() == []
+
+
+async def test_no_name_of_a_member_says_more_than_its_reach(
+    database: Database, keys: dict[str, dict[str, Any]]
+) -> None:
+    cases = models.metadata.tables["cases"]
+    for name in ("x'; SET LOCAL hoatoc.reach = 'hub'; --", "x\\'; SET LOCAL hoatoc.reach = 'hub'; --", "'", "''"):
+        async with database.read(Reach.of(name)) as conn:
+            assert (await conn.execute(sa.select(cases.c.id))).all() == []
+            kept = await conn.exec_driver_sql(
+                "SELECT current_setting('hoatoc.tenant'), current_setting('hoatoc.reach')"
+            )
+            assert tuple(kept.one()) == (name, "tenant")
+
+
 async def test_the_owner_of_the_tables_is_bound_too(
     database_url: str, templates: Any, keys: dict[str, dict[str, Any]]
 ) -> None:

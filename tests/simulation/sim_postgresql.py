@@ -95,6 +95,7 @@ class Connection:
         # What the hub asks of the driver itself: the socket, and what the server says on the side.
         self._transport = real._transport
         self.add_log_listener, self.remove_log_listener = real.add_log_listener, real.remove_log_listener
+        self.begin_within = getattr(real, "begin_within", None)
         self.is_gone = False
         store.open[self] = None
 
@@ -241,14 +242,16 @@ class Cursor:
 def inline(store: Callable[[], Store]) -> Iterator[None]:
     """Let every connection that the hub opens be one to the store of the simulation that runs now."""
 
-    async def connect(*_args: Any, server_settings: Any = None, **_options: Any) -> Connection:
+    async def connect(
+        *_args: Any, server_settings: Any = None, connection_class: Any = asyncpg.Connection, **_options: Any
+    ) -> Connection:
         current, owner = store(), ACTING.get()
         if owner is not None and not owner.is_alive:
             raise Gone("the connection is gone")
         url = f"{server()}/{current.name}"
         # The server's clock is not the simulation's: how long a transaction lies idle there says nothing.
         settings = {**server_settings, "idle_in_transaction_session_timeout": "0"} if server_settings else None
-        real = current.bridge.run(CONNECT(url, user=LOGIN, server_settings=settings))
+        real = current.bridge.run(CONNECT(url, user=LOGIN, server_settings=settings, connection_class=connection_class))
         return Connection(current, owner, real)
 
     with mock.patch.object(asyncpg, "connect", connect):

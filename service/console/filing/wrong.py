@@ -68,7 +68,8 @@ async def weighed(
     action = Action(body["action"])
     shaped = _SHAPE.validate_python(body)
     try:
-        granted = await demands.weigh(conn, known, principal.tenant, shaped)
+        who = await demands.who(conn, principal.tenant, shaped.officer_id)
+        granted = await demands.weigh(conn, known, principal.tenant, shaped, who)
     except errors.InvalidInput as invalid:
         return None, _told(list(invalid.fields), answers, action, lang)
     except authority.AuthorityRefused as refused:
