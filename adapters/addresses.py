@@ -26,8 +26,8 @@ _COMPATIBLE = tuple(ipaddress.IPv6Network("::/96").address_exclude(ipaddress.IPv
 _FORBIDDEN: tuple[Network, ...] = (*map(ipaddress.ip_network, _NEVER), *_COMPATIBLE)
 # The interface part of ISATAP addresses (RFC 5214, 6.1), which end in an IPv4 address under any prefix.
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
-# On threads of their own, a name at most one of them: a participant whose name server never answers holds that one, and
-# not the few that the loop shares among all participants and the connections to the database.
+# On threads of their own, in a loop a name at most one of them: a participant whose name server never answers holds
+# that one, and not the few that the loop shares among all participants and the connections to the database.
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="names")
 # Of each loop, what is being looked up: all who wait for a name wait for one thing.
 _awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], asyncio.Future[Sequence[str]]]] = (

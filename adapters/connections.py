@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import h11
 import httpx
@@ -45,9 +46,8 @@ class _Connection(asyncio.Protocol):
         self.is_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what writes."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        """Keep what writes; which class that is of is the loop's own affair."""
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; what nobody asked for is no answer, and whoever sends it is not called again."""

@@ -44,7 +44,12 @@ _NOW = sa.select(sa.func.hub_now(type_=INSTANT))
 # No echo of a statement and no error shows the values that somebody sent, in whatever field they put them.
 HIDES_PARAMETERS = True
 # What a client asks for outweighs what somebody has set for the role: a hidden warning is a false acknowledgement.
-_SESSION = {"application_name": "hoatoc", "timezone": "UTC", "client_min_messages": "warning"}
+_SESSION = {
+    "application_name": "hoatoc",
+    "timezone": "UTC",
+    "client_min_messages": "warning",
+    "standard_conforming_strings": "on",
+}
 # The driver keeps a hundred, which are fewer than a node's loops and doors have together: the next one is made anew.
 _PREPARED = 250
 _NOTIFY = sa.text("SELECT pg_notify(:channel, :payload)")
@@ -237,14 +242,16 @@ async def insert_all(conn: AsyncConnection, *parts: Rows) -> None:
 
 @contextlib.contextmanager
 def refused_as(error: Callable[[], Exception], *names: str) -> Iterator[None]:
-    """Turn what a unique constraint refuses, known by any of its names, into an error; the whole unit is undone by it.
+    """Turn what a unique constraint refuses into an error; the whole unit is undone by it.
 
-    Each database has a name of its own for it.
+    Each database has a ``name`` of its own for it: PostgreSQL's constraint, SQLite's first column.
     """
     try:
         yield
     except IntegrityError as refused:
-        if any(name in str(refused.orig) for name in names):
+        # PostgreSQL's text has values in it, which somebody chose.
+        said = getattr(refused.orig.__cause__, "constraint_name", None) if refused.orig else None
+        if any(name == said or (said is None and name in str(refused.orig)) for name in names):
             raise error() from None
         raise
 

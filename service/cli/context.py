@@ -82,7 +82,13 @@ def act(work: Callable[[Hub], Awaitable[T]], *, writes: bool = False) -> T:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end on the loop that nodes work on; expected errors end the command with one line."""
+    """Run ``work`` to its end; expected errors end the command with one line."""
+    with told():
+        return asyncio.run(work)
+
+
+def stay(work: Coroutine[Any, Any, T]) -> T:
+    """Run what stays until it is stopped, as ``run`` does and on the faster loop (ADR 0069)."""
     with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

@@ -35,7 +35,7 @@ def serve(
     log.configure(chosen.log_level)
     if chosen.embedded and not worker:
         raise output.fail("an embedded database is for one process: its worker cannot run elsewhere")
-    context.run(_serve(chosen, with_worker=worker, found=_look(chosen)))
+    context.stay(_serve(chosen, with_worker=worker, found=_look(chosen)))
 
 
 def worker() -> None:
@@ -44,7 +44,7 @@ def worker() -> None:
     log.configure(chosen.log_level)
     if chosen.embedded:
         raise output.fail("an embedded database is for one process: hoatoc serve has the worker inside")
-    context.run(_work(chosen, found=_look(chosen)))
+    context.stay(_work(chosen, found=_look(chosen)))
 
 
 def demo(
@@ -53,7 +53,7 @@ def demo(
     """Play the demonstration with seven pretended participants; exit 0 only if each step was seen."""
     chosen = context.settings()
     log.configure("error")
-    raise typer.Exit(context.run(scene.run(chosen, keep_running=keep_running)))
+    raise typer.Exit(context.stay(scene.run(chosen, keep_running=keep_running)))
 
 
 def _look(chosen: Settings) -> Sequence[Check]:

@@ -147,7 +147,7 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
             agencies[row["tenant"]],
             officers[row["officer_id"]],
             targets.get(row["original_id"] or row["id"], {}),
-            _policy(row["policy"]),
+            _policy(row.pop("policy")),
             *holds[row["original_id"] or row["id"]],
             {each: keys[each] for each in (row["id"], row["original_id"]) if each in keys},
             seconds.get(row["id"]),
