@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import world as worlds
-from builders import make_hub
+from builders import make_hub, table
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from world import World
 
-from service import errors
+from service import clock, db, errors
 from service.actions import idempotency, references, submit_request
 from service.engine.hub import Hub
-from service.models import ActionRequest, Case, IdempotencyKey, Order, Target
+from service.models import ActionRequest, Case, IdempotencyKey, Order, SpentIdentifier, Target
 from service.security.signatures import Kind
 from workflows.terms import RequestState
 
@@ -144,3 +146,16 @@ async def test_a_reference_that_is_taken_is_drawn_again(world: World, monkeypatc
     monkeypatch.setattr(references.secrets, "choice", lambda _: next(drawn))
     given = [(await submit(world, world.hub, worlds.freeze(), f"key-000{n}")).answer.reference for n in range(2)]
     assert [reference[-6:] for reference in given] == ["AAAAAA", "BBBBBB"]
+
+
+async def test_what_a_constraint_refuses_is_known_by_its_name_and_by_nothing_that_somebody_wrote(hub: Hub) -> None:
+    row = {"issuer": "uq_cases_tenant_number", "identifier": "cases.number", "expires_at": clock.utc_now()}
+
+    async def unit(conn: AsyncConnection) -> None:
+        for _ in range(2):
+            await db.insert_rows(conn, table(SpentIdentifier), [row])
+
+    with pytest.raises(IntegrityError), db.refused_as(KeyError, "uq_cases_tenant_number", "cases.number"):
+        await hub.writer.run(unit, reach=db.HUB)
+    with pytest.raises(KeyError), db.refused_as(KeyError, "pk_spent_identifiers", "spent_identifiers.issuer"):
+        await hub.writer.run(unit, reach=db.HUB)
