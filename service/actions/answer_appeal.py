@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors
-from service.actions import appealing, demands, signing, standing
+from service.actions import appealing, officers, signing, standing
 from service.actions.signing import Owner
 from service.engine import dossier, settling
 from service.engine.hub import Hub
@@ -37,7 +37,7 @@ async def answer(
     async def unit(conn: AsyncConnection) -> AppealDetail:
         case = await appealing.lock(conn, principal, appeal_id)
         await standing.check(conn, principal)
-        person = await demands.officer(conn, case.found.tenant, body.officer_id)
+        person = await officers.officer(conn, case.found.tenant, body.officer_id)
         if not authority.is_serving(person.active, person.appointed_until, case.log.at):
             raise errors.Forbidden("authority.officer_inactive")
         state = appealing.advance(case, AppealState.ANSWERED)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import db
-from service.actions import demands, idempotency, signing
-from service.actions.demands import Who
+from service.actions import idempotency, officers, signing
+from service.actions.officers import Who
 from service.actions.signing import Owner
 from service.models import Case, Officer, Participant, PublicKey, table_of
 from service.security.signatures import Kind
@@ -26,7 +26,7 @@ _HERS = sa.and_(_CASES.c.tenant == sa.bindparam("agency"), _CASES.c.number == sa
 _PARTS = (idempotency.KEPT, tuple(_OFFICERS.c), tuple(_PARTICIPANTS.c), tuple(_KEYS.c), (_CASES.c.id,))
 _QUERY = sa.select(_ASKED.c.at, *(column for part in _PARTS for column in part)).select_from(
     _ASKED.outerjoin(idempotency.KEYS, idempotency.IS_ITS)
-    .outerjoin(sa.join(_OFFICERS, _PARTICIPANTS, _PARTICIPANTS.c.id == _OFFICERS.c.tenant), demands.IS_THEIRS)
+    .outerjoin(sa.join(_OFFICERS, _PARTICIPANTS, _PARTICIPANTS.c.id == _OFFICERS.c.tenant), officers.IS_THEIRS)
     .outerjoin(_KEYS, signing.IS_HIS)
     .outerjoin(_CASES, _HERS)
 )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import canonical_json
-from service.actions import appealing, demands, signing, standing
+from service.actions import appealing, officers, signing, standing
 from service.actions.appealing import Contested
 from service.actions.signing import Owner
 from service.engine import closing, dossier, extensions, holding, lifting, settling, statuses
@@ -86,7 +86,7 @@ def _payload(raw: bytes) -> bytes:
 
 
 async def _check(conn: AsyncConnection, hub: Hub, case: Contested, body: AppealDecision, payload: bytes) -> None:
-    person = await demands.officer(conn, case.found.tenant, body.officer_id)
+    person = await officers.officer(conn, case.found.tenant, body.officer_id)
     appeal.check_decider(
         person.id,
         filed_by=case.found.request["officer_id"],

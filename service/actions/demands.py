@@ -10,10 +10,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db, errors
+from service import errors
+from service.actions.officers import Who
 from service.engine import activating, dossier
 from service.engine.dossier import Dossier
-from service.models import ActionRequest, Officer, Participant, table_of
+from service.models import ActionRequest, table_of
 from service.queries.registry import Known
 from service.schemas.demands import (
     NEWEST_START,
@@ -32,25 +33,7 @@ from workflows import authority, deadlines, disclose, extend, lift, takedown, tr
 from workflows.authority_rules import MOST_UNREVIEWED, AgencyLevel, Power, Rank
 from workflows.terms import Action, OrderState, RequestState, Stage, TargetKind
 
-_OFFICERS = table_of(Officer)
 _REQUESTS = table_of(ActionRequest)
-_PARTICIPANTS = table_of(Participant)
-# An officer of the agency, for a query that asks for more beside him.
-IS_THEIRS = sa.and_(_OFFICERS.c.id == sa.bindparam("officer"), _OFFICERS.c.tenant == sa.bindparam("agency"))
-_WHO = (
-    sa.select(*_OFFICERS.c, *_PARTICIPANTS.c, sa.func.hub_now(type_=db.INSTANT))
-    .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _OFFICERS.c.tenant)
-    .where(IS_THEIRS)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """The rows of an officer and of his agency, and the database's instant at which they were read."""
-
-    officer: dossier.Row
-    agency: dossier.Row
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,31 +107,6 @@ async def weigh(conn: AsyncConnection, known: Known, tenant: str, body: SubmitRe
         # An operator may ask for more care than the rule does, never for less.
         review_within = min(chosen, review_within)
     return Weighed(now, person, agency, granted, starts_at, ends_at, original.id if original else None, review_within)
-
-
-async def officer(conn: AsyncConnection, tenant: str, officer_id: str, field: str = "/officer_id") -> sa.Row[Any]:
-    """Return an officer of the agency; one of another agency is as unknown as one that does not exist.
-
-    ``field`` is the pointer of the member that names the officer.
-    """
-    query = sa.select(_OFFICERS).where(_OFFICERS.c.id == officer_id, _OFFICERS.c.tenant == tenant)
-    row = (await conn.execute(query)).one_or_none()
-    if row is None:
-        raise errors.InvalidInput.of(field, "officer.unknown")
-    return row
-
-
-async def who(conn: AsyncConnection, tenant: str, officer_id: str) -> Who | None:
-    """Return an officer of the agency with it; None where it has no such one."""
-    found = (await conn.execute(_WHO, {"officer": officer_id, "agency": tenant})).one_or_none()
-    if found is None:
-        return None
-    cells, officers = tuple(found), len(_OFFICERS.c)
-    return Who(
-        dict(zip(_OFFICERS.c.keys(), cells[:officers], strict=True)),
-        dict(zip(_PARTICIPANTS.c.keys(), cells[officers:-1], strict=True)),
-        cells[-1],
-    )
 
 
 async def unreviewed(conn: AsyncConnection, tenant: str, officer_id: str, but: UUID) -> int:

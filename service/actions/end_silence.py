@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, errors
-from service.actions import demands, second_officer, signing, standing
+from service.actions import officers, second_officer, signing, standing
 from service.actions.signing import Owner
 from service.audit import Log
 from service.engine import dossier, lifting, silences, writer
@@ -107,8 +107,8 @@ async def _check(
     """Hold both to what filing and approving a disclosure on this basis takes today, and spend their signatures."""
     if body.officer_id == body.second_officer_id:
         raise authority.AuthorityRefused("same_officer", {})
-    first = await demands.officer(conn, found.tenant, body.officer_id)
-    second = await demands.officer(conn, found.tenant, body.second_officer_id, "/second_officer_id")
+    first = await officers.officer(conn, found.tenant, body.officer_id)
+    second = await officers.officer(conn, found.tenant, body.second_officer_id, "/second_officer_id")
     filed = hub.vault.unseal(found.keys, "requests", found.id, found.tenant, found.request["body_sealed"]).encode()
     by_first = replace(found, officer=dict(first._mapping))
     second_officer.check_pair(by_first, found.request, filed, second, log.at)

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.actions import demands, signing
+from service.actions import officers, signing
 from service.actions.signing import Owner
 from service.engine import dossier
 from service.engine.dossier import Dossier
@@ -39,7 +39,7 @@ async def check(
     this hub's, for which, and at whose pages by a passkey, he must have signed. Raises
     ``AuthorityRefused``, ``SignatureRefused``, ``InvalidInput`` for an officer that this agency does not have.
     """
-    second: Any = await demands.officer(conn, found.tenant, officer_id)
+    second: Any = await officers.officer(conn, found.tenant, officer_id)
     if second.id == found.request["officer_id"]:
         raise authority.AuthorityRefused("same_officer", {})
     # Whom and what it holds: an extension holds what its original does.
@@ -83,7 +83,7 @@ async def check_again(conn: AsyncConnection, found: Dossier, raw: bytes, now: da
     if approval is None:
         await _check_first_signature(conn, found, payload, None)
         return rule
-    second: Any = await demands.officer(conn, found.tenant, approval.officer_id)
+    second: Any = await officers.officer(conn, found.tenant, approval.officer_id)
     _check_second(found, hold, second, now)
     kid = signatures.read(approval.signature, Kind.APPROVAL).kid
     await _check_first_signature(conn, found, payload, kid)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, errors
-from service.actions import demands, signing, standing
+from service.actions import officers, signing, standing
 from service.actions.signing import Owner
 from service.engine import dossier, holding, settling, statuses, writer
 from service.engine.hub import Hub
@@ -39,7 +39,7 @@ async def withdraw(
         if found is None or not visibility.owns(principal, found.tenant):
             raise errors.NotFound
         await standing.check(conn, principal)
-        person = await demands.officer(conn, found.tenant, officer_id)
+        person = await officers.officer(conn, found.tenant, officer_id)
         if not authority.is_serving(person.active, person.appointed_until, log.at):
             raise errors.Forbidden("authority.officer_inactive")
         try:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors, i18n
-from service.actions import demands
+from service.actions import demands, officers
 from service.actions.demands import Weighed
 from service.console.filing import body as bodies
 from service.console.filing import steps
@@ -68,7 +68,7 @@ async def weighed(
     action = Action(body["action"])
     shaped = _SHAPE.validate_python(body)
     try:
-        who = await demands.who(conn, principal.tenant, shaped.officer_id)
+        who = await officers.who(conn, principal.tenant, shaped.officer_id)
         granted = await demands.weigh(conn, known, principal.tenant, shaped, who)
     except errors.InvalidInput as invalid:
         return None, _told(list(invalid.fields), answers, action, lang)
