@@ -78,6 +78,9 @@ class _Connection(asyncio.Protocol):
     async def ask(self, method: bytes, path: bytes, headers: _Headers, content: bytes) -> tuple[int, _Headers]:
         """Call, and return the status and the headers of the answer, once they are here."""
         assert self._transport is not None
+        if self.is_over:
+            # Hung up on right after the greeting; writing to what is closed is an error of its own on some loops.
+            raise self._fault or ConnectionAbortedError("hung up")
         self.idle_since = None
         call = h11.Request(method=method, target=path, headers=list(headers))
         # As one piece: a head that travels alone costs a record and a system call of its own.

@@ -88,7 +88,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def stay(work: Coroutine[Any, Any, T]) -> T:
-    """Run what stays until it is stopped, as ``run`` does and on the faster loop (ADR 0069)."""
+    """Run a node, as ``run`` does and on the faster loop (ADR 0069)."""
     with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

@@ -53,7 +53,7 @@ def demo(
     """Play the demonstration with seven pretended participants; exit 0 only if each step was seen."""
     chosen = context.settings()
     log.configure("error")
-    raise typer.Exit(context.stay(scene.run(chosen, keep_running=keep_running)))
+    raise typer.Exit(context.run(scene.run(chosen, keep_running=keep_running)))
 
 
 def _look(chosen: Settings) -> Sequence[Check]:

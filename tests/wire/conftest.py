@@ -1,8 +1,10 @@
 """The way out of the hub, for the tests that send something to servers of their own."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import uvloop
 from wire_servers import to_loopback
 
 from adapters.transport import Transport
@@ -14,3 +16,8 @@ async def transport() -> AsyncIterator[Transport]:
     made = Transport(allow_loopback=True, resolve=to_loopback)
     yield made
     await made.aclose()
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Let what speaks to others be tested on the loop that nodes run on (ADR 0069)."""
+    return {"uvloop": uvloop.new_event_loop}
