@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
-# Of its own: the queues that the hub is measured against bring a loop that the hub would run on.
+# Of its own: what the hub is measured against is nothing that the hub is tested with.
 BENCH := build/bench-env
 # What make trust must have measured; what each promises and where it is proved: the handbook's threats.md.
 PROMISES := P8,P9,P10,P11,P12,P13,P14,P16,P18,P22,P25

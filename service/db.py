@@ -249,7 +249,7 @@ def refused_as(error: Callable[[], Exception], *names: str) -> Iterator[None]:
     try:
         yield
     except IntegrityError as refused:
-        # PostgreSQL's text has values in it, which somebody chose.
+        # PostgreSQL gives the name apart: of a text one would have to know that nobody's values stand in it.
         said = getattr(refused.orig.__cause__, "constraint_name", None) if refused.orig else None
         if any(name == said or (said is None and name in str(refused.orig)) for name in names):
             raise error() from None

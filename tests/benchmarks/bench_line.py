@@ -1,7 +1,6 @@
 """One kept connection of a client, as cheap as it can be: what the load costs, the hub does not get."""
 
 import asyncio
-from typing import cast
 
 ANSWER_WITHIN = 60.0
 
@@ -17,7 +16,8 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
-        self._transport = cast(asyncio.Transport, transport)
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
         """Whoever waits is told."""

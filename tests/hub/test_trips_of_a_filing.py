@@ -19,7 +19,7 @@ from service.queries import registry
 pytest_plugins = ["api_fixtures"]
 
 # Two at the door, the rest in the transaction of the filing. SQLite says BEGIN itself, and writes each table alone.
-TRIPS = {"postgresql": 13, "sqlite": 21}
+TRIPS = {"postgresql": 12, "sqlite": 21}
 
 
 @contextlib.contextmanager

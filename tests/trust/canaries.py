@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import wire_servers
@@ -92,7 +92,8 @@ async def _listen(made: Site, context: ssl.SSLContext, stack: contextlib.AsyncEx
     tasks: set[asyncio.Task[None]] = set()
 
     def reading(writer: asyncio.StreamWriter) -> asyncio.ReadTransport:
-        return cast(asyncio.ReadTransport, writer.transport)
+        assert isinstance(writer.transport, asyncio.ReadTransport)
+        return writer.transport
 
     def door(name: str, tls: ssl.SSLContext | None) -> Any:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

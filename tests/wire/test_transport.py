@@ -462,9 +462,11 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.is_read = True
+        self.taken = b""
 
     def write(self, data: Any) -> None:
         """Take it and say nothing."""
+        self.taken += data
 
     def pause_reading(self) -> None:
         """Read no further."""
@@ -487,3 +489,12 @@ async def test_a_connection_that_is_not_read_from_any_more_carries_no_other_call
     assert (await asked)[0] == 200
     assert sum([len(part) async for part in connection.body()]) == 20_000
     assert not wire.is_read and not connection.is_free_again()
+
+
+async def test_who_hung_up_right_after_the_greeting_is_not_written_to() -> None:
+    wire, connection = Wire(), connections._Connection(connections._Peer("127.0.0.1", 443, "bank.example"))
+    connection.connection_made(wire)
+    connection.connection_lost(None)
+    with pytest.raises(ConnectionAbortedError):
+        await connection.ask(b"POST", b"/", [(b"Host", b"bank.example"), (b"Content-Length", b"0")], b"")
+    assert wire.taken == b""
