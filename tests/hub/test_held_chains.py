@@ -175,6 +175,7 @@ async def test_who_takes_his_time_is_not_ended(hub: Hub, monkeypatch: pytest.Mon
         async with database.read(db.HUB) as patient:
             await outages.take_time(patient)
             async with database.read(db.HUB) as other:
+                await other.execute(ONE)
                 await ended(other)
                 await other.invalidate()
             # Idle for longer than the one that was ended.
