@@ -40,6 +40,9 @@ ACKNOWLEDGEMENT_VALID_FOR: Mapping[Action, timedelta] = {
     Action.TRACE: timedelta(minutes=5),
 }
 
+# A clock is tight once less than this part of its time is left: the fourth. Assumed.
+TIGHT = 4
+
 END_WARNING_BEFORE = timedelta(hours=12)  # "warn at T-12 h" of the default profile
 APPROVAL_WITHIN = timedelta(minutes=30)  # assumed; a request that nobody approves lapses only when its end comes
 TASK_WITHIN = timedelta(minutes=30)  # assumed
@@ -146,6 +149,11 @@ def due(limit: Limit, start: datetime) -> datetime:
     if start.tzinfo is None:
         raise ValueError("an instant without a time zone starts no clock")
     return start.astimezone(UTC) + limit.within
+
+
+def tight(started_at: datetime, due_at: datetime) -> datetime:
+    """Return the instant from which less than a quarter of a clock's time is left: about to be missed."""
+    return due_at - (due_at - started_at) / TIGHT
 
 
 def end_warning(starts_at: datetime, ends_at: datetime, before: timedelta = END_WARNING_BEFORE) -> datetime | None:

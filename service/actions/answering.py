@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import errors
 from service.audit import Log
-from service.engine import placing, settling, statuses, tasks
+from service.engine import owing, placing, settling, statuses, tasks
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Order, Task, table_of
 from service.queries import visibility
 from service.schemas.orders import AcknowledgementBody
 from service.security.principals import Principal
+from workflows import states
 from workflows.terms import Actor, Fact, OrderState, RefusalCode, Stage, TaskKind
 
 _ORDERS = table_of(Order)
@@ -112,6 +113,8 @@ async def ask(
 async def move(answering: Answering, state: OrderState, **values: Any) -> None:
     """Write the order's new state; members that are None stay as they are."""
     values = {name: value for name, value in values.items() if value is not None}
+    if state in states.UNANSWERED:
+        values |= owing.due(answering.conn, state)
     await answering.conn.execute(
         sa.update(_ORDERS)
         .where(_ORDERS.c.id == answering.order["id"])

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from service import errors
 from service.actions import answering, executions, lift_answers
 from service.actions.answering import Answering, Verdict
-from service.engine import overlaps, placing, settling, timers
+from service.engine import overlaps, owing, placing, settling, timers
 from service.models import Order, table_of
 from workflows import deadlines, recall, states
 from workflows.terms import Action, Event, Fact, OrderState, Outcome, RefusalCode, Stage, SubjectKind, TaskKind
@@ -63,6 +63,7 @@ async def _received(given: Answering) -> Verdict:
         await answering.move(given, order["state"])
         verdict = await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, order["state"])
         await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE))
+        await owing.renew(given.conn, [order["id"]])
         return verdict
     if (order["state"], Event.ACKNOWLEDGE) in states.MOVES:
         await answering.move(given, states.advance(order["state"], Event.ACKNOWLEDGE))

@@ -24,7 +24,7 @@ from workflows.terms import Action, Sector, Urgency
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 PATH = "/board"
-LINES, LINES_ALONE, LINES_ON_A_WALL = 25, 200, 12
+LINES, LINES_ALONE, LINES_ON_A_WALL = 25, 100, 12
 LOOKS: Mapping[Group, tuple[str, str]] = {
     Group.BREACHED: ("clock-missed", "bad"),
     Group.QUARTER: ("hourglass", "warn"),

@@ -24,6 +24,8 @@ PATH = "/handover"
 # A shift at the duty desk, and somewhat more.
 SHIFT = timedelta(hours=12)
 _MOST = 100
+# What the next shift finds in its hands.
+_PRESSING = (Group.BREACHED, Group.QUARTER)
 
 
 @router.post("/requests/{request_id}/notes")
@@ -48,13 +50,13 @@ async def hand_over(request: Request, hub: HubDep, seat: doors.SeatDep) -> Respo
     principal.require(Scope.TASKS_READ)
     since = seat.now - SHIFT
     async with hub.database.read(principal.reach) as conn:
-        found = await live_board.load(conn, principal, Filter(), now=seat.now, limit=_MOST)
+        found = await live_board.load(conn, principal, Filter(), now=seat.now, limit=_MOST, groups=_PRESSING)
         open_tasks = await tasks.page(conn, hub.vault, principal, tasks.Filter(), after=None, limit=_MOST)
         fired = await escalations.page(conn, principal, unreachable=True, since=since, after=None, limit=_MOST)
-        health = await dispatch_health.load(conn, principal, seat.now)
+        health = await dispatch_health.load(conn, principal, seat.now, tripped=True)
         written = await notes.since(conn, hub.vault, principal, since)
         about = {each.request_id for each in open_tasks.items} | {each.request_id for each in fired.items}
-        lines = [each for group in (Group.BREACHED, Group.QUARTER) for each in found.lines[group]]
+        lines = [each for group in _PRESSING for each in found.lines[group]]
         members = {each.participant_id for each in lines} | {each.participant_id or "" for each in fired.items}
         references = await board.references(conn, principal, about)
         names = await board.names(conn, members)
@@ -71,9 +73,9 @@ async def hand_over(request: Request, hub: HubDep, seat: doors.SeatDep) -> Respo
         more_tasks=open_tasks.next is not None,
         unheard=fired.items,
         more_unheard=fired.next is not None,
-        more_lines=any(group in found.next for group in (Group.BREACHED, Group.QUARTER)),
+        more_lines=any(group in found.next for group in _PRESSING),
         more_notes=len(written) == notes.MOST,
-        tripped=[lane for lane in health.lanes if lane.open_until],
+        tripped=health.lanes,
         notes=written,
         erased=ERASED,
         references=references,

@@ -1,5 +1,6 @@
 """Turns a template into an answer: texts of the reader's language, escaped values, addresses of static files."""
 
+import functools
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
+@functools.cache
 def icon(name: str) -> Markup:
     """Return a drawing of the sprite; it repeats in a shape what the text beside it says."""
     use = Markup('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>')

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, audit, db
-from service.engine import messages, outbox, settling, tasks
+from service.engine import messages, outbox, owing, settling, tasks
 from service.engine.store import Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
 from workflows import deadlines, retry, states
@@ -227,10 +227,13 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
     reached = {"delivered_at": log.at, "changed_at": log.at}
     if moved:
         mine = sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, moved))
-        await conn.execute(mine.values(**reached, state=OrderState.DELIVERED))
+        owed = owing.due(conn, OrderState.DELIVERED)
+        await conn.execute(mine.values(**reached, **owed, state=OrderState.DELIVERED))
     if overtaken:
         await conn.execute(sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, overtaken)).values(**reached))
     await settling.meet(conn, log, actor, has_it, Stage.RECEIPT)
+    # Those that were asked to let go stay in their state: what they owe next is due later all the same.
+    await owing.renew(conn, set(has_it) - set(moved) - set(overtaken))
     await outbox.received(conn, log.at, {result.claimed.message_id for result in delivered if result.claimed.order_id})
 
 

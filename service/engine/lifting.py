@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
-from service.engine import messages, order_keys, outbox, reach, settling, tasks, timers
+from service.engine import messages, order_keys, outbox, owing, reach, settling, tasks, timers
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
 from service.models import Order, table_of
@@ -153,8 +153,9 @@ async def send_lifts(
         outgoing.append(_outgoing(hub, dossier, order, endpoint, sequences[order["id"]], limits, reason, at))
     since = sa.func.coalesce(_ORDERS.c.letting_go_since, sa.literal(at, _ORDERS.c.changed_at.type))
     told = sa.update(_ORDERS).where(_ORDERS.c.id.in_(ids))
-    await conn.execute(told.values(lift_ordered=True, letting_go_since=since, changed_at=at))
     await timers.start(conn, clocks)
+    owed = owing.due(conn, letting_go_since=since)
+    await conn.execute(told.values(lift_ordered=True, letting_go_since=since, changed_at=at, **owed))
     await outbox.enqueue(conn, hub.vault, at, outgoing)
     await tasks.open_tasks(conn, log, hub.actor, at, lost)
 

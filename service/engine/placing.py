@@ -15,7 +15,7 @@ from service.engine.dossier import Dossier
 from service.engine.hub import Hub
 from service.inserting import Rows
 from service.models import Order, table_of
-from workflows import deadlines, policy, retry
+from workflows import deadlines, policy, retry, states
 from workflows.terms import (
     Action,
     Actor,
@@ -73,7 +73,7 @@ async def place(
         endpoint = endpoints[placement.participant_id]
         limits = [(limit.stage, deadlines.due(limit, at)) for limit in _limits(dossier, placement, endpoint, rules)]
         placed[order_id] = placement
-        orders.append(_order_row(hub, dossier, placement, order_id, at))
+        orders.append(_order_row(hub, dossier, placement, order_id, limits, at))
         clocks += _order_clocks(dossier, placement, order_id, limits, at)
         outgoing.append(_outgoing(hub, dossier, placement, order_id, endpoint, limits, at))
         log.record(
@@ -137,7 +137,15 @@ def _limits(
     )
 
 
-def _order_row(hub: Hub, dossier: Dossier, placement: Placement, order_id: UUID, at: datetime) -> dict[str, Any]:
+def _order_row(
+    hub: Hub,
+    dossier: Dossier,
+    placement: Placement,
+    order_id: UUID,
+    limits: Iterable[tuple[Stage, datetime]],
+    at: datetime,
+) -> dict[str, Any]:
+    owed = [due_at for stage, due_at in limits if states.is_owed(stage, OrderState.PLACED, is_to_let_go=False)]
     target = dossier.targets[placement.target_id]
     value = hub.vault.unseal(dossier.keys, "targets", target["id"], target["tenant"], target["value_sealed"])
     return {
@@ -157,6 +165,8 @@ def _order_row(hub: Hub, dossier: Dossier, placement: Placement, order_id: UUID,
         "lift_ordered": False,
         "placed_at": at,
         "changed_at": at,
+        "due_at": min(owed, default=None),
+        "tight_at": min((deadlines.tight(at, each) for each in owed), default=None),
     }
 
 

@@ -17,6 +17,8 @@ class ActionRequest(SQLModel, table=True):
     __tablename__ = "requests"
     __table_args__ = (
         sa.Index("ix_requests_list", "tenant", "submitted_at", "id"),
+        # The same for who sees those of all agencies.
+        sa.Index("ix_requests_latest", "submitted_at", "id"),
         # What an agency has made active lately: the bounds count it.
         sa.Index("ix_requests_bounds", "tenant", "activated_at"),
         sa.CheckConstraint("amount IS NULL OR amount > 0", name="amount_is_positive"),

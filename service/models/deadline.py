@@ -15,10 +15,9 @@ class Deadline(SQLModel, table=True):
 
     __tablename__ = "deadlines"
     __table_args__ = (
-        sa.UniqueConstraint("subject_kind", "subject_id", "stage", "rung", "generation"),
+        # Ids are of one subject alone, whatever it is: the kind first would hide the rest from who asks for an id.
+        sa.UniqueConstraint("subject_id", "stage", "rung", "generation"),
         columns.partial_index("ix_deadlines_due", "due_at", "id", where="state = 'pending'"),
-        columns.partial_index("ix_deadlines_pending", "subject_id", where="state = 'pending'"),
-        columns.partial_index("ix_deadlines_missed", "subject_id", where="state = 'missed'"),
     )
 
     id: int | None = columns.identity()

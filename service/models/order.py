@@ -19,8 +19,9 @@ class Order(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_orders_inbox", "participant_id", "placed_at", "id"),
         sa.Index("ix_orders_holds", "participant_id", "subject_index"),
-        # What the live board reads: the orders that somebody still owes an answer, and those with a result of late.
-        columns.partial_index("ix_orders_open", "id", where=_OPEN),
+        # What the live board reads: the orders that somebody still owes an answer, in the order in which that is due,
+        # with all that it counts by; and those with a result of late.
+        columns.partial_index("ix_orders_open", "due_at", "id", "tight_at", "tenant", "participant_id", where=_OPEN),
         columns.partial_index("ix_orders_settled", "changed_at", where=f"NOT ({_OPEN})"),
         sa.CheckConstraint("action <> 'freeze' OR ends_at IS NOT NULL", name="freeze_ends"),
     )
@@ -45,6 +46,10 @@ class Order(SQLModel, table=True):
     lift_ordered: bool = False
     # Since when the hub itself waits to hear that nothing is held any more, after an end or a withdrawal.
     letting_go_since: datetime | None = None
+    # The earliest of the instants at which what is owed now is due, and of those at which the last quarter of its time
+    # begins. Read of open orders alone: when an order is closed they stay as they were.
+    due_at: datetime | None = None
+    tight_at: datetime | None = None
     placed_at: datetime
     delivered_at: datetime | None = None
     answered_at: datetime | None = None

@@ -67,9 +67,19 @@ class Health:
         return min((lane.oldest for lane in self.lanes if lane.oldest), default=None)
 
 
-async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: str | None = None) -> Health:
-    """Return how delivery fares now to the members that the caller may see, or to one of them."""
+async def load(
+    conn: AsyncConnection, principal: Principal, now: datetime, of: str | None = None, *, tripped: bool = False
+) -> Health:
+    """Return how delivery fares now to the members that the caller may see, or to one of them.
+
+    ``tripped``: of the endpoints only those whose breaker is open.
+    """
     only = [] if of is None else [of]
+    is_open = sa.select(_STATES.c.endpoint_id).where(_STATES.c.open_until.is_not(None))
+
+    def chosen(endpoint: sa.ColumnElement[UUID]) -> tuple[sa.ColumnElement[bool], ...]:
+        return (endpoint.in_(is_open),) if tripped else ()
+
     queue = (
         sa.select(
             _QUEUE.c.endpoint_id,
@@ -78,6 +88,7 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: s
             sa.func.count().filter(_QUEUE.c.attempt > 0).label("retries"),
             sa.func.min(_QUEUE.c.run_at).filter(sa.not_(_QUEUE.c.leased)).label("next_at"),
         )
+        .where(*chosen(_QUEUE.c.endpoint_id))
         .group_by(_QUEUE.c.endpoint_id)
         .subquery()
     )
@@ -87,7 +98,11 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: s
             sa.func.min(_DISPATCHES.c.created_at).label("oldest"),
             sa.func.count().filter(_DISPATCHES.c.position.is_not(None)).label("inbox"),
         )
-        .where(_DISPATCHES.c.state == _PENDING, *(_DISPATCHES.c.participant_id == each for each in only))
+        .where(
+            _DISPATCHES.c.state == _PENDING,
+            *(_DISPATCHES.c.participant_id == each for each in only),
+            *chosen(_DISPATCHES.c.endpoint_id),
+        )
         .group_by(_DISPATCHES.c.endpoint_id)
         .subquery()
     )
@@ -112,6 +127,7 @@ async def load(conn: AsyncConnection, principal: Principal, now: datetime, of: s
         .where(
             visibility.participants(principal),
             *(_ENDPOINTS.c.tenant == each for each in only),
+            *chosen(_ENDPOINTS.c.id),
             sa.or_(_ENDPOINTS.c.active, pending.c.oldest.is_not(None)),
         )
         .order_by(_PARTICIPANTS.c.id, _ENDPOINTS.c.position, _ENDPOINTS.c.id)

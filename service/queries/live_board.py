@@ -1,6 +1,6 @@
 """The live board: one line an order, what is missed first, then what is about to be; each group counted and begun."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,8 @@ from service.models import (
 from service.queries import cursors, owed, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
 from service.security.principals import Principal
-from workflows import amounts, states
-from workflows.terms import Action, DeadlineState, DispatchKind, SubjectKind
+from workflows import amounts
+from workflows.terms import Action, DispatchKind, SubjectKind
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _CASES = table_of(Case)
@@ -37,8 +37,6 @@ _PARTICIPANTS = table_of(Participant)
 _REQUESTS = table_of(ActionRequest)
 
 _NO_COMPILER = sa.text("SET LOCAL jit = off")
-# Less than this part of the time left is about to be missed.
-_QUARTER = 4
 # How long an order stays on the board after its result.
 DONE_FOR = timedelta(hours=24)
 # Where an order without a running deadline stands: behind all others.
@@ -47,30 +45,34 @@ _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LATE = 1_000
 
 
-async def load(conn: AsyncConnection, principal: Principal, wanted: Filter, *, now: datetime, limit: int) -> Board:
-    """Return the board as the caller may see it, with ``limit`` lines of each group."""
+async def load(
+    conn: AsyncConnection,
+    principal: Principal,
+    wanted: Filter,
+    *,
+    now: datetime,
+    limit: int,
+    groups: Collection[Group] = tuple(Group),
+) -> Board:
+    """Return the board as the caller may see it: how many orders each group has, and ``limit`` lines of ``groups``."""
     if conn.dialect.name == "postgresql":
         # Compiling the statement takes it longer than running it.
         await conn.execute(_NO_COMPILER)
-    found: list[sa.Row[Any]] = []
-    for placed in (_placed(_open(conn, principal, wanted, now)), _done(principal, wanted, now)):
-        found += (await conn.execute(_begun(placed, wanted, limit))).all()
+    totals = (await conn.execute(_counted(principal, wanted, now))).one()
+    found = (await conn.execute(_begun(principal, wanted, now, limit, groups))).all()
     # By their ids, in a statement of its own: in one with the groups, planners walk through all orders for it.
     shown = {row.id: row for row in (await conn.execute(_shown([row.id for row in found]))).all()}
     lines: dict[Group, list[Line]] = {group: [] for group in Group}
-    totals = dict.fromkeys(Group, 0)
     following: dict[Group, str] = {}
-    for row in found:
-        group = Group(row.grp)
-        totals[group] = row.total
-        if not row.is_listed:
-            continue
-        if len(lines[group]) == limit:
-            last = lines[group][-1]
-            following[group] = cursors.write(_sorted_by(last), last.id)
-        elif row.id in shown:
-            lines[group].append(_line(shown[row.id], row, group))
-    return Board(lines, totals, following)
+    for group in Group:
+        own = [row for row in found if row.grp == group.value]
+        own.sort(key=lambda row: (row.at, row.id.int))
+        if group is Group.DONE:
+            own.sort(key=lambda row: row.at, reverse=True)
+        if len(own) > limit:
+            following[group] = cursors.write(own[limit - 1].at, own[limit - 1].id)
+        lines[group] = [_line(shown[row.id], group) for row in own[:limit] if row.id in shown]
+    return Board(lines, {group: getattr(totals, group.value) for group in Group}, following)
 
 
 async def present(conn: AsyncConnection, principal: Principal) -> tuple[set[str], set[str]]:
@@ -112,107 +114,65 @@ def _narrowed(query: sa.Select[Any], principal: Principal, wanted: Filter) -> sa
     return query
 
 
-def _owed(order: sa.FromClause, state: DeadlineState) -> sa.Select[Any]:
-    """Return the deadlines in ``state`` that count for an order: those of what it owes now."""
-    return sa.select().where(
-        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-        _DEADLINES.c.subject_id == order.c.id,
-        _DEADLINES.c.rung == 0,
-        # Written out, for the partial indexes by state.
-        _DEADLINES.c.state == sa.literal(state, _DEADLINES.c.state.type, literal_execute=True),
-        owed.counts(order.c.state, order.c.letting_go_since),
-    )
+def _in(group: Group, now: datetime) -> sa.ColumnElement[bool]:
+    """Tell of an order whether it stands in a group at ``now``."""
+    if group is Group.DONE:
+        return sa.and_(sa.not_(owed.is_open()), _ORDERS.c.changed_at > now - DONE_FOR)
+    return sa.and_(owed.is_open(), _stands(group, now))
 
 
-def _open(conn: AsyncConnection, principal: Principal, wanted: Filter, now: datetime) -> sa.Subquery:
-    """Return each open order with its group and the instant that it is sorted by."""
-    due_at = _DEADLINES.c.due_at
-    first = {
-        state: _owed(_ORDERS, state).add_columns(sa.func.min(due_at)).correlate(_ORDERS).scalar_subquery()
-        for state in (DeadlineState.MISSED, DeadlineState.PENDING)
-    }
-    query = sa.select(
-        _ORDERS.c.id,
-        _ORDERS.c.state,
-        _ORDERS.c.letting_go_since,
-        first[DeadlineState.MISSED].label("overdue_since"),
-        first[DeadlineState.PENDING].label("due_at"),
-    ).where(owed.is_open())
-    # A fence: unfolded into what is around it, each look at the deadlines would be made twice.
-    each = _narrowed(query, principal, wanted).offset(0).subquery("each")
-    left = _seconds(conn, due_at) - _seconds(conn, sa.literal(now, due_at.type))
-    whole = _seconds(conn, due_at) - _seconds(conn, _DEADLINES.c.started_at)
-    pending = _owed(each, DeadlineState.PENDING).add_columns(sa.literal(1))
-    is_tight = pending.where(left * _QUARTER < whole).correlate(each).exists()
-    group = sa.case(
-        # What is due by now is missed, whether or not a worker has said so yet: the board is what shows that none does.
-        (
-            sa.or_(each.c.overdue_since.is_not(None), each.c.due_at <= sa.literal(now, due_at.type)),
-            Group.BREACHED.value,
-        ),
-        (is_tight, Group.QUARTER.value),
-        else_=Group.RUNNING.value,
-    )
-    at = sa.func.coalesce(each.c.overdue_since, each.c.due_at, sa.literal(_NEVER, due_at.type))
-    return sa.select(each.c.id, group.label("grp"), at.label("at")).subquery("open")
+def _stands(group: Group, now: datetime) -> sa.ColumnElement[bool]:
+    """Tell of an open order whether it stands in a group, as what it owes is due (``service.engine.owing``)."""
+    at = sa.literal(now, _ORDERS.c.due_at.type)
+    is_ahead, is_tight = _ORDERS.c.due_at > at, _ORDERS.c.tight_at < at
+    if group is Group.BREACHED:
+        # What is due by now is missed, whether or not a worker has said so: the board is what shows that none does.
+        return _ORDERS.c.due_at <= at
+    if group is Group.QUARTER:
+        return sa.and_(is_ahead, is_tight)
+    # It may wait for something that has no clock, too.
+    return sa.or_(sa.and_(is_ahead, sa.not_(is_tight)), _ORDERS.c.due_at.is_(None))
 
 
-def _placed(orders: sa.Subquery) -> sa.Subquery:
-    place = sa.func.row_number().over(partition_by=orders.c.grp, order_by=(orders.c.at, orders.c.id))
-    total = sa.func.count().over(partition_by=orders.c.grp)
-    return sa.select(orders, place.label("place"), total.label("total")).subquery("placed")
+def _counted(principal: Principal, wanted: Filter, now: datetime) -> sa.Select[Any]:
+    """Return how many orders each group has: what is open by one walk along its index, which has all that it asks."""
+    waiting = (Group.BREACHED, Group.QUARTER, Group.RUNNING)
+    counts: list[Any] = [sa.func.count().filter(_stands(group, now)).label(group.value) for group in waiting]
+    every = sa.select(*counts).select_from(_ORDERS).where(owed.is_open())
+    late: sa.Select[Any] = sa.select(sa.func.count()).select_from(_ORDERS).where(_in(Group.DONE, now))
+    done = _narrowed(late, principal, wanted).scalar_subquery()
+    return sa.select(_narrowed(every, principal, wanted).subquery(), done.label(Group.DONE.value))
 
 
-def _done(principal: Principal, wanted: Filter, now: datetime) -> sa.Subquery:
-    """Return the orders with a result of late, the latest first."""
-    place = sa.func.row_number().over(order_by=(_ORDERS.c.changed_at.desc(), _ORDERS.c.id))
-    query = sa.select(
-        _ORDERS.c.id,
-        sa.literal(Group.DONE.value).label("grp"),
-        _ORDERS.c.changed_at.label("at"),
-        place.label("place"),
-        sa.func.count().over().label("total"),
-    ).where(sa.not_(owed.is_open()), _ORDERS.c.changed_at > now - DONE_FOR)
-    return _narrowed(query, principal, wanted).subquery("done")
+def _begun(
+    principal: Principal, wanted: Filter, now: datetime, limit: int, groups: Collection[Group]
+) -> sa.CompoundSelect[Any]:
+    """Return the first orders of each group, one more than ``limit``; of a group alone those behind the cursor."""
+    parts = []
+    for group in groups if wanted.group is None else (wanted.group,):
+        at = _ORDERS.c.changed_at if group is Group.DONE else _ORDERS.c.due_at
+        query = sa.select(
+            _ORDERS.c.id,
+            sa.literal(group.value).label("grp"),
+            sa.func.coalesce(at, sa.literal(_NEVER, at.type)).label("at"),
+        ).where(_in(group, now))
+        if wanted.group is group and wanted.after is not None:
+            query = query.where(_behind(at, wanted.after, group))
+        ordered = at.desc() if group is Group.DONE else at.nulls_last()
+        query = _narrowed(query, principal, wanted).order_by(ordered, _ORDERS.c.id).limit(limit + 1)
+        parts.append(sa.select(query.subquery(group.value)))
+    return sa.union_all(*parts)
 
 
-def _begun(placed: sa.Subquery, wanted: Filter, limit: int) -> sa.Select[Any]:
-    """Return the first orders of each group, one more than ``limit``; of a group alone those behind the cursor.
-
-    The first order of every group comes along, of this one too: it says how many there are.
-    """
-    counts = sa.and_(
-        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-        _DEADLINES.c.subject_id == placed.c.id,
-        _DEADLINES.c.rung == 0,
-        _DEADLINES.c.due_at == placed.c.at,
-        _DEADLINES.c.state.in_((DeadlineState.PENDING, DeadlineState.MISSED)),
-        _DEADLINES.c.stage.in_(tuple(states.OWED)),
-    )
-    clock = {
-        name: sa.select(_DEADLINES.c[name]).where(counts).order_by(_DEADLINES.c.id).limit(1)
-        for name in ("stage", "started_at")
-    }
-    query = sa.select(
-        placed.c.id,
-        placed.c.grp,
-        placed.c.at,
-        placed.c.total,
-        *(each.correlate(placed).scalar_subquery().label(name) for name, each in clock.items()),
-    )
-    if wanted.group is None:
-        query = query.add_columns(sa.true().label("is_listed"))
-        return query.where(placed.c.place <= limit + 1).order_by(placed.c.grp, placed.c.place)
-    is_own = placed.c.grp == wanted.group.value
-    own = is_own
-    if wanted.after is not None:
-        at, last = cursors.read(wanted.after)
-        beyond = placed.c.at < at if wanted.group is Group.DONE else placed.c.at > at
-        own = sa.and_(is_own, sa.or_(beyond, sa.and_(placed.c.at == at, placed.c.id > last)))
-    first = placed.c.place == 1
-    # Before the cursor, the first of the own group says how many there are and is not shown again.
-    query = query.add_columns(sa.or_(own, sa.not_(is_own)).label("is_listed"))
-    return query.where(sa.or_(own, first)).order_by(first.desc(), placed.c.place).limit(limit + len(Group))
+def _behind(at: sa.ColumnElement[Any], cursor: str, group: Group) -> sa.ColumnElement[bool]:
+    instant, last = cursors.read(cursor)
+    if group is Group.DONE:
+        beyond = at < instant
+    elif instant == _NEVER:
+        return sa.and_(at.is_(None), _ORDERS.c.id > last)
+    else:
+        beyond = sa.or_(at > instant, at.is_(None))
+    return sa.or_(beyond, sa.and_(at == instant, _ORDERS.c.id > last))
 
 
 def _shown(ids: Sequence[UUID]) -> sa.Select[Any]:
@@ -224,7 +184,19 @@ def _shown(ids: Sequence[UUID]) -> sa.Select[Any]:
     sent = sa.and_(_DISPATCHES.c.order_id == of, _DISPATCHES.c.kind == DispatchKind.ORDER)
     latest = sa.select(_DISPATCHES.c.channel).where(sent).order_by(_DISPATCHES.c.created_at.desc()).limit(1)
     attempts = sa.select(sa.func.sum(_DISPATCHES.c.attempts)).where(sent)
-    details = {"rung": reached, "heard_at": heard, "channel": latest, "attempts": attempts}
+    # What is due next, of several at one instant the first.
+    clock = sa.and_(
+        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
+        _DEADLINES.c.subject_id == of,
+        _DEADLINES.c.rung == 0,
+        _DEADLINES.c.due_at == _ORDERS.c.due_at,
+        owed.counts(_ORDERS.c.state, _ORDERS.c.letting_go_since),
+    )
+    next_one = {
+        name: sa.select(_DEADLINES.c[name]).where(clock).order_by(_DEADLINES.c.id).limit(1)
+        for name in ("stage", "started_at")
+    }
+    details = {"rung": reached, "heard_at": heard, "channel": latest, "attempts": attempts, **next_one}
     return (
         sa.select(
             *(each for each in _ORDERS.c if each.name != "subject_index"),
@@ -238,13 +210,7 @@ def _shown(ids: Sequence[UUID]) -> sa.Select[Any]:
     )
 
 
-def _seconds(conn: AsyncConnection, instant: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
-    if conn.dialect.name == "postgresql":
-        return sa.cast(sa.extract("epoch", instant), sa.Float)
-    return sa.func.julianday(instant, type_=sa.Float) * 86_400
-
-
-def _line(row: sa.Row[Any], placed: sa.Row[Any], group: Group) -> Line:
+def _line(row: sa.Row[Any], group: Group) -> Line:
     heard = [each for each in (row.delivered_at, row.heard_at, row.answered_at) if each is not None]
     is_done = group is Group.DONE
     return Line(
@@ -261,16 +227,12 @@ def _line(row: sa.Row[Any], placed: sa.Row[Any], group: Group) -> Line:
         amount=row.amount,
         amount_done=amounts.done(row.action, row.amount_held, row.amount_returned),
         whole_account=row.whole_account,
-        stage=None if is_done else placed.stage,
-        started_at=None if is_done else placed.started_at,
-        due_at=None if is_done or placed.stage is None else placed.at,
+        stage=None if is_done else row.stage,
+        started_at=None if is_done else row.started_at,
+        due_at=None if is_done else row.due_at,
         changed_at=row.changed_at,
         rung=row.rung or 0,
         channel=row.channel,
         attempts=row.attempts or 0,
         heard_at=max(heard, default=None),
     )
-
-
-def _sorted_by(line: Line) -> datetime:
-    return line.changed_at if line.group is Group.DONE else line.due_at or _NEVER

@@ -27,8 +27,12 @@ def counts(state: sa.ColumnElement[Any], letting_go_since: sa.ColumnElement[Any]
     Of the clocks of an order that is to be let go only those count that were set for that.
     """
     owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(owing)) for stage, owing in states.OWED.items()]
-    lifts = sa.and_(_DEADLINES.c.stage.in_(tuple(states.OWED)), _DEADLINES.c.started_at >= letting_go_since)
-    return sa.or_(*owed, lifts)
+    return sa.or_(*owed, lifts(letting_go_since))
+
+
+def lifts(letting_go_since: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Tell of a deadline whether it was set for an order to be let go, since that instant."""
+    return sa.and_(_DEADLINES.c.stage.in_(tuple(states.OWED)), _DEADLINES.c.started_at >= letting_go_since)
 
 
 def climbed(state: sa.ColumnElement[Any], letting_go_since: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:

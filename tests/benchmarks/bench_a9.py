@@ -8,13 +8,18 @@ from typing import Any
 import bench_load
 import bench_rows
 import httpx
+import sqlalchemy as sa
 from bench_figures import Goal, Outcome, percentile
 from bench_ground import PLATFORMS, Ground
 from bench_profile import Profiles
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import db
 from service.actions import changes, make_sign_in_link
 from service.app import close_hub, open_hub
+from service.engine import owing
 from service.engine.hub import OPERATOR, Hub
+from service.models import Order, table_of
 from service.schemas.policies import NewSignInLink
 from workflows.terms import Role
 
@@ -24,7 +29,7 @@ OPEN, LATE = 10, 4
 REPEATS = 40
 # The promise: at the median, on a machine that does nothing else.
 WITHIN_MS = 100
-_DONE = ("executed", "met")
+_DONE = ("executed", "met", "delivered")
 _OVER = timedelta(days=2)
 
 COORDINATORS = (
@@ -91,6 +96,7 @@ async def _lay(ground: Ground, count: int) -> int:
             ):
                 conn.execute(statement)
             (laid,) = conn.execute("SELECT count(*) FROM orders").fetchone()
+        await _owe(ground)
         return int(laid)
     pattern = await bench_rows.file(ground, quiet=True)
     assert pattern is not None
@@ -100,19 +106,36 @@ async def _lay(ground: Ground, count: int) -> int:
         for statement in _settled("hashtext(id::text)", "hub_now() - interval '1 hour'"):
             await conn.execute(statement)
         laid = await conn.fetchval("SELECT count(*) FROM orders")
+        await _owe(ground)
         await conn.execute("VACUUM ANALYZE")
     return int(laid)
 
 
+async def _owe(ground: Ground) -> None:
+    """Let each order say when what it owes is due, as the engine does."""
+    hub = await open_hub(ground.settings)
+    try:
+
+        async def unit(conn: AsyncConnection) -> None:
+            await conn.execute(sa.update(table_of(Order)).values(**owing.due(conn)))
+
+        await hub.database.write(unit, db.HUB)
+    finally:
+        await close_hub(hub)
+
+
 def _settled(number: str, late: str) -> tuple[str, ...]:
     """Return what makes nine of ten orders executed two days ago, and a quarter of the open ones overdue."""
-    order, deadline = _DONE
+    order, deadline, dispatch = _DONE
     long_ago = late.replace("1 hour", f"{_OVER.days} days")
     theirs = "state = 'pending' AND subject_id IN (SELECT id FROM orders WHERE"
     some = f"abs({number}) %"
     return (
         f"UPDATE orders SET state = '{order}', changed_at = {long_ago} WHERE {some} {OPEN} <> 0",
         f"UPDATE deadlines SET state = '{deadline}', settled_at = {long_ago} WHERE {theirs} state = '{order}')",
+        f"UPDATE dispatches SET state = '{dispatch}', settled_at = {long_ago} WHERE state = 'pending' AND order_id IN"
+        f" (SELECT id FROM orders WHERE state = '{order}')",
+        f"DELETE FROM dispatch_queue WHERE dispatch_id IN (SELECT id FROM dispatches WHERE state = '{dispatch}')",
         f"UPDATE deadlines SET state = 'missed', due_at = {late}, settled_at = {late}"
         f" WHERE rung = 0 AND {theirs} {some} {OPEN * LATE} = 0)",
     )

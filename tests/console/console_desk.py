@@ -17,6 +17,7 @@ from world import AGENCY, World
 
 from service import db
 from service.actions import changes, enroll_key
+from service.engine import owing
 from service.models import ActionRequest, Approval, Deadline, Officer
 from service.schemas.registry import KeyEnrolled, NewKey
 from service.security.signatures import Kind
@@ -67,6 +68,7 @@ class Desk(Site):
             mine = sa.and_(deadlines.c.subject_id.in_(subjects), deadlines.c.stage == stage, deadlines.c.rung == 0)
             moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(minutes=1)}
             await conn.execute(sa.update(deadlines).where(mine).values(moved))
+            await owing.renew(conn, subjects)
 
         self.run(self.hub.writer.run(unit, reach=db.HUB))
         self.run(self.world.fire())

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db, models
+from service.engine import owing
 from service.engine.hub import OPERATOR, Hub
 from service.models.subject_key import KeyOwner
 from service.vault import KeyRow, subjects
@@ -260,6 +261,7 @@ class Teller:
             due_at=at + within,
             state=state,
         )
+        await owing.renew(self._conn, [order_id])
         return int((await self._conn.execute(sa.text("SELECT max(id) FROM deadlines"))).scalar_one())
 
     async def tell(

@@ -19,6 +19,7 @@ from steps import now
 
 from service import db, i18n
 from service.actions import announce_maintenance, end_maintenance
+from service.engine import owing
 from service.engine.hub import OPERATOR
 from service.models import AuditEntry, Deadline
 from service.schemas.maintenance import MaintenanceEnd, NewMaintenance
@@ -288,3 +289,4 @@ async def _overdue(order_id: Any, conn: AsyncConnection) -> None:
     mine = sa.and_(deadlines.c.subject_id == order_id, deadlines.c.stage == "receipt")
     moved = {"started_at": now - timedelta(minutes=5), "due_at": now - timedelta(hours=1)}
     await conn.execute(sa.update(deadlines).where(mine, deadlines.c.rung == 0).values(moved))
+    await owing.renew(conn, [order_id])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import appeal_steps
@@ -16,11 +17,12 @@ from world import World
 
 from service.console import assets
 from service.engine import evidence as bundles
-from service.security import evidence
+from service.security import evidence, evidence_checks
 
 SCRIPTS = ("signing.js", "evidence_base.js", "evidence_form.js", "evidence_orders.js", "evidence.js")
 MUTATIONS = 400
 SEED = 7
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def stories(desk: Desk) -> dict[str, str]:
@@ -121,6 +123,24 @@ def test_a_drills_file_says_so_and_whatever_says_otherwise_is_found(told: dict[s
         assert wrong.endswith("orders say otherwise")
     for strange in (False, "yes"):
         assert [name for name, *_ in in_browser(judge, json.dumps({**bundle, "drill": strange}))] == ["bundle.form"]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "is_one"),
+    [
+        *((f"2026-12-05{between}01:53:14Z", between in "Tt ") for between in ("T", "t", " ", "X", "_", "5")),
+        *((f"2026-12-05T01:53:14{end}", is_one) for end, is_one in (("z", True), ("+07:00", True), ("", False))),
+        *((f"2026-12-05T01:53:14{end}", False) for end in ("+7", "+0700", "+24:00", "-07:60", "+07:00:01", ".Z", "ZZ")),
+        *((f"2026-12-05T01:53:14.{part}Z", len(part) < 10) for part in ("5", "123456", "123456789", "1234567890")),
+        *((f"{day}T00:00:00Z", False) for day in ("2026-02-30", "20261205", "2026-W49-6", "2026-12", "+2026-12-05")),
+        *((f"2026-12-05T{time}Z", False) for time in ("24:00:00", "23:59:60", "01:53", "015314", "٠1:53:14")),
+    ],
+)
+def test_an_instant_is_one_to_both_or_to_neither(judge: Page, spelling: str, is_one: bool) -> None:
+    by_the_command = evidence_checks.instant(spelling)
+    seen = judge.evaluate("(text) => String(window.hoatocEvidence.instant(text))", spelling)
+    assert (by_the_command is not None) is is_one
+    assert seen == (str((by_the_command - EPOCH) // timedelta(microseconds=1)) if by_the_command else "null")
 
 
 def changed(text: str, draw: random.Random) -> str:

@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, clock, db
 from service.db import Database
-from service.engine import definitions, outbox, timers
+from service.engine import definitions, outbox, owing, timers
 from service.engine.hub import Hub
 from service.engine.writer import SingleUse, Writer
 from service.models import (
     ActionRequest,
     Approval,
     Case,
+    Deadline,
     Endpoint,
     EndpointProposal,
     Officer,
@@ -198,6 +199,12 @@ class Placed:
         return audit.request_chain(self.request_id)
 
 
+async def _owe(conn: AsyncConnection, model: Any, subject: Any) -> None:
+    """Let the order say when what it owes is due, as whatever the hub itself writes of an order or its clocks does."""
+    if model in (Deadline, Order) and subject is not None:
+        await owing.renew(conn, [subject])
+
+
 class Builder:
     """Writes one noun at a time; what a row hangs on is written first if it is missing."""
 
@@ -224,12 +231,21 @@ class Builder:
 
     async def write(self, model: Any, **values: Any) -> None:
         """Insert one row as it is."""
-        await self._hub.database.write(lambda conn: db.insert_rows(conn, table(model), [values]))
+        await self._hub.database.write(lambda conn: self._put(conn, model, values))
 
     async def change(self, model: Any, key: Any, **values: Any) -> None:
         """Change one row by its ``id``."""
+        await self._hub.database.write(lambda conn: self._changed(conn, model, key, values))
+
+    async def _put(self, conn: AsyncConnection, model: Any, values: dict[str, Any]) -> None:
+        await db.insert_rows(conn, table(model), [values])
+        await _owe(conn, model, values.get("subject_id"))
+
+    async def _changed(self, conn: AsyncConnection, model: Any, key: Any, values: dict[str, Any]) -> None:
         of = table(model)
-        await self._hub.database.write(lambda conn: conn.execute(sa.update(of).where(of.c.id == key).values(**values)))
+        await conn.execute(sa.update(of).where(of.c.id == key).values(**values))
+        subject = of.c.subject_id if model is Deadline else of.c.id
+        await _owe(conn, model, (await conn.execute(sa.select(subject).where(of.c.id == key))).scalar())
 
     async def key(self, tenant: str, kind: KeyOwner, subject: str) -> KeyRow:
         """Return a subject's key, begun if it has none."""
@@ -437,6 +453,7 @@ class Builder:
                 participant_id=participant_id,
             )
             await timers.start(conn, [receipt])
+            await owing.renew(conn, [order_id])
 
         await self._hub.writer.run(unit)
         return order_id

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import owed_now
 import pytest
 import sqlalchemy as sa
 import world as worlds
@@ -124,7 +125,10 @@ async def hub(database_url: str | None, tmp_path: Path) -> AsyncIterator[Hub]:
     """A hub on a database of its own; the test runs once on SQLite and once on PostgreSQL."""
     made = make_hub(database_url, tmp_path)
     yield made
+    async with made.database.read(db.HUB) as conn:
+        wrong = await owed_now.wrong(conn)
     await made.database.close()
+    assert not wrong, wrong
 
 
 @pytest.fixture

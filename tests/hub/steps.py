@@ -11,6 +11,7 @@ from builders import insert_endpoint, table
 from world import World
 
 from service import audit, db
+from service.engine import owing
 from service.models import ActionRequest, Deadline, Endpoint, Officer, Order
 from workflows.terms import Action, OrderState
 
@@ -51,7 +52,8 @@ async def delivered(world: World, order: Mapping[str, Any]) -> None:
         at = await db.now(conn)
         orders = table(Order)
         moved = sa.update(orders).where(orders.c.id == order["id"])
-        await conn.execute(moved.values(state=OrderState.DELIVERED, delivered_at=at, changed_at=at))
+        owed = owing.due(conn, OrderState.DELIVERED)
+        await conn.execute(moved.values(state=OrderState.DELIVERED, delivered_at=at, changed_at=at, **owed))
 
     await world.hub.writer.run(unit, reach=db.HUB)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from builders import Builder, make_hub
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rigs import FastForward, Rig, refused
 
@@ -152,7 +152,6 @@ class _Plain:
 
 
 # How many seconds pass before an attempt ends, and whether it failed.
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 7, 30, 59, 60, 61]), st.booleans()), min_size=30, max_size=120))
 def test_the_breaker_moves_as_a_plain_sum_over_its_minute_says(told: list[tuple[int, bool]]) -> None:
     endpoint, at = clock.new_id(), 0

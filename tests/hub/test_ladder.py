@@ -20,7 +20,7 @@ from world import World
 
 from service import db
 from service.audit import Log
-from service.engine import firing
+from service.engine import firing, owing
 from service.engine.hub import Hub
 from service.models import AuditEntry, Contact, Deadline, Dispatch, Escalation, Policy, TimeLimit
 from service.queries.registry import Registry
@@ -347,6 +347,7 @@ async def test_a_node_that_looks_past_a_batch_never_fires_a_later_deadline_of_a_
             deadlines.c.subject_id == first["id"], deadlines.c.due_at <= await db.now(conn)
         )
         await conn.execute(met.values(state=DeadlineState.MET, settled_at=await db.now(conn), settled_by="node-b"))
+        await owing.renew(conn, [first["id"]])
         is_locked.set()
         await committed.wait()
 
@@ -375,6 +376,7 @@ async def _let_wait(world: World, order_id: Any, *, but: int) -> None:
         for row in rows:
             later = row["due_at"] + timedelta(days=1)
             await conn.execute(sa.update(deadlines).where(deadlines.c.id == row["id"]).values(due_at=later))
+        await owing.renew(conn, [order_id])
 
     await world.hub.writer.run(unit)
 

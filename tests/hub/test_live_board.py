@@ -112,7 +112,7 @@ async def test_what_is_due_counts_as_missed_before_a_worker_says_so(hub: Hub, ne
 async def test_what_was_missed_in_a_state_that_the_order_has_left_is_no_breach(hub: Hub, build: Builder) -> None:
     order = (await build.placed()).order_id
     (deadline,) = await build.rows(Deadline)
-    await build.change(Deadline, deadline.id, state="missed")
+    await build.change(Deadline, deadline.id, state="missed", due_at=deadline.started_at)
     assert list(ids(await load(hub))) == [Group.BREACHED]
     await build.change(Order, order, state=OrderState.DELIVERED)
     board = await load(hub)

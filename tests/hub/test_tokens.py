@@ -108,7 +108,7 @@ def test_no_other_last_character_of_a_segment_is_accepted() -> None:
 WHOLE = assertion()
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(
     place=st.integers(0, len(WHOLE) - 1),
     letter=st.one_of(st.sampled_from(ALPHABET + "=.+/ "), st.characters()),
@@ -129,7 +129,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(part=st.sampled_from([HEADER, CLAIMS]), data=st.data(), value=ANY_JSON)
 def test_an_enrolled_client_that_signs_nonsense_is_refused_and_never_breaks_the_reader(
     part: dict[str, Any], data: st.DataObject, value: object
@@ -143,7 +143,7 @@ def test_an_enrolled_client_that_signs_nonsense_is_refused_and_never_breaks_the_
     assert said.client_id == CLIENT and value is not True
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(alphabet=ALPHABET + "."), st.text())
 def test_random_text_is_refused_and_never_breaks_the_reader(letters: str, anything: str) -> None:
     for token in (letters, anything, f"{letters}.{letters}.{letters}", f"{WHOLE}{anything or '.'}"):

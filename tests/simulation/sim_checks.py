@@ -45,6 +45,20 @@ REQUEST_MOVES = {("", "awaiting_approval"), ("", "active"), ("", "held_for_callb
 REQUEST_MOVES |= {(str(was), str(now)) for (was, _), now in states.REQUEST_MOVES.items()}
 
 
+# Of each open order what it says of when it is due, beside the earliest of the clocks that count for it.
+OWED = """
+    SELECT o.id, o.state, o.due_at, min(d.due_at) FROM orders o LEFT JOIN deadlines d
+    ON d.subject_id = o.id AND d.rung = 0 AND d.state IN ('pending', 'missed') AND (
+        d.stage = 'receipt' AND o.state = 'placed'
+        OR d.stage = 'acknowledge' AND o.state IN ('placed', 'delivered')
+        OR d.stage = 'execute' AND o.state IN ('placed', 'delivered', 'acknowledged')
+        OR d.stage IN ('receipt', 'acknowledge', 'execute') AND d.started_at >= o.letting_go_since
+    )
+    WHERE o.state IN ('placed', 'delivered', 'acknowledged') OR o.letting_go_since IS NOT NULL
+    GROUP BY o.id, o.state, o.due_at
+"""
+
+
 def in_passing(simulation: "Simulation") -> None:
     """Check what must hold at every moment, and remember the heads of the audit."""
     rows = simulation.store.rows
@@ -53,6 +67,9 @@ def in_passing(simulation: "Simulation") -> None:
         " AND NOT EXISTS (SELECT 1 FROM dispatch_queue q WHERE q.dispatch_id = d.id)"
     ):
         simulation.wrong("lost", f"dispatch {lost[-8:]} waits and is not in the queue")
+    for order, state, said, counted in rows(OWED):
+        if said != counted:
+            simulation.wrong("owed", f"the board has order {order[-8:]}, {state}, due at {said}, its clocks {counted}")
     if len(simulation.heads) < 300:
         simulation.heads += rows("SELECT chain, sequence, hash FROM audit_heads")
 

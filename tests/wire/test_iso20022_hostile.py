@@ -442,7 +442,7 @@ def _mutant(draw: random.Random, raw: bytes) -> bytes:
     return bytes(made)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.binary(max_size=300)
     | st.text(max_size=200).map(lambda each: f"<BizMsg>{each}</BizMsg>".encode("utf-8", "replace"))
@@ -451,7 +451,7 @@ def test_any_bytes_are_refused_by_name(raw: bytes) -> None:
     assert verdict(raw)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_element_that_is_moved_copied_renamed_or_dropped_breaks_the_signature(data: st.DataObject) -> None:
     root = etree.fromstring(GOOD)

@@ -55,7 +55,7 @@ window.hoatocEvidence = (() => {
   const member = (value, name) => (isObject(value) ? value[name] ?? null : null);
 
   // Whole microseconds since 1970, or null for what is no instant with an offset.
-  const spelled = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/;
+  const spelled = /^(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
   const instant = (text) => {
     const found = spelled.exec(String(text));
     if (!found) return null;
