@@ -85,7 +85,7 @@ async def _deliver(conn: AsyncConnection, log: Log, principal: Principal, dispat
         mine = sa.update(_ORDERS).where(_ORDERS.c.id == order.id)
         if (order.state, Event.DELIVER) in states.MOVES:
             state = states.advance(order.state, Event.DELIVER)
-            await conn.execute(mine.values(state=state, changed_at=log.at, **owing.due(conn, state)))
+            await conn.execute(mine.values(state=state, changed_at=log.at))
         await conn.execute(mine.values(delivered_at=sa.func.coalesce(_ORDERS.c.delivered_at, log.at)))
     log.record(
         audit.request_chain(dispatch.request_id),
@@ -98,4 +98,4 @@ async def _deliver(conn: AsyncConnection, log: Log, principal: Principal, dispat
     )
     if messages.is_ordered_now(dispatch.message_type, order):
         await settling.meet(conn, log, principal.actor(), [order.id], Stage.RECEIPT)
-        await owing.renew(conn, [order.id])
+    await owing.renew(conn, [order.id])

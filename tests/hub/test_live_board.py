@@ -12,6 +12,7 @@ import pytest
 import steps
 import world as worlds
 from builders import Builder
+from rigs import Rig
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from world import World
@@ -21,8 +22,8 @@ from service.console import live, streaming, watching
 from service.console.watching import Watch
 from service.engine.hub import OPERATOR, Hub
 from service.errors import TooManyRequests
-from service.models import ActionRequest, Deadline, Order
-from service.queries import cursors, live_board
+from service.models import ActionRequest, Deadline, EndpointState, Order
+from service.queries import cursors, dispatch_health, live_board
 from service.queries.board import pressure
 from service.queries.board_lines import Board, Filter, Group
 from service.security import principals
@@ -313,3 +314,43 @@ async def test_any_fact_moves_the_marker_and_nothing_else_does(hub: Hub, network
     assert await marker() == before
     await network.submit(worlds.freeze())
     assert await marker() != before
+
+
+async def test_a_lift_that_arrived_is_due_by_what_it_owes_next(
+    hub: Hub, network: World, rig: Rig, fast_forward: Forward
+) -> None:
+    filed = await network.active(worlds.freeze())
+    await rig.round()
+    (order,) = await network.orders(filed.id)
+    await network.answer(order, outcome="executed", amount_held={"value": "150000000", "currency": "VND"})
+    await fast_forward(hours=72)
+    await network.fire()
+    (line,) = (await load(hub)).lines[Group.RUNNING]
+    assert line.stage is Stage.RECEIPT
+    await rig.round()
+    (after,) = (await load(hub)).lines[Group.RUNNING]
+    assert after.id == order["id"] and after.stage is not Stage.RECEIPT
+    assert after.due_at is not None and line.due_at is not None and after.due_at > line.due_at
+
+
+async def test_lines_are_read_of_the_groups_that_are_asked_for_and_all_are_counted(hub: Hub, build: Builder) -> None:
+    order = (await build.placed()).order_id
+    async with hub.database.read(COORDINATOR.reach) as conn:
+        now = await db.now(conn)
+        for groups in ((Group.BREACHED, Group.QUARTER), (Group.RUNNING,)):
+            found = await live_board.load(conn, COORDINATOR, Filter(), now=now, limit=5, groups=groups)
+            assert found.totals[Group.RUNNING] == 1
+            assert ids(found) == ({Group.RUNNING: [order]} if Group.RUNNING in groups else {})
+
+
+async def test_a_hand_over_reads_the_endpoints_whose_breaker_is_open_alone(hub: Hub, build: Builder) -> None:
+    placed = [await build.placed(bank) for bank in ("bank-a", "bank-b")]
+    async with hub.database.read(COORDINATOR.reach) as conn:
+        now = await db.now(conn)
+    state = {"failures": 7, "open_seconds": 60, "open_until": now + timedelta(seconds=60), "changed_at": now}
+    await build.write(EndpointState, endpoint_id=placed[0].endpoint_id, tenant="bank-a", **state)
+    async with hub.database.read(COORDINATOR.reach) as conn:
+        every = await dispatch_health.load(conn, COORDINATOR, now)
+        (open_one,) = (await dispatch_health.load(conn, COORDINATOR, now, tripped=True)).lanes
+    assert len(every.lanes) == 2 and open_one in every.lanes
+    assert (open_one.participant_id, open_one.failures, open_one.waiting) == ("bank-a", 7, 1)

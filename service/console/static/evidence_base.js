@@ -64,6 +64,8 @@ window.hoatocEvidence = (() => {
     // A thirtieth of February is moved on by some readers, and refused by others.
     const there = Date.parse(`${day}T00:00:00Z`);
     if (Number.isNaN(at) || Number.isNaN(there) || new Date(there).toISOString().slice(0, 10) !== day) return null;
+    // The hub takes instants of these centuries alone, in their own zone and in UTC.
+    if (![there, at].every((each) => new Date(each).getUTCFullYear() >= 1900 && new Date(each).getUTCFullYear() < 3000)) return null;
     return BigInt(at) * 1000n + BigInt(fraction.slice(0, 6).padEnd(6, "0"));
   };
 
