@@ -316,6 +316,20 @@ async def test_any_fact_moves_the_marker_and_nothing_else_does(hub: Hub, network
     assert await marker() != before
 
 
+async def test_an_order_is_due_by_what_it_owes_next(hub: Hub, network: World, rig: Rig) -> None:
+    async def stage() -> Stage | None:
+        (line,) = (await load(hub)).lines[Group.RUNNING]
+        return line.stage
+
+    filed = await network.active(worlds.freeze())
+    (order,) = await network.orders(filed.id)
+    assert await stage() is Stage.RECEIPT
+    await rig.round()
+    assert await stage() is Stage.ACKNOWLEDGE
+    await network.answer(order, outcome="received")
+    assert await stage() is Stage.EXECUTE
+
+
 async def test_a_lift_that_arrived_is_due_by_what_it_owes_next(
     hub: Hub, network: World, rig: Rig, fast_forward: Forward
 ) -> None:
