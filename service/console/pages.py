@@ -99,7 +99,8 @@ async def tell(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: U
         lifts = await board.lifts(conn, principal, request_id)
         originals = await board.originals(conn, principal, [request_id])
         written = await notes.of_request(conn, hub.vault, principal, request_id)
-        wanted = await callbacks.wanted(conn, principal, request_id)
+        is_held = detail.state is RequestState.HELD_FOR_CALLBACK
+        wanted = await callbacks.wanted(conn, principal, request_id) if is_held else None
         renews = doors.PRESENCE in request.headers
         is_known = renews and await reads.is_open(conn, principal, request_id, View.PAGE, seat.now)
     if not is_known:

@@ -230,6 +230,8 @@ async def originals(conn: AsyncConnection, principal: Principal, ids: Sequence[U
         _REQUESTS.c.id.in_(ids), _REQUESTS.c.original_id.is_not(None), visibility.requests(principal)
     )
     about = {row.id: row.original_id for row in (await conn.execute(pairs)).all()}
+    if not about:
+        return {}
     query = sa.select(_REQUESTS.c.id, _REQUESTS.c.reference).where(
         _REQUESTS.c.id.in_(set(about.values())), visibility.requests(principal)
     )
