@@ -10,13 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import among
 from service.models import Deadline, Order, table_of
 from service.queries import owed
-from workflows import deadlines, states
-from workflows.terms import DeadlineState, OrderState, SubjectKind
+from workflows import deadlines
+from workflows.terms import OrderState
 
 _DEADLINES = table_of(Deadline)
 _ORDERS = table_of(Order)
-# One that was missed is owed all the same.
-_RUNNING = (DeadlineState.PENDING, DeadlineState.MISSED)
 _MICROSECONDS = "%Y-%m-%d %H:%M:%f000"
 
 
@@ -28,16 +26,13 @@ def due(
     ``state`` and ``letting_go_since`` are those that the same statement writes; left out, the order's own stay. The
     clocks are read as they stand before it: what sets or settles one comes first.
     """
-    theirs = (
-        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-        _DEADLINES.c.subject_id == _ORDERS.c.id,
-        _DEADLINES.c.rung == 0,
-        _DEADLINES.c.state.in_(_RUNNING),
-        owed.counts(_ORDERS.c.state, letting_go_since) if state is None else _counts(state, letting_go_since),
-    )
+    now = _ORDERS.c.state if state is None else sa.literal(state, _ORDERS.c.state.type)
     first = {"due_at": _DEADLINES.c.due_at, "tight_at": _tight(conn)}
     return {
-        name: sa.select(sa.func.min(instant)).where(*theirs).correlate(_ORDERS).scalar_subquery()
+        name: sa.select(sa.func.min(instant))
+        .where(owed.runs(now, letting_go_since))
+        .correlate(_ORDERS)
+        .scalar_subquery()
         for name, instant in first.items()
     }
 
@@ -46,12 +41,6 @@ async def renew(conn: AsyncConnection, orders: Collection[UUID]) -> None:
     """Write anew when what these orders owe is due, after a clock was settled and the order stayed as it was."""
     if orders:
         await conn.execute(sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, orders)).values(**due(conn)))
-
-
-def _counts(state: OrderState, letting_go_since: Any) -> sa.ColumnElement[bool]:
-    """Tell of a deadline what ``queries.owed.counts`` does, of an order whose state is known."""
-    stages = [stage for stage in states.OWED if states.is_owed(stage, state, is_to_let_go=False)]
-    return sa.or_(_DEADLINES.c.stage.in_(stages), owed.lifts(letting_go_since))
 
 
 def _tight(conn: AsyncConnection) -> sa.ColumnElement[Any]:

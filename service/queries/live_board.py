@@ -24,7 +24,7 @@ from service.queries import cursors, owed, visibility
 from service.queries.board_lines import Board, Filter, Group, Line
 from service.security.principals import Principal
 from workflows import amounts
-from workflows.terms import Action, DispatchKind, SubjectKind
+from workflows.terms import Action, DispatchKind
 
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _CASES = table_of(Case)
@@ -185,13 +185,7 @@ def _shown(ids: Sequence[UUID]) -> sa.Select[Any]:
     latest = sa.select(_DISPATCHES.c.channel).where(sent).order_by(_DISPATCHES.c.created_at.desc()).limit(1)
     attempts = sa.select(sa.func.sum(_DISPATCHES.c.attempts)).where(sent)
     # What is due next, of several at one instant the first.
-    clock = sa.and_(
-        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
-        _DEADLINES.c.subject_id == of,
-        _DEADLINES.c.rung == 0,
-        _DEADLINES.c.due_at == _ORDERS.c.due_at,
-        owed.counts(_ORDERS.c.state, _ORDERS.c.letting_go_since),
-    )
+    clock = sa.and_(owed.runs(), _DEADLINES.c.due_at == _ORDERS.c.due_at)
     next_one = {
         name: sa.select(_DEADLINES.c[name]).where(clock).order_by(_DEADLINES.c.id).limit(1)
         for name in ("stage", "started_at")

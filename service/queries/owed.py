@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from service.models import Deadline, Escalation, Order, table_of
 from workflows import states
+from workflows.terms import DeadlineState, SubjectKind
 
 _DEADLINES = table_of(Deadline)
 _ESCALATIONS = table_of(Escalation)
@@ -27,12 +28,21 @@ def counts(state: sa.ColumnElement[Any], letting_go_since: sa.ColumnElement[Any]
     Of the clocks of an order that is to be let go only those count that were set for that.
     """
     owed = [sa.and_(_DEADLINES.c.stage == stage, state.in_(owing)) for stage, owing in states.OWED.items()]
-    return sa.or_(*owed, lifts(letting_go_since))
+    lifts = sa.and_(_DEADLINES.c.stage.in_(tuple(states.OWED)), _DEADLINES.c.started_at >= letting_go_since)
+    return sa.or_(*owed, lifts)
 
 
-def lifts(letting_go_since: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    """Tell of a deadline whether it was set for an order to be let go, since that instant."""
-    return sa.and_(_DEADLINES.c.stage.in_(tuple(states.OWED)), _DEADLINES.c.started_at >= letting_go_since)
+def runs(
+    state: sa.ColumnElement[Any] = _ORDERS.c.state, letting_go_since: sa.ColumnElement[Any] = _ORDERS.c.letting_go_since
+) -> sa.ColumnElement[bool]:
+    """Tell of a deadline whether it is one of an order's own that counts and is not settled, missed or not."""
+    return sa.and_(
+        _DEADLINES.c.subject_kind == SubjectKind.ORDER,
+        _DEADLINES.c.subject_id == _ORDERS.c.id,
+        _DEADLINES.c.rung == 0,
+        _DEADLINES.c.state.in_((DeadlineState.PENDING, DeadlineState.MISSED)),
+        counts(state, letting_go_since),
+    )
 
 
 def climbed(state: sa.ColumnElement[Any], letting_go_since: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
