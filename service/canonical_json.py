@@ -28,10 +28,21 @@ def _is_plain(value: Any) -> bool:
 
     Keys in ASCII have the same order by characters and by the units of UTF-16.
     """
-    if value is None or isinstance(value, str | bool):
-        return True
-    if isinstance(value, int):
-        return -_LARGEST <= value <= _LARGEST
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and key.isascii() and _is_plain(inner) for key, inner in value.items())
-    return isinstance(value, list | tuple) and all(map(_is_plain, value))
+    left = [value]
+    for each in left:  # what is found inside is looked at behind it
+        kind = type(each)
+        if kind is str or kind is bool or each is None or isinstance(each, str):
+            continue
+        if isinstance(each, int):
+            if not -_LARGEST <= each <= _LARGEST:
+                return False
+        elif isinstance(each, dict):
+            for key in each:
+                if not isinstance(key, str) or not key.isascii():
+                    return False
+            left += each.values()
+        elif isinstance(each, list | tuple):
+            left += each
+        else:
+            return False
+    return True

@@ -26,10 +26,9 @@ _APPROVALS = table_of(Approval)
 _TARGETS = table_of(Target)
 _ORDERS = table_of(Order)
 # The policy as the text that it is kept as: taking it apart costs more than all the rest of the row.
-_WHOLE = sa.select(
-    *(column for column in _REQUESTS.c if column.name != "policy"),
-    sa.cast(_REQUESTS.c.policy, sa.Text).label("policy"),
-)
+_AS_TEXT = sa.cast(_REQUESTS.c.policy, sa.Text).label("policy")
+_WHOLE = sa.select(*(column for column in _REQUESTS.c if column.name != "policy"), _AS_TEXT)
+_DEMANDS = sa.select(_REQUESTS.c.id, _REQUESTS.c.measure, _REQUESTS.c.urgency, _REQUESTS.c.legal_basis, _AS_TEXT)
 
 Row = Mapping[str, Any]
 
@@ -154,6 +153,12 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
         )
         for row in requests
     }
+
+
+async def demands(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUID, tuple[Row, Policy]]:
+    """Read of requests what the time limits of their orders depend on: measure, urgency, legal basis and policy."""
+    rows = (await conn.execute(_DEMANDS.where(among.of(conn, _REQUESTS.c.id, request_ids)))).all()
+    return {row.id: (dict(row._mapping), _policy(row.policy)) for row in rows}
 
 
 async def key(conn: AsyncConnection, vault: Vault, found: Dossier) -> KeyRow:

@@ -117,30 +117,30 @@ async def reopen(
     generations = await timers.next_generations(conn, orders, [Stage.ACKNOWLEDGE])
     for row in expired:
         subject = about[row["subject_id"]]
-        order, found = subject.order, subject.dossier
+        order = subject.order
         if order["state"] is not OrderState.ACKNOWLEDGED:
             continue
         log.record(
-            found.chain,
+            row["chain"],
             Fact.ORDER_ACKNOWLEDGEMENT_EXPIRED,
             hub.actor,
-            found.tenant,
-            request_id=found.id,
+            row["tenant"],
+            request_id=row["request_id"],
             deadline_id=row["id"],
             order_id=str(order["id"]),
             participant_id=order["participant_id"],
         )
         clocks.append(
             timers.Timer(
-                tenant=found.tenant,
+                tenant=row["tenant"],
                 subject_kind=SubjectKind.ORDER,
                 subject_id=order["id"],
-                chain=found.chain,
+                chain=row["chain"],
                 stage=Stage.ACKNOWLEDGE,
                 started_at=row["due_at"],
                 # The same time again as the participant had at first.
                 due_at=row["due_at"] + ladders.within(subject, Stage.ACKNOWLEDGE),
-                request_id=found.id,
+                request_id=row["request_id"],
                 participant_id=order["participant_id"],
                 generation=generations[order["id"], Stage.ACKNOWLEDGE],
             )

@@ -125,22 +125,23 @@ async def _flip(conn: AsyncConnection, hub: Hub, at: datetime, ids: Sequence[int
         .values(state=DeadlineState.MISSED, settled_at=at, settled_by=hub.settings.node)
         .returning(_DEADLINES)
     )
-    rows = [dict(row._mapping) for row in (await conn.execute(statement)).all()]
+    result = await conn.execute(statement)
+    names = tuple(result.keys())
+    rows = [dict(zip(names, row, strict=True)) for row in result.all()]
     return sorted(rows, key=lambda row: (row["due_at"], row["id"]))
 
 
 async def _consequences(conn: AsyncConnection, hub: Hub, facts: Log, fired: Sequence[Row]) -> None:
-    about = await dossier.load(conn, {row["request_id"] for row in fired if row["request_id"]})
+    about = await dossier.load(conn, {row["request_id"] for row in fired if _needs_dossier(row)})
     orders = {row["subject_id"] for row in fired if row["subject_kind"] is SubjectKind.ORDER}
-    subjects = await ladders.subjects(conn, about, orders)
+    subjects = await ladders.subjects(conn, orders)
     were_due = await _were_due(conn, [row for row in fired if row["rung"] > 0])
     first: list[timers.Timer] = []
     due: list[escalating.Due] = []
-    known: ladders.Known = {}
     for row in fired:
         found = about.get(row["request_id"])
         was_due_at: datetime = were_due.get(_clock(row)) or row["due_at"]
-        ladder, rules = ladders.behind(row, found, subjects, was_due_at, known)
+        ladder, rules = ladders.behind(row, found.policy if found else None, subjects, was_due_at)
         if row["rung"] > 0:
             rung = next(rung for rung in ladder if rung.number == row["rung"])
             due.append(escalating.Due(row, was_due_at, rung, ladder, rules, found))
@@ -151,6 +152,12 @@ async def _consequences(conn: AsyncConnection, hub: Hub, facts: Log, fired: Sequ
     await timers.start(conn, first)
     await escalating.raise_all(conn, hub, facts, due)
     await _own_clocks(conn, hub, facts, about, subjects, [row for row in fired if row["rung"] == 0])
+
+
+def _needs_dossier(row: Row) -> bool:
+    """Tell whether more of a request is needed than the ladder of a missed order asks for, as most of a burst are."""
+    is_missed_order = row["subject_kind"] is SubjectKind.ORDER and row["rung"] == 0 and row["stage"] not in ladders.OWN
+    return row["request_id"] is not None and not is_missed_order
 
 
 async def _own_clocks(

@@ -14,7 +14,7 @@ from service import db
 from service.engine import dossier, ladders, reach
 from service.engine.dossier import Dossier, Row
 from service.engine.hub import Hub
-from service.engine.ladders import Known, Subject
+from service.engine.ladders import Subject
 from service.models import ActionRequest, Appeal, Deadline, Escalation, table_of
 from service.queries import visibility
 from service.security.principals import Principal
@@ -117,7 +117,7 @@ async def of_request(conn: AsyncConnection, hub: Hub, principal: Principal, requ
     await db.extend(conn, db.HUB)
     rows = [dict(row._mapping) for row in (await conn.execute(_of(request_id))).all()]
     orders = {row["subject_id"] for row in rows if row["subject_kind"] is SubjectKind.ORDER}
-    known = await ladders.subjects(conn, {request_id: file}, orders)
+    known = await ladders.subjects(conn, orders)
     raised = (await conn.execute(sa.select(_ESCALATIONS).where(_ESCALATIONS.c.request_id == request_id))).all()
     fired = {row.deadline_id: dict(row._mapping) for row in raised}
     contested = await conn.execute(
@@ -149,7 +149,6 @@ def _bases(
 ) -> list[_Base]:
     """Return the latest clock of each stage that has a ladder: one that runs, was missed, or had a rung fired."""
     latest = {(row["subject_id"], row["stage"]): row for row in rows if row["rung"] == 0}
-    asked: Known = {}
     found = []
     for (subject_id, stage), deadline in latest.items():
         mine = [row for row in rows if (row["subject_id"], row["stage"]) == (subject_id, stage) and row["rung"]]
@@ -157,7 +156,7 @@ def _bases(
         climbed = {row["rung"]: fired[row["id"]] for row in mine if row["id"] in fired}
         if deadline["state"] not in (DeadlineState.PENDING, DeadlineState.MISSED) and not climbed:
             continue
-        ladder, rules = ladders.behind(deadline, file, known, deadline["due_at"], asked)
+        ladder, rules = ladders.behind(deadline, file.policy, known, deadline["due_at"])
         timers = {row["rung"]: row for row in mine if row["state"] is DeadlineState.PENDING}
         if deadline["subject_kind"] is SubjectKind.APPEAL:
             is_owed = contested[subject_id] in appeal.OWED[stage]

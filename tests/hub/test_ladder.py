@@ -388,10 +388,10 @@ async def test_one_deadline_that_breaks_holds_up_nobody_but_itself(
     healthy = await placed(world, case_number="02/2026/CA")
     real = firing.ladders.of_order
 
-    def of_order(subject: Any, stage: Any, known: Any) -> Any:
+    def of_order(subject: Any, stage: Any) -> Any:
         if subject.order["id"] == broken["id"]:
             raise KeyError("a row that nobody expected")
-        return real(subject, stage, known)
+        return real(subject, stage)
 
     monkeypatch.setattr(firing.ladders, "of_order", of_order)
     await fast_forward(minutes=11)
