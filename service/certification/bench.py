@@ -33,7 +33,7 @@ _ORDERS = table_of(Order)
 _SUBMIT: TypeAdapter[Any] = TypeAdapter(SubmitRequest)
 # The hub places an order in a moment; a machine that is busy with something else may need longer.
 _WITHIN = 60.0
-_POLL = 0.02
+_POLL = 0.1
 
 
 class NotPlaced(Exception):

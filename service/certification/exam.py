@@ -20,7 +20,8 @@ from workflows.terms import Outcome
 
 # What every order of an examination asks for, unless a case is about the amount.
 AMOUNT = 10_000
-_POLL = 0.05
+# Each look is a query, and several examinations look at once.
+_POLL = 0.2
 
 
 class Failed(Exception):
