@@ -58,6 +58,7 @@ Certificate = Annotated[
 ]
 Position = Annotated[int, typer.Option(help="endpoints of one purpose are used in this order")]
 InFlight = Annotated[int, typer.Option(help="how many may be under way at one time, 8 at most")]
+PerSecond = Annotated[int | None, typer.Option(help="how many calls may begin in a second; default: no limit")]
 Timeout = Annotated[int, typer.Option(help="seconds for a whole call, 30 at most")]
 Digest = Annotated[str, typer.Option(help="of the proposal that you have read, as proposals shows it")]
 
@@ -83,6 +84,7 @@ def propose(
     purpose: Annotated[Purpose, typer.Option()] = Purpose.ORDERS,
     position: Position = 1,
     max_in_flight: InFlight = 8,
+    max_per_second: PerSecond = None,
     timeout: Timeout = 10,
     batch: Annotated[bool, typer.Option("--batch", help="it takes up to 100 messages in one call")] = False,
     by: context.By = None,
@@ -112,6 +114,7 @@ def propose(
         "client_certificate": context.read(client_cert) if client_cert else None,
         "position": position,
         "max_in_flight": max_in_flight,
+        "max_per_second": max_per_second,
         "timeout_seconds": timeout,
         "batch": batch,
     }

@@ -260,7 +260,7 @@ OPERATIONS: Mapping[str, Told] = {
             "By a system of a different administrator with a different key (403 `endpoint.same_person`), for exactly"
             " the definition whose `sha256` is named: over compact JSON with sorted names of `ca_pem`, `channel`,"
             " `client_certificate`, `endpoint_id`, `max_in_flight`, `network`, `participant_id`, `port`, `position`,"
-            " `purpose`, `timeout_seconds`, `url` and, where it is true, `batch`."
+            " `purpose`, `timeout_seconds`, `url` and, where they say something, `batch` (true) and `max_per_second`."
         ),
     ),
     "refuseEndpoint": Told(

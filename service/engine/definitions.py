@@ -19,19 +19,22 @@ CHANGEABLE = (
     "ca_pem",
     "client_certificate",
     "max_in_flight",
+    "max_per_second",
     "timeout_seconds",
     "position",
     "batch",
 )
+# What came later is digested only where it is said: what was approved before stays approved.
+_LATER = frozenset({"batch", "max_per_second"})
 
 
 def digest(row: Mapping[str, Any]) -> str:
     """Return the SHA-256, in hexadecimal, of an endpoint's whole definition.
 
     It is taken over compact JSON with sorted names and no escapes, so that an administrator can take it himself.
-    ``batch`` is among them where it is true: what was approved before there were batches stays approved.
+    ``batch`` is among them where it is true, ``max_per_second`` where there is one.
     """
-    definition = {name: row[name] for name in CHANGEABLE if name != "batch" or row[name]} | {
+    definition = {name: row[name] for name in CHANGEABLE if name not in _LATER or row[name]} | {
         "endpoint_id": str(row["id"]),
         "participant_id": row["tenant"],
         "channel": str(row["channel"]),

@@ -1,4 +1,4 @@
-"""The lanes: how many dispatches may be under way to each endpoint, so that a slow one never holds the others."""
+"""The lanes: how many dispatches may be under way to each endpoint and begin in a second; no one holds the others."""
 
 import asyncio
 import random
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from service import db, metrics
 from service.db import Database
 from service.engine import parcels
+from service.engine.rates import Rates
 from service.engine.sending import Door
 from service.engine.store import Claimed, Free
 from service.models import Alias, Endpoint, EndpointState, table_of
@@ -50,11 +51,12 @@ class Lanes:
         self._in_flight: Counter[UUID] = Counter()
         self._retries: Counter[UUID] = Counter()
         self._probes: set[UUID] = set()
+        self._rates = Rates()
         self.tripped: set[UUID] = set()
 
     async def refresh(self) -> None:
         """Read the endpoints and the breakers that are not closed, unless that was done a moment ago."""
-        at = asyncio.get_running_loop().time()
+        at = _monotonic()
         if at - self._read_at < self._refresh_every:
             return
         self._read_at = at
@@ -76,7 +78,7 @@ class Lanes:
         return self._doors.get(endpoint_id)
 
     def openings(self, live_nodes: int) -> Openings:
-        """Return where there is room now; a lane's limit is shared by the nodes that are alive.
+        """Return where there is room now; a lane's limit and its rate are shared by the nodes that are alive.
 
         At most half of a lane's slots are for retries. The order of the lanes is drawn each time, so that the cap of
         the whole node does not favour anybody.
@@ -84,11 +86,14 @@ class Lanes:
         cap = self._cap - self._in_flight.total()
         endpoints = [door.row for door in self._doors.values()]
         random.shuffle(endpoints)
+        nodes, at = max(1, live_nodes), _monotonic()
         free: dict[UUID, Free] = {}
         calls: dict[UUID, int] = {}
         for row in endpoints:
-            limit = max(1, row.max_in_flight // max(1, live_nodes))
+            limit = max(1, row.max_in_flight // nodes)
             slots = limit - self._in_flight[row.id]
+            if row.max_per_second is not None:
+                slots = min(slots, self._rates.left(row.id, row.max_per_second / nodes, at))
             if row.id in self.tripped or slots <= 0:
                 continue
             retries = max(1, limit // 2) - self._retries[row.id]
@@ -105,6 +110,7 @@ class Lanes:
         for row in claimed:
             self._in_flight[row.endpoint_id] += 1
             self._retries[row.endpoint_id] += row.is_retry
+            self._rates.take(row.endpoint_id)
         self._probes.update(row.endpoint_id for row in claimed if row.endpoint_id in probes)
         metrics.IN_FLIGHT.set(self._in_flight.total())
 
@@ -115,6 +121,10 @@ class Lanes:
         if was_probe:
             self._probes.discard(claimed.endpoint_id)
         metrics.IN_FLIGHT.set(self._in_flight.total())
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _name(scheme: str) -> sa.Label[str]:

@@ -42,6 +42,8 @@ class Endpoint(SQLModel, table=True):
     previous_secret_sealed: bytes | None = None
     previous_secret_until: datetime | None = None
     max_in_flight: int = 8
+    # How many calls may begin in a second, all nodes together; None: as many as there is room for.
+    max_per_second: int | None = None
     timeout_seconds: int = 10
     # Whether several messages may come in one call; only a webhook can say so.
     batch: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})

@@ -35,6 +35,7 @@ class EndpointProposal(SQLModel, table=True):
     # The hub's own certificate for this participant; its key is a file of each node and never in the database.
     client_certificate: str | None = Field(default=None, sa_type=sa.Text)
     max_in_flight: int
+    max_per_second: int | None = None
     timeout_seconds: int
     batch: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     position: int

@@ -34,6 +34,9 @@ class _Called(Shape):
         default=None, description="the hub's own certificate for it (mutual TLS), by whose key the hub has a file"
     )
     max_in_flight: Annotated[int, Field(strict=True, ge=1, le=8)] = 8
+    max_per_second: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = Field(
+        default=None, description="how many calls begin in a second at most; default: as many as are answered"
+    )
     timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=30)] = 10
     position: Position = 1
     batch: StrictBool = Field(
@@ -99,6 +102,7 @@ class EndpointAnswer(Answer):
     network: str | None
     port: int | None
     max_in_flight: int
+    max_per_second: int | None
     timeout_seconds: int
     position: int
     batch: bool
@@ -122,6 +126,7 @@ class ProposalAnswer(Answer):
     ca_pem: str
     client_certificate: str | None
     max_in_flight: int
+    max_per_second: int | None
     timeout_seconds: int
     position: int
     batch: bool

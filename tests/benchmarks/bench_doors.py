@@ -3,6 +3,7 @@
 import asyncio
 
 import uvicorn
+import uvloop
 
 from service import app as wiring
 from service import log
@@ -26,4 +27,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    # The loop of nodes.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

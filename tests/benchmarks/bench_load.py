@@ -13,6 +13,7 @@ import journey_network
 from bench_ground import AGENCIES, PLATFORMS, Ground
 from bench_line import Line
 from joserfc.jwk import ECKey
+from journey_processes import Process
 
 from adapters.sandbox.hub import Hub as Tokens
 from adapters.transport import HubClient
@@ -88,9 +89,10 @@ class Police:
 
 
 @asynccontextmanager
-async def lines(ground: Ground, count: int) -> AsyncIterator[list[Line]]:
-    """Give so many connections to the hub's first node."""
-    made = [Line(ground.settings.host, ground.settings.port) for _ in range(count)]
+async def lines(ground: Ground, count: int, *doors: Process) -> AsyncIterator[list[Line]]:
+    """Give so many connections to the hub's first node, or to these of its nodes in turn."""
+    at = [door.settings for door in doors] or [ground.settings]
+    made = [Line(at[number % len(at)].host, at[number % len(at)].port) for number in range(count)]
     try:
         yield made
     finally:

@@ -1,0 +1,89 @@
+"""A rate of an endpoint: no more calls begin in a second, all nodes together, and nobody else waits for it."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from builders import Builder
+from pydantic import ValidationError
+from rigs import Rig
+
+from service.engine import lanes
+from service.engine.rates import Rates
+from service.models import Attempt
+from service.schemas.endpoints import NewDefinition
+
+ENDPOINT = UUID(int=1)
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """``seconds(0.5)`` moves the clock by which rates are kept; between the calls it stands still."""
+    at = 1_000.0
+
+    def move(by: float) -> None:
+        nonlocal at
+        at += by
+
+    monkeypatch.setattr(lanes, "_monotonic", lambda: at)
+    return move
+
+
+async def test_no_more_calls_begin_than_the_rate_lets_and_others_do_not_wait(
+    rig: Rig, build: Builder, seconds: Callable[[float], None]
+) -> None:
+    slow = await build.endpoint("bank-a", max_per_second=2)
+    free = await build.endpoint("bank-b")
+    for _ in range(7):
+        await build.placed("bank-a", slow)
+        await build.placed("bank-b", free)
+    seen = []
+    for wait in (0.0, 0.0, 0.4, 0.2, 60.0, 0.0):
+        seconds(wait)
+        await rig.round()
+        seen.append(len(rig.speaker.to(slow)))
+    # A second's worth at first; half a second is one call; after a minute of rest no more than a second's worth.
+    assert seen == [2, 2, 2, 3, 5, 5]
+    assert len(rig.speaker.to(free)) == 7
+
+
+async def test_a_batch_is_one_call(rig: Rig, build: Builder, seconds: Callable[[float], None]) -> None:
+    endpoint = await build.endpoint("bank-a", batch=True, max_per_second=1)
+    for _ in range(3):
+        await build.placed("bank-a", endpoint)
+    assert await rig.round() == 3
+    await build.placed("bank-a", endpoint)
+    assert await rig.round() == 0
+    seconds(1.0)
+    assert await rig.round() == 1
+    assert {row.state for row in await build.rows(Attempt)} == {"succeeded"}
+
+
+@pytest.mark.parametrize(("nodes", "begun"), [(1, 6), (2, 3), (4, 1), (12, 1)])
+async def test_the_nodes_share_a_rate(rig: Rig, build: Builder, nodes: int, begun: int) -> None:
+    endpoint = await build.endpoint("bank-a", max_per_second=6, max_in_flight=8)
+    limits = rig.delivery._lanes
+    await limits.refresh()
+    assert limits.openings(nodes).free[endpoint].slots == min(begun, 8 // min(nodes, 8))
+
+
+def test_a_rate_below_one_a_second_lets_one_begin_and_then_the_next_in_its_time() -> None:
+    rates = Rates()
+    assert rates.left(ENDPOINT, 0.25, 0.0) == 1
+    rates.take(ENDPOINT)
+    assert [rates.left(ENDPOINT, 0.25, at) for at in (0.0, 2.0, 3.9, 4.0, 900.0)] == [0, 0, 0, 1, 1]
+
+
+def test_what_began_without_being_asked_about_is_owed() -> None:
+    rates = Rates()
+    assert rates.left(ENDPOINT, 2.0, 0.0) == 2
+    for _ in range(4):
+        rates.take(ENDPOINT)
+    assert [rates.left(ENDPOINT, 2.0, at) for at in (0.0, 1.0, 1.5, 2.0)] == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1001, 2.5, "5", True])
+def test_a_rate_that_is_none_is_refused_by_its_name(wrong: object) -> None:
+    with pytest.raises(ValidationError) as refused:
+        NewDefinition.model_validate({"max_per_second": wrong})
+    assert ("max_per_second",) in {error["loc"] for error in refused.value.errors()}
