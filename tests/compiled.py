@@ -8,12 +8,6 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.util import LRUCache
 
 _ALL: Any = LRUCache(10_000)
-_begun = Engine.__init__
-
-
-def _begin(self: Engine, *given: Any, **named: Any) -> None:
-    _begun(self, *given, **named)
-    self._compiled_cache = _ALL
 
 
 def _alike(self: Any, other: object) -> bool:
@@ -24,8 +18,8 @@ def _by_kind(self: Any) -> int:
     return hash(type(self))
 
 
-# Each test has a database and an engine of its own; by themselves they would all compile the same few hundred anew.
-Engine.__init__ = _begin  # type: ignore[method-assign]
+# Each test has a database and engines of its own; by themselves they would all compile the same few hundred anew.
+Engine._compiled_cache = property(lambda self: _ALL, lambda self, own: None)  # type: ignore[assignment]
 for _kind in (PGDialect_asyncpg, SQLiteDialect_aiosqlite):
     _kind.__eq__ = _alike  # type: ignore[method-assign, assignment]
     _kind.__hash__ = _by_kind  # type: ignore[method-assign, assignment]

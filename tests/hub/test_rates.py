@@ -1,6 +1,6 @@
 """A rate of an endpoint: no more calls begin in a second, all nodes together, and nobody else waits for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import pytest
@@ -8,12 +8,27 @@ from builders import Builder
 from pydantic import ValidationError
 from rigs import Rig
 
+from adapters.base import Endpoint, Receipt
+from adapters.webhook import Webhook
 from service.engine import lanes
 from service.engine.rates import Rates
-from service.models import Attempt
+from service.models import Dispatch
 from service.schemas.endpoints import NewDefinition
+from workflows.terms import Channel, DispatchState
 
 ENDPOINT = UUID(int=1)
+
+
+class Taking:
+    """A receiver that takes whatever comes, and the adapter before it."""
+
+    def of(self, channel: Channel) -> Webhook:
+        """Speak as the hub does."""
+        return Webhook("https://hub.example")
+
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> Receipt:
+        """Take it."""
+        return Receipt(202, 0.01, b"", "203.0.113.5:443")
 
 
 @pytest.fixture
@@ -48,6 +63,7 @@ async def test_no_more_calls_begin_than_the_rate_lets_and_others_do_not_wait(
 
 
 async def test_a_batch_is_one_call(rig: Rig, build: Builder, seconds: Callable[[float], None]) -> None:
+    rig.delivery._adapters = rig.delivery._transport = Taking()
     endpoint = await build.endpoint("bank-a", batch=True, max_per_second=1)
     for _ in range(3):
         await build.placed("bank-a", endpoint)
@@ -56,7 +72,7 @@ async def test_a_batch_is_one_call(rig: Rig, build: Builder, seconds: Callable[[
     assert await rig.round() == 0
     seconds(1.0)
     assert await rig.round() == 1
-    assert {row.state for row in await build.rows(Attempt)} == {"succeeded"}
+    assert {row.state for row in await build.rows(Dispatch)} == {DispatchState.DELIVERED}
 
 
 @pytest.mark.parametrize(("nodes", "begun"), [(1, 6), (2, 3), (4, 1), (12, 1)])
