@@ -36,7 +36,8 @@ PUBLIC_TARGETS = frozenset({TargetKind.SMS_SENDER, TargetKind.DOMAIN, TargetKind
 class Pressure:
     """What presses in one request: the next due instant and its stage, since when one is overdue, open work.
 
-    ``awaits`` is the kind of signature that is missing, whichever clock comes first.
+    ``awaits`` is the kind of signature that is missing, whichever clock comes first; for whoever filed it, none: the
+    second one is never his.
     """
 
     tenant: str = ""
@@ -103,12 +104,13 @@ async def pressure(
     conn: AsyncConnection, principal: Principal, ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, Pressure]:
     """Return what presses in each of these requests at ``now``, leaving out what the caller may not see."""
-    columns = ("id", "tenant", "state", "ends_at", "review_by", "reviewed_at")
+    columns = ("id", "tenant", "officer_id", "state", "ends_at", "review_by", "reviewed_at")
     owners = sa.select(*(_REQUESTS.c[name] for name in columns)).where(
         _REQUESTS.c.id.in_(ids), visibility.requests(principal)
     )
     rows = (await conn.execute(owners)).all()
-    found = {row.id: Pressure(row.tenant, approvals.awaited(row, now)) for row in rows}
+    mine = {row.id for row in rows if visibility.owns(principal, row.tenant) and row.officer_id == principal.client_id}
+    found = {row.id: Pressure(row.tenant, None if row.id in mine else approvals.awaited(row, now)) for row in rows}
     joined = _DEADLINES.outerjoin(
         _ORDERS, sa.and_(_DEADLINES.c.subject_kind == SubjectKind.ORDER, _ORDERS.c.id == _DEADLINES.c.subject_id)
     )

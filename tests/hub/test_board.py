@@ -14,6 +14,7 @@ from service.models import ConsoleSession, Deadline, Order, Participant
 from service.queries import board, sessions
 from service.security import console_session, principals
 from service.security.principals import Principal
+from service.security.signatures import Kind
 from workflows.entry_terms import Way
 from workflows.terms import DeadlineState, OrderState, Role, Sector, Stage
 
@@ -64,6 +65,24 @@ async def test_a_signature_that_is_late_stays_on_view_until_it_is_given(
         assert (each.overdue_stage, each.overdue_since) == (Stage.APPROVAL, before.due_at)
     await world.approve(filed.id)
     assert (await pressure()).overdue_since is None
+
+
+async def test_who_filed_is_not_asked_for_the_second_signature(hub: Hub) -> None:
+    world = World(hub)
+    await world.settle_in()
+    filed = await world.submit(worlds.freeze())
+    for person, house, awaited in (
+        ("maker", worlds.AGENCY, None),
+        ("approver", worlds.AGENCY, Kind.APPROVAL),
+        # Of the same name in another house is another person.
+        ("maker", OPERATOR, Kind.APPROVAL),
+    ):
+        sector = Sector.HUB if house == OPERATOR else Sector.AGENCY
+        roles = [Role.COORDINATOR] if house == OPERATOR else [Role.MAKER, Role.APPROVER]
+        reader = principals.of_person(person, tenant=house, sector=sector, roles=roles)
+        async with hub.database.read() as conn:
+            pressing = await board.pressure(conn, reader, [filed.id], await db.now(conn))
+        assert pressing[filed.id].awaits == awaited, person
 
 
 async def test_a_freeze_names_what_lifted_it_and_a_lift_what_it_lifts(hub: Hub) -> None:
