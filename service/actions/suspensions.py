@@ -58,6 +58,11 @@ async def _switch_participant(change: Change, participant_id: str, *, active: bo
     await change.conn.execute(sa.update(_PARTICIPANTS).where(_PARTICIPANTS.c.id == row.id).values(status=status))
     if not active:
         await _close(change, sa.true())
+    if row.status != status:
+        # Who may switch it off need not see whose messages wait there.
+        await db.extend(change.conn, db.HUB)
+        tell = out_of_use.untell_all if active else out_of_use.tell_all
+        await tell(change.conn, change.log, change.actor, change.tenant)
     return bool(row.status != status)
 
 
@@ -71,9 +76,10 @@ async def _switch_row(change: Change, table: sa.Table, key: Any, *, active: bool
 
 
 async def _tell(change: Change, endpoint_id: UUID, *, active: bool) -> None:
-    # Who may switch it off need not see whose messages wait there.
     await db.extend(change.conn, db.HUB)
     if active:
+        if (await changes.participant(change)).status == "suspended":
+            return  # it goes on waiting, for its participant
         await out_of_use.untell(change.conn, change.log, change.actor, change.tenant, endpoint_id)
     else:
         await out_of_use.tell(change.conn, change.log, change.actor, endpoint_id)

@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.models import Endpoint, table_of
+from service.models import Endpoint, Participant, table_of
 from workflows.terms import CALLED, Channel
 
 _ENDPOINTS = table_of(Endpoint)
+_MEMBERS = table_of(Participant).alias("member")
 # What a proposal may change; the rest of what is digested says whose endpoint it is, and for what.
 CHANGEABLE = (
     "url",
@@ -57,7 +58,13 @@ def is_used(channel: Channel, approved_sha256: str | None, active: bool) -> bool
     return active and (channel not in CALLED or approved_sha256 is not None)
 
 
+def is_switched_on() -> sa.ColumnElement[bool]:
+    """Return the condition that neither an endpoint nor its whole participant is suspended."""
+    left = sa.exists().where(_MEMBERS.c.id == _ENDPOINTS.c.tenant, _MEMBERS.c.status == "suspended")
+    return sa.and_(_ENDPOINTS.c.active, ~left.correlate(_ENDPOINTS))
+
+
 def may_be_used() -> sa.ColumnElement[bool]:
     """Return the condition by which statements leave out endpoints that are suspended, or not approved."""
     approved = sa.or_(_ENDPOINTS.c.channel.not_in(CALLED), _ENDPOINTS.c.approved_sha256.is_not(None))
-    return sa.and_(_ENDPOINTS.c.active, approved)
+    return sa.and_(is_switched_on(), approved)

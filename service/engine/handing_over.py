@@ -73,7 +73,7 @@ async def _hand_over(conn: AsyncConnection, hub: Hub) -> int:
 async def _ways(conn: AsyncConnection, now: datetime) -> dict[str, list[Way]]:
     """Return, in their order, the endpoints for orders of each participant that has more than one."""
     query = (
-        sa.select(_ENDPOINTS, _STATES.c.open_until)
+        sa.select(_ENDPOINTS, _STATES.c.open_until, definitions.is_switched_on().label("is_on"))
         .outerjoin(_STATES, _STATES.c.endpoint_id == _ENDPOINTS.c.id)
         .where(_ENDPOINTS.c.purpose == Purpose.ORDERS)
         .order_by(_ENDPOINTS.c.tenant, _ENDPOINTS.c.position, _ENDPOINTS.c.id)
@@ -87,7 +87,7 @@ async def _ways(conn: AsyncConnection, now: datetime) -> dict[str, list[Way]]:
 
 
 def _way(row: sa.Row[Any], resting: Sequence[sa.Row[Any]]) -> Way:
-    works = row.active and row.open_until is None and definitions.is_in_force(dict(row._mapping))
+    works = row.is_on and row.open_until is None and definitions.is_in_force(dict(row._mapping))
     return Way(row.id, row.channel, works, maintenance.of_endpoint(resting, row.tenant, row.id) is None)
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from service import db, metrics
 from service.db import Database
-from service.engine import parcels
+from service.engine import definitions, parcels
 from service.engine.rates import Rates
 from service.engine.sending import Door
 from service.engine.store import Claimed, Free
@@ -61,7 +61,7 @@ class Lanes:
             return
         self._read_at = at
         async with self._database.read(db.HUB) as conn:
-            sent_to = _ENDPOINTS.c.active & (_ENDPOINTS.c.channel != Channel.PULL)
+            sent_to = sa.and_(definitions.is_switched_on(), _ENDPOINTS.c.channel != Channel.PULL)
             named = (_name("bin"), _name("swift"))
             rows = (await conn.execute(sa.select(_ENDPOINTS, *named).where(sent_to))).all()
             open_ones = sa.select(_STATES.c.endpoint_id).where(_STATES.c.open_until.is_not(None))

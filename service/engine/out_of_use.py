@@ -1,5 +1,6 @@
 """What waits at an endpoint that is put out of use and has no other way: a person is told, until it is in use again."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -33,6 +34,23 @@ async def tell(conn: AsyncConnection, log: Log, actor: Actor, endpoint_id: UUID)
     if (await conn.execute(waiting)).first() is None or (await conn.execute(other.limit(1))).first() is not None:
         return
     await endpoint_tasks.ask(conn, log, actor, row.tenant, endpoint_id, str(row.channel), _WHY)
+
+
+async def tell_all(conn: AsyncConnection, log: Log, actor: Actor, tenant: str) -> None:
+    """Open the task of each endpoint of a participant, suspended as a whole, for which something waits."""
+    for endpoint_id in await _switched_on(conn, tenant):
+        await tell(conn, log, actor, endpoint_id)
+
+
+async def untell_all(conn: AsyncConnection, log: Log, actor: Actor, tenant: str) -> None:
+    """Resolve the tasks of a participant's endpoints, but for those that are suspended themselves."""
+    for endpoint_id in await _switched_on(conn, tenant):
+        await untell(conn, log, actor, tenant, endpoint_id)
+
+
+async def _switched_on(conn: AsyncConnection, tenant: str) -> Sequence[UUID]:
+    own = sa.select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.tenant == tenant, _ENDPOINTS.c.active)
+    return (await conn.execute(own.order_by(_ENDPOINTS.c.id))).scalars().all()
 
 
 async def untell(conn: AsyncConnection, log: Log, actor: Actor, tenant: str, endpoint_id: UUID) -> None:

@@ -112,7 +112,7 @@ async def load(
             _ENDPOINTS.c.tenant,
             _ENDPOINTS.c.channel,
             _ENDPOINTS.c.purpose,
-            _ENDPOINTS.c.active,
+            sa.and_(_ENDPOINTS.c.active, _PARTICIPANTS.c.status != "suspended").label("active"),
             _PARTICIPANTS.c.short_name,
             *(queue.c[name] for name in ("waiting", "sending", "retries", "next_at")),
             pending.c.oldest,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, db
+from service.engine import definitions
 from service.models import Dispatch, Endpoint, EndpointState, Node, QueueItem, table_of
 from workflows.terms import Channel, DispatchKind
 
@@ -20,7 +21,7 @@ _STATES = table_of(EndpointState)
 _EARLIER = QUEUE.alias("earlier")
 
 # What no worker takes, however long it waits: its endpoint is out of use, or its breaker open, or it is not its turn.
-IS_SUSPENDED = ~sa.exists().where(_ENDPOINTS.c.id == QUEUE.c.endpoint_id, _ENDPOINTS.c.active)
+IS_SUSPENDED = ~sa.exists().where(_ENDPOINTS.c.id == QUEUE.c.endpoint_id, definitions.is_switched_on())
 IS_RESTING = sa.exists().where(_STATES.c.endpoint_id == QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None))
 IS_BEHIND = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
 
