@@ -59,8 +59,7 @@ async def _switch_participant(change: Change, participant_id: str, *, active: bo
     if not active:
         await _close(change, sa.true())
     if row.status != status:
-        # Who may switch it off need not see whose messages wait there.
-        await db.extend(change.conn, db.HUB)
+        await _look_at_what_waits(change)
         tell = out_of_use.untell_all if active else out_of_use.tell_all
         await tell(change.conn, change.log, change.actor, change.tenant)
     return bool(row.status != status)
@@ -75,8 +74,13 @@ async def _switch_row(change: Change, table: sa.Table, key: Any, *, active: bool
     return bool(was != active)
 
 
-async def _tell(change: Change, endpoint_id: UUID, *, active: bool) -> None:
+async def _look_at_what_waits(change: Change) -> None:
+    # Who may switch it off need not see whose messages wait there.
     await db.extend(change.conn, db.HUB)
+
+
+async def _tell(change: Change, endpoint_id: UUID, *, active: bool) -> None:
+    await _look_at_what_waits(change)
     if active:
         if (await changes.participant(change)).status == "suspended":
             return  # it goes on waiting, for its participant
