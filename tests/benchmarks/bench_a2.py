@@ -42,13 +42,13 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
             await emptied(ground)
         rate = count / await took(ground)
         others = {} if ground.kind == "sqlite" else await _yardsticks(ground, messages, endpoints)
-        heard = [one for one in receivers.heard() if one[2].startswith("msg_")]
-        if profiles.on and "A2" not in profiles.made and ground.kind == "postgresql":
-            # Watched with a part of the same orders, once more.
-            await bench_rows.lay_down(ground, kept[: max(1, count // 4)])
-            async with ground.running(node), profiles.of(node, "A2"):
-                await bench_rows.let_go(ground)
-                await emptied(ground)
+    heard = [one for one in receivers.heard() if one[2].startswith("msg_")]
+    if profiles.on and "A2" not in profiles.made and ground.kind == "postgresql":
+        # Watched with a part of the same orders, once more.
+        await bench_rows.lay_down(ground, kept[: max(1, count // 4)])
+        async with ground.receivers(), ground.running(node), profiles.of(node, "A2"):
+            await bench_rows.let_go(ground)
+            await emptied(ground)
     values = {"orders/s": rate, "bare transport/s": bare, "share of transport %": 100 * rate / bare}
     goals = [Goal("orders/s", 1000), Goal("share of transport %", 40)]
     remarks = [] if len(heard) >= count else [f"{count - len(heard)} orders did not arrive"]

@@ -1,6 +1,7 @@
 """One kept connection of a client, as cheap as it can be: what the load costs, the hub does not get."""
 
 import asyncio
+from typing import cast
 
 ANSWER_WITHIN = 60.0
 
@@ -16,8 +17,8 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Of uvloop's transports none is of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Whoever waits is told."""
