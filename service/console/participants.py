@@ -124,7 +124,7 @@ async def page(
 
 def _on_duty(whole: ParticipantDetail | None, now: datetime, *, mail: bool) -> list[ContactAnswer]:
     """Return whom a rung would reach now: as ``reach.on_duty`` has it, over an endpoint that may be used."""
-    if whole is None:
+    if whole is None or whole.status == "suspended":
         return []
     used = {each.id for each in whole.endpoints if definitions.is_used(each.channel, each.approved_sha256, each.active)}
     reachable = [each for each in whole.contacts if each.active and each.endpoint_id in used]

@@ -54,7 +54,7 @@ def is_in_force(row: Mapping[str, Any]) -> bool:
 
 
 def is_used(channel: Channel, approved_sha256: str | None, active: bool) -> bool:
-    """Tell of one endpoint what ``may_be_used`` asks of many."""
+    """Tell of one endpoint of a participant that is not suspended what ``may_be_used`` asks of many."""
     return active and (channel not in CALLED or approved_sha256 is not None)
 
 

@@ -107,10 +107,11 @@ class Lanes:
 
     def take(self, claimed: Collection[Claimed], probes: Collection[UUID]) -> None:
         """Count a call for each of ``claimed`` as under way; those to ``probes`` are the one probe of their breaker."""
+        at = _monotonic()
         for row in claimed:
             self._in_flight[row.endpoint_id] += 1
             self._retries[row.endpoint_id] += row.is_retry
-            self._rates.take(row.endpoint_id)
+            self._rates.take(row.endpoint_id, at)
         self._probes.update(row.endpoint_id for row in claimed if row.endpoint_id in probes)
         metrics.IN_FLIGHT.set(self._in_flight.total())
 

@@ -1,28 +1,27 @@
-"""How many calls may begin to an endpoint now: a bucket that fills at its rate and holds a second's worth."""
+"""How many calls may begin to an endpoint now: those of its rate that did not begin within the time that they take."""
 
+from collections import defaultdict, deque
 from uuid import UUID
+
+# As many as the highest rate that an endpoint may say.
+_KEPT = 1_000
 
 
 class Rates:
-    """One bucket an endpoint; instants are seconds of one clock that never goes back."""
+    """When calls to each endpoint began; instants are seconds of one clock that never goes back."""
 
     def __init__(self) -> None:
-        # What is in it, and since when that is so.
-        self._buckets: dict[UUID, tuple[float, float]] = {}
+        self._begun: defaultdict[UUID, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
 
     def left(self, endpoint_id: UUID, per_second: float, at: float) -> int:
-        """Return how many calls may begin at ``at``; however rarely something is sent, no more than a second's worth.
+        """Return how many calls may begin at ``at``, so that in no second more begin; a rest is not saved up.
 
-        A rate below one a second lets one begin, and the next when a whole one has flown in.
+        Below one a second one begins, and the next when its time has passed.
         """
-        most = max(1.0, per_second)
-        held, since = self._buckets.get(endpoint_id, (most, at))
-        held = min(most, held + (at - since) * per_second)
-        self._buckets[endpoint_id] = held, at
-        return max(0, int(held))
+        most = max(1, int(per_second))
+        within = most / per_second
+        return max(0, most - sum(each > at - within for each in self._begun[endpoint_id]))
 
-    def take(self, endpoint_id: UUID) -> None:
-        """Count a call that begins; one that nobody asked about here (a breaker's probe) is owed."""
-        if endpoint_id in self._buckets:
-            held, since = self._buckets[endpoint_id]
-            self._buckets[endpoint_id] = held - 1, since
+    def take(self, endpoint_id: UUID, at: float) -> None:
+        """Keep that a call begins, also one that nobody asked about here (a breaker's probe)."""
+        self._begun[endpoint_id].append(at)

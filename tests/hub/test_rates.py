@@ -53,12 +53,12 @@ async def test_no_more_calls_begin_than_the_rate_lets_and_others_do_not_wait(
         await build.placed("bank-a", slow)
         await build.placed("bank-b", free)
     seen = []
-    for wait in (0.0, 0.0, 0.4, 0.2, 60.0, 0.0):
+    for wait in (0.0, 0.0, 0.9, 0.2, 60.0, 0.5):
         seconds(wait)
         await rig.round()
         seen.append(len(rig.speaker.to(slow)))
-    # A second's worth at first; half a second is one call; after a minute of rest no more than a second's worth.
-    assert seen == [2, 2, 2, 3, 5, 5]
+    # In no second more than two, also after a minute of rest.
+    assert seen == [2, 2, 2, 4, 6, 6]
     assert len(rig.speaker.to(free)) == 7
 
 
@@ -86,16 +86,15 @@ async def test_the_nodes_share_a_rate(rig: Rig, build: Builder, nodes: int, begu
 def test_a_rate_below_one_a_second_lets_one_begin_and_then_the_next_in_its_time() -> None:
     rates = Rates()
     assert rates.left(ENDPOINT, 0.25, 0.0) == 1
-    rates.take(ENDPOINT)
+    rates.take(ENDPOINT, 0.0)
     assert [rates.left(ENDPOINT, 0.25, at) for at in (0.0, 2.0, 3.9, 4.0, 900.0)] == [0, 0, 0, 1, 1]
 
 
-def test_what_began_without_being_asked_about_is_owed() -> None:
+def test_what_began_without_being_asked_about_counts_for_its_time_and_no_longer() -> None:
     rates = Rates()
-    assert rates.left(ENDPOINT, 2.0, 0.0) == 2
-    for _ in range(4):
-        rates.take(ENDPOINT)
-    assert [rates.left(ENDPOINT, 2.0, at) for at in (0.0, 1.0, 1.5, 2.0)] == [0, 0, 1, 2]
+    for at in (0.0, 0.0, 0.0, 0.6):
+        rates.take(ENDPOINT, at)
+    assert [rates.left(ENDPOINT, 2.0, at) for at in (0.6, 0.9, 1.0, 1.5, 1.6)] == [0, 0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1001, 2.5, "5", True])

@@ -1,5 +1,6 @@
 """To a participant that is suspended as a whole nothing goes, also what was queued before, and a person is told."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import clock, db
 from service.actions import resume, suspend
+from service.console import participants
 from service.engine import handing_over, reach
 from service.engine.auditor import Auditor
 from service.engine.hub import OPERATOR, Hub
@@ -123,3 +125,11 @@ async def test_nobody_of_a_suspended_member_is_sent_a_notice(hub: Hub, build: Bu
     await hub.database.write(lambda conn: conn.execute(left), db.HUB)
     async with hub.database.read(db.HUB) as conn:
         assert await on_duty(conn) == []
+
+
+@pytest.mark.parametrize(("status", "called"), [("active", 1), ("suspended", 0)])
+def test_the_directory_names_nobody_of_it_to_call(status: str, called: int) -> None:
+    endpoint = SimpleNamespace(id=UUID(int=1), channel=Channel.EMAIL, approved_sha256=None, active=True)
+    contact = SimpleNamespace(active=True, endpoint_id=endpoint.id, channel=Channel.EMAIL, hours=None)
+    whole: Any = SimpleNamespace(status=status, endpoints=[endpoint], contacts=[contact])
+    assert len(participants._on_duty(whole, clock.utc_now(), mail=True)) == called
