@@ -48,7 +48,6 @@ async def show(request: Request, hub: HubDep, seat: doors.SeatDep, after: After 
         pressing=pressing,
         originals=originals,
         looks=lanes.LOOKS,
-        signs=Scope.REQUESTS_APPROVE in principal.scopes,
         next=found.next,
         is_first=after is None,
     )

@@ -105,10 +105,14 @@ def test_a_board_that_cannot_be_renewed_says_since_when(desk: Desk, at_desk: Ope
     page.clock.install()
     page.route(f"**{path}/events*", lambda route: route.abort())
     page.goto(f"{desk.address}{path}")
+    shown = page.locator("#renewal-at time")
+    as_opened = shown.get_attribute("datetime") or ""
     with page.expect_response(f"{desk.address}{path}"):
         page.clock.run_for(17_000)
     expect(page.locator("#renewal-state")).to_contain_text("làm mới mỗi 15 giây")
-    last = stands(page)
+    # What was answered is on the page a moment after the answer.
+    expect(shown).not_to_have_attribute("datetime", as_opened)
+    last, as_renewed = stands(page), shown.get_attribute("datetime") or ""
     page.route(f"**{path}", lambda route: route.abort())
     page.clock.run_for(17_000)
     expect(page.locator("#renewal-state")).to_have_text("Mất kết nối với trung tâm, đang thử lại")
@@ -118,6 +122,7 @@ def test_a_board_that_cannot_be_renewed_says_since_when(desk: Desk, at_desk: Ope
     with page.expect_response(f"{desk.address}{path}"):
         page.clock.run_for(17_000)
     expect(page.locator("#renewal-state")).to_contain_text("làm mới mỗi 15 giây")
+    expect(shown).not_to_have_attribute("datetime", as_renewed)
     assert stands(page) > last
 
 

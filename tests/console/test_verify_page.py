@@ -100,6 +100,20 @@ def test_anybody_verifies_a_file_in_the_browser_and_it_is_sent_nowhere(
     assert [address for address in sent if "/static/" not in address] == []
 
 
+def test_while_a_file_is_checked_nothing_is_said_of_the_one_before(
+    desk: Desk, context: BrowserContext, files: dict[str, Path]
+) -> None:
+    page = context.new_page()
+    page.goto(f"{desk.address}/audit/verify?lang=en")
+    choose(page, files["good"])
+    expect(page.locator("#verdict.good")).to_be_visible()
+    page.evaluate("() => { hoatocEvidence.verify = () => new Promise(() => {}); }")
+    choose(page, files["forged"])
+    expect(page.locator("#verdict")).to_have_text("Being checked…")
+    expect(page.locator("#verdict.good")).to_have_count(0)
+    expect(page.locator("#checks tr")).to_have_count(0)
+
+
 def test_without_scripts_the_hub_verifies_for_who_is_signed_in(
     desk: Desk, at_desk: Open, files: dict[str, Path]
 ) -> None:

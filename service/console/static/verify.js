@@ -38,9 +38,9 @@
     return made;
   };
 
-  const say = (text, isGood) => {
+  const say = (text, tone) => {
     verdict.textContent = text;
-    verdict.className = `said ${isGood ? "good" : "bad"}`;
+    verdict.className = `said ${tone}`;
   };
 
   const show = (checks, hasKeys) => {
@@ -48,7 +48,7 @@
     at("checks").replaceChildren(...[...checks].sort((one, other) => rank(one) - rank(other)).map(row));
     const wrong = checks.filter((each) => each.wrong).length;
     const unseen = checks.filter((each) => each.unseen).length;
-    say((wrong ? verdict.dataset.wrong : verdict.dataset.holds).replace("{wrong}", wrong).replace("{count}", checks.length - unseen), !wrong);
+    say((wrong ? verdict.dataset.wrong : verdict.dataset.holds).replace("{wrong}", wrong).replace("{count}", checks.length - unseen), wrong ? "bad" : "good");
     at("own-keys").hidden = hasKeys || wrong > 0;
     at("unseen").hidden = unseen === 0;
   };
@@ -65,17 +65,19 @@
     event.preventDefault();
     const [file, listed] = [form.elements.file.files[0], form.elements.keys.files[0]];
     const result = at("result");
+    // Nothing of the file before stands beside the name of this one.
+    say(verdict.dataset.checking, "quiet");
     at("checks").replaceChildren();
     at("own-keys").hidden = true;
     at("unseen").hidden = true;
     result.hidden = false;
     const keys = listed ? window.hoatocEvidence.listOf(await textOf(listed)) : null;
-    if (listed && keys === null) say(verdict.dataset.noKeys, false);
+    if (listed && keys === null) say(verdict.dataset.noKeys, "bad");
     else {
       try {
         show(await window.hoatocEvidence.verify(await textOf(file), keys), keys !== null);
       } catch {
-        say(verdict.dataset.unread, false);
+        say(verdict.dataset.unread, "bad");
       }
     }
     result.focus();
