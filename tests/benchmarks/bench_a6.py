@@ -23,8 +23,8 @@ from service.security import scopes
 from service.security.principals import Principal
 from workflows.terms import ActorKind, Role, Sector
 
-# Rows behind, at full size. Ten million take long to lay down, and much disk: ``--only A6 --scale 10``.
-SIZES = (10_000, 1_000_000)
+# Rows behind, at full size: the first as it is, the others by the scale.
+SIZES = (10_000, 1_000_000, 10_000_000)
 REPEATS = 60
 _ENDPOINTS, _REQUESTS, _DEADLINES = table_of(Endpoint), table_of(ActionRequest), table_of(Deadline)
 
@@ -38,7 +38,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
     values: dict[str, float] = {}
     laid, first = 0, 1
     measured: list[dict[str, float]] = []
-    sizes = [SIZES[0], max(SIZES[0] * 2, int(SIZES[1] * scale))]
+    sizes = [SIZES[0], *(max(SIZES[0] * (2 + nth), int(size * scale)) for nth, size in enumerate(SIZES[1:]))]
     for size in sizes:
         copies = max(0, (size - laid) // a_copy)
         began = time.monotonic()
@@ -51,7 +51,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
         values |= {f"{name} ms at {size:,}": value for name, value in measured[-1].items()}
     goals = []
     for name, before in measured[0].items():
-        values[f"{name} ×"] = measured[-1][name] / before
+        values[f"{name} ×"] = max(each[name] for each in measured[1:]) / before
         goals.append(Goal(f"{name} ×", 1.5, most=True))
     return Outcome(values, goals, {"rows behind": [f"{size:,}" for size in sizes], "repeats": REPEATS})
 

@@ -50,7 +50,6 @@ def write(path: Path, found: dict[str, Any], how: dict[str, float], *, flames: d
         "benchmarks": found,
     }
     path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    print(f"\n{path}", flush=True)
 
 
 def _machine() -> dict[str, Any]:
