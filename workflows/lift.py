@@ -19,6 +19,32 @@ TIME_LIMITS: Mapping[Stage, timedelta] = {
 }
 
 
+# How a call ends when nobody was reached, or whoever was reached did not take the message. Not so HTTP 409, by which a
+# receiver says that it has it already, and not what is unknown here: a lift too many undoes nothing, one too few does.
+_NOT_TAKEN = (
+    "address.",
+    "channel.",
+    "connect.",
+    "endpoint.",
+    "http.4",
+    "http.redirect",
+    "message.",
+    "name.",
+    "smtp.",
+    "tls",
+    "url.",
+)
+_TAKEN_BEFORE = "http.409"
+
+
+def may_have_arrived(error: str | None) -> bool:
+    """Tell whether a call that brought no receipt may have brought its message; ``error`` is the attempt's code.
+
+    A call that nobody answered in time, that broke off or that ended in a fault of the receiver may have.
+    """
+    return error is None or error == _TAKEN_BEFORE or not error.startswith(_NOT_TAKEN)
+
+
 def was_delivered(delivered_at: datetime | None, answered_at: datetime | None) -> bool:
     """Tell whether the participant ever got an order: our dispatch arrived, or its answer proves it."""
     return delivered_at is not None or answered_at is not None

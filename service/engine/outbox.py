@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import among, clock, db
 from service.engine import doorbell, messages
 from service.inserting import Rows
-from service.models import Dispatch, Endpoint, Order, QueueItem, table_of
+from service.models import Attempt, Dispatch, Endpoint, Order, QueueItem, table_of
 from service.vault import KeyRow, Vault, subjects
+from workflows import lift
 from workflows.terms import Action, Channel, DispatchKind, DispatchState
 
+_ATTEMPTS = table_of(Attempt)
 _DISPATCHES = table_of(Dispatch)
 _QUEUE = table_of(QueueItem)
 _ENDPOINTS = table_of(Endpoint)
@@ -116,10 +118,12 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
     """Cancel what was not delivered yet of these orders; return those that may have arrived all the same.
 
     An attempt that is under way, or that broke off, may have reached the participant: nobody can tell over HTTP. So may
-    what lies in an inbox: who has read it is known only once it is confirmed.
+    what lies in an inbox: who has read it is known only once it is confirmed. Nor is what was given up after such an
+    attempt known not to have arrived.
     """
     if not order_ids:
         return set()
+    given_up = await _given_up(conn, order_ids)
     cancelled = (
         sa.update(_DISPATCHES)
         .where(
@@ -133,7 +137,7 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
     )
     ended = (await conn.execute(cancelled)).all()
     if not ended:
-        return set()
+        return given_up
     orders = {row.id: row.order_id for row in ended}
     shown = {row.order_id for row in ended if row.channel is Channel.PULL}
     taken = (
@@ -142,7 +146,23 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
         .returning(_QUEUE.c.dispatch_id, _QUEUE.c.leased, _QUEUE.c.attempt)
     )
     rows = (await conn.execute(taken)).all()
-    return shown | {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
+    return given_up | shown | {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
+
+
+async def _given_up(conn: AsyncConnection, order_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these orders were given up after an attempt that may have brought them."""
+    tried = (
+        sa.select(_DISPATCHES.c.order_id, _ATTEMPTS.c.error)
+        .join(_ATTEMPTS, _ATTEMPTS.c.dispatch_id == _DISPATCHES.c.id)
+        .where(
+            _DISPATCHES.c.order_id.in_(order_ids),
+            _DISPATCHES.c.kind == DispatchKind.ORDER,
+            _DISPATCHES.c.message_type.in_(_ORDERING),
+            _DISPATCHES.c.state == DispatchState.DEAD,
+        )
+        .distinct()
+    )
+    return {row.order_id for row in (await conn.execute(tried)).all() if lift.may_have_arrived(row.error)}
 
 
 async def cancel_replays(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> None:

@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+import steps
 import world as worlds
 from builders import table
-from rigs import FastForward
+from rigs import FastForward, Rig, refused
 from sqlalchemy.ext.asyncio import AsyncConnection
 from world import World
 
@@ -16,7 +17,7 @@ from service.actions import changes, register_endpoint
 from service.engine.hub import Hub
 from service.models import ActionRequest, Dispatch, QueueItem
 from service.schemas.endpoints import NewPullInbox
-from workflows.terms import Channel, OrderState, RequestState
+from workflows.terms import Channel, DispatchState, OrderState, RequestState
 
 
 @pytest.fixture
@@ -107,6 +108,32 @@ async def test_a_lift_reaches_a_bank_that_may_have_the_freeze_without_having_sai
     assert order["state"] is OrderState.WITHDRAWN
     [undo] = await world.orders(lift.id)
     assert undo["original_id"] == order["id"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "lifted"),
+    [
+        (("answer.timeout", "connect.failed"), True),
+        (("http.503", "http.403"), True),
+        (("connect.failed", "http.403"), False),
+    ],
+)
+async def test_what_was_given_up_after_it_may_have_arrived_is_lifted(
+    world: World, rig: Rig, fast_forward: FastForward, errors: tuple[str, str], lifted: bool
+) -> None:
+    filed = await world.active(steps.preserve(worlds.freeze()["target"]))
+    [sent] = await world.rows(Dispatch, kind="order")
+    for error, hours in zip(errors, (73, 0), strict=True):
+        rig.speaker.fail(sent["endpoint_id"], refused(error))
+        await rig.round()
+        await fast_forward(hours=hours)
+    [sent] = await world.rows(Dispatch, kind="order")
+    assert sent["state"] is DispatchState.DEAD
+    lift = await world.submit(worlds.lift(filed.id))
+    [order] = await world.orders(filed.id)
+    assert order["state"] is OrderState.WITHDRAWN
+    assert [undo["original_id"] for undo in await world.orders(lift.id)] == [order["id"]] * lifted
+    assert await _state(world, lift.id) is (RequestState.ACTIVE if lifted else RequestState.CLOSED)
 
 
 async def _lease(world: World) -> None:

@@ -27,7 +27,9 @@ OWN = {"end", "end_warning", "acknowledgement_end", "review"}
 # What happens to an order or a request once, if at all.
 ONCE = {"order.placed", "order.lapsed", "order.withdrawn", "order.rerouted", "order.refused"}
 ONCE |= {"request.submitted", "request.approved", "request.closed", "request.lapsed", "request.withdrawn"}
-ONCE |= {"order.delivered", "dispatch.sent", "dispatch.dead"}
+# What a person has sent once more arrives once more.
+SENT = {"order.delivered", "dispatch.sent", "dispatch.dead"}
+ONCE |= SENT
 COUNTED = ("requests", "orders", "dispatches", "attempts", "deadlines", "escalations", "audit_entries")
 # What people here rightly get to hear: they come too late, twice, or to a hub whose clock has just jumped.
 PROVOKED = {
@@ -90,7 +92,7 @@ async def at_the_end(simulation: "Simulation") -> None:
     counts = {name: simulation.store.rows(f"SELECT count(*) FROM {name}")[0][0] for name in COUNTED}
     [[superseded]] = simulation.store.rows("SELECT count(*) FROM attempts WHERE superseded")
     happened = {f"faults of {kind}": times for kind, times in sorted(simulation.faults.happened.items())}
-    simulation.verdict.counts = {**counts, "superseded": superseded, **happened}
+    simulation.verdict.counts = {**counts, "superseded": superseded, **happened, **simulation.office.happened}
 
 
 def _refusals(simulation: "Simulation") -> None:
@@ -130,6 +132,7 @@ def _filings(simulation: "Simulation") -> None:
 def _moves(simulation: "Simulation") -> None:
     """Every move that was ever committed is one of the two tables'; nothing is settled twice."""
     settled: Counter[tuple[str, str]] = Counter()
+    again: Counter[tuple[str, str]] = Counter()
     active: set[str] = set()
     requests = dict(simulation.store.rows("SELECT id, request_id FROM orders"))
     for what, subject, was, now in simulation.store.rows("SELECT what, subject, was, now FROM sim_moves ORDER BY id"):
@@ -140,13 +143,18 @@ def _moves(simulation: "Simulation") -> None:
             active.add(subject)
         if what == "order" and not was and requests[subject] not in active:
             simulation.wrong("illegal", f"order {subject[-8:]} was placed before its request was active")
-        if what in ("deadline", "dispatch"):
+        if what == "dispatch" and was in ("delivered", "dead") and now == "pending":
+            again[what, subject] += 1
+        elif what in ("deadline", "dispatch"):
             settled[what, subject] += 1
             if was != "pending":
                 simulation.wrong("doubled", f"{what} {subject[-8:]} was {was} and became {now}")
     for (what, subject), times in settled.items():
-        if times > 1:
+        if times > 1 + again[what, subject]:
             simulation.wrong("doubled", f"{what} {subject[-8:]} was settled {times} times")
+    [[told]] = simulation.store.rows("SELECT count(*) FROM audit_entries WHERE code = 'dispatch.replayed'")
+    if told != again.total():
+        simulation.wrong("false", f"{again.total()} dispatches were sent once more, and {told} are told")
 
 
 def _clocks(simulation: "Simulation") -> None:
@@ -214,7 +222,8 @@ def _facts(simulation: "Simulation") -> None:
         if deadline is not None:
             about.add((code, deadline))
     for (code, subject), times in told.items():
-        if code in ONCE and times > 1:
+        once_more = told["dispatch.replayed", subject] if code in SENT else 0
+        if code in ONCE and times > 1 + once_more:
             simulation.wrong("doubled", f"{code} of {subject[-8:]} is told {times} times")
     for deadline, stage, rung in simulation.store.rows("SELECT id, stage, rung FROM deadlines WHERE state = 'missed'"):
         codes = ("escalation.raised", "escalation.unreachable") if rung else ("deadline.missed",)

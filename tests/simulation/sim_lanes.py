@@ -22,24 +22,26 @@ def check(simulation: "Simulation") -> None:
 
 def _in_turn(simulation: "Simulation") -> None:
     """Nobody takes a message on while an earlier one of its lane is not settled."""
-    lanes: dict[tuple[str, str], list[str]] = defaultdict(list)
-    settled: dict[str, int] = {}
+    # A message that a person has sent once more stands in its lane again, at its end.
+    lanes: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    settled: dict[str, list[int]] = defaultdict(list)
     claims: dict[str, list[int]] = defaultdict(list)
     for number, what, subject, was, now in simulation.store.rows(
         "SELECT id, what, subject, was, now FROM sim_moves WHERE what IN ('lane', 'claim', 'dispatch') ORDER BY id"
     ):
         if what == "lane" and now is not None:
-            lanes[was, now].append(subject)
+            lanes[was, now].append((number, subject))
         elif what == "claim":
             claims[subject].append(number)
-        elif what == "dispatch":
-            settled.setdefault(subject, number)
+        elif what == "dispatch" and now != "pending":
+            settled[subject].append(number)
     for lane in lanes.values():
         until = 0
-        for subject in lane:
-            if claims[subject] and claims[subject][0] < until:
+        for entered, subject in lane:
+            claimed = min((number for number in claims[subject] if number > entered), default=None)
+            if claimed is not None and claimed < until:
                 simulation.wrong("lanes", f"dispatch {subject[-8:]} overtook an earlier one of its lane")
-            until = max(until, settled.get(subject, until))
+            until = max(until, min((number for number in settled[subject] if number > entered), default=until))
 
 
 def _one_at_a_time(simulation: "Simulation") -> None:

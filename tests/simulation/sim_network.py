@@ -143,7 +143,7 @@ class Network:
         await asyncio.sleep(chance.uniform(0.001, 0.2))
         match habit:
             case Habit.DOWN:
-                raise DeliveryFailed("connect.refused")
+                raise DeliveryFailed("connect.failed")
             case Habit.BROKEN:
                 raise DeliveryFailed("http.500", status=500)
             case Habit.BUSY:
@@ -162,7 +162,7 @@ class Network:
                     await asyncio.sleep(3600)
                 self._arrive(content, headers, endpoint, 0)
                 if chance.random() < 0.4:
-                    raise DeliveryFailed("connect.reset")
+                    raise DeliveryFailed("connection.broken")
                 return
             case Habit.LYING:
                 self._arrive(content, headers, endpoint, 0)

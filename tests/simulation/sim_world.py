@@ -19,6 +19,7 @@ import structlog
 from sim_faults import Faults
 from sim_network import Network
 from sim_nodes import NODES, Process, was_meant
+from sim_office import Office
 from sim_people import People
 from sim_template import EPOCH, Template
 from sim_time import Clocks, Stalled, VirtualLoop
@@ -72,6 +73,7 @@ class Simulation:
         self.people = People(self, template.world)
         self.processes = [Process(self, name) for name in NODES]
         self.faults = Faults(self)
+        self.office = Office(self)
 
     # What happens is told here, and what must not.
 
@@ -160,9 +162,11 @@ class Simulation:
             began.append(self.chance.uniform(1, 60 * minutes))
             self.people.later(began[-1], self.people.matter)
         self.faults.plan(60 * minutes, began)
+        self.office.plan(60 * minutes, began)
         await self._until(60 * minutes)
         # The ends of holds, and what people said they would do, still meet a fault now and then.
         await self.faults.over()
+        await self.office.over()
         self.tell("calm")
         await self._until(self.loop.time() + CALM.total_seconds(), at_rest=True)
         if not self.verdict.violations:
