@@ -97,8 +97,10 @@ async def at_the_end(simulation: "Simulation") -> None:
 
 def _refusals(simulation: "Simulation") -> None:
     """Nobody is refused anything but what this world provokes."""
+    # Who is suspended as a whole is not let in, and this world's banks do not answer anew afterwards.
+    of_suspended = {"token.refused"} if "suspensions" in simulation.office.happened else set()
     for code, times in simulation.people.refused.items():
-        if code not in PROVOKED:
+        if code not in PROVOKED | of_suspended:
             simulation.wrong("refused", f"{code}, {times} times")
 
 
