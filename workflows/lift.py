@@ -26,6 +26,7 @@ _NOT_TAKEN = (
     "channel.",
     "connect.",
     "endpoint.",
+    "hi1.refused",
     "http.4",
     "http.redirect",
     "message.",
