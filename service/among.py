@@ -16,3 +16,10 @@ def of(conn: AsyncConnection, column: sa.ColumnElement[Any], values: Iterable[An
     if conn.dialect.name != "postgresql":
         return column.in_(values)
     return column == sa.any_(sa.literal(list(values), ARRAY(column.type)))
+
+
+def named(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a column has one of the values of a parameter, for a statement that is kept."""
+    if dialect != "postgresql":
+        return column.in_(sa.bindparam(name, expanding=True))
+    return column == sa.any_(sa.bindparam(name, type_=ARRAY(column.type)))

@@ -6,22 +6,21 @@ transactions that both move a request wait for each other here, in the sorted or
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import among, canonical_json, clock, db, outages
+from service import canonical_json, chain_heads, clock, db, outages
+from service.chain_heads import GENESIS
 from service.inserting import Rows
 from service.models import AuditEntry, AuditHead, FactArchive, FactRun, table_of
 from workflows.terms import Actor, Fact
 
-GENESIS = bytes(32)
 _ENTRIES = table_of(AuditEntry)
 _HEADS = table_of(AuditHead)
 # Two first facts of one chain at once: the loser breaks on the guard of the head, if not before.
@@ -106,11 +105,11 @@ class Log:
         owners = {name: name.partition(":")[2] for name in names if not name.startswith("request:")}
         owners |= tenants or {}
         is_last = list(owners) == names[-1:]  # as a filing's is: that one may wait until it is known to be missing
-        heads = await _lock(conn, names, wait=wait) if is_last or not owners else {}
+        heads, held_at = await chain_heads.lock(conn, names, wait=wait) if is_last or not owners else ({}, None)
         if not owners.keys() <= heads.keys():
-            await _begin(conn, owners)
-            heads = await _lock(conn, names, wait=wait)
-        return cls(conn, at or await db.now(conn), heads)
+            await chain_heads.begin(conn, owners)
+            heads, held_at = await chain_heads.lock(conn, names, wait=wait)
+        return cls(conn, at or held_at or await db.now(conn), heads)
 
     def holds(self, chain: str) -> bool:
         """Tell whether this transaction has the lock of an existing chain."""
@@ -174,23 +173,6 @@ class Log:
         await db.insert_all(self._conn, Rows(_ENTRIES, self._rows), Rows(_HEADS, heads, _MOVES), *beside)
         self._rows.clear()
         self._tenants.clear()
-
-
-async def _lock(conn: AsyncConnection, names: Sequence[str], *, wait: bool) -> dict[str, tuple[int, bytes]]:
-    query = sa.select(_HEADS).where(among.of(conn, _HEADS.c.chain, names)).order_by(_HEADS.c.chain)
-    rows = (await conn.execute(query.with_for_update(skip_locked=not wait))).all() if names else []
-    return {row.chain: (row.sequence, row.hash) for row in rows}
-
-
-async def _begin(conn: AsyncConnection, owners: Mapping[str, str]) -> None:
-    # A request's chain begins with its own rows; a tenant's or node's first fact may be written by two at once, so its
-    # head is laid down before any is locked: the row lock queues them, and no two wait for each other.
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    rows = [
-        {"chain": chain, "tenant": tenant, "sequence": 0, "hash": GENESIS} for chain, tenant in sorted(owners.items())
-    ]
-    if rows:
-        await conn.execute(insert(_HEADS).on_conflict_do_nothing(), rows)
 
 
 @dataclass(frozen=True, slots=True)

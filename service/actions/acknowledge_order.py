@@ -23,7 +23,7 @@ from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
 from service.vault import KeyRow
-from workflows import read_back, routing, working_hours
+from workflows import read_back, routing, states, working_hours
 from workflows.terms import Action, Channel, DispatchState, Outcome
 
 _ORDERS = table_of(Order)
@@ -96,7 +96,6 @@ async def acknowledge(
         verdict = await answers.take(given)
         row = _row(hub, principal, given, key, raw, digest, verdict)
         row["signature"] = signature if isinstance(signature, str) else None
-        await db.insert_rows(conn, _ACKNOWLEDGEMENTS, [row])
         accepted = AcknowledgementAccepted(
             id=row["id"],
             order_id=order_id,
@@ -107,7 +106,7 @@ async def acknowledge(
         told = accepted.model_dump(mode="json")
         if once is not None:
             await receiving.remember(conn, principal, once, told, log.at)
-        await log.flush()
+        await log.flush(db.Rows(_ACKNOWLEDGEMENTS, [row]))
         return accepted
 
     try:
@@ -144,8 +143,10 @@ async def _check(
 
 
 async def _is_to_a_question(conn: AsyncConnection, order: Row, signature: str | Received | None) -> bool:
+    if signature is None or order["state"] in states.UNANSWERED:
+        return False  # what is held is asked of a hold that stands
     asked_at = await read_backs.asked_at(conn, order["id"])
-    if asked_at is None or signature is None:
+    if asked_at is None:
         return False
     answered = sa.select(_ACKNOWLEDGEMENTS.c.id).where(
         _ACKNOWLEDGEMENTS.c.order_id == order["id"],

@@ -62,7 +62,7 @@ async def answer(
         }
         await conn.execute(sa.update(_APPEALS).where(_APPEALS.c.id == appeal_id).values(answered))
         appealing.record(case, Fact.APPEAL_ANSWERED, principal.actor(), officer_id=person.id)
-        await settling.meet(conn, case.log, principal.actor(), [appeal_id], Stage.APPEAL_ANSWER)
+        await settling.meet(conn, case.log, principal.actor(), [appeal_id], (Stage.APPEAL_ANSWER,))
         return await appealing.finish(conn, hub, principal, case, Fact.APPEAL_ANSWERED)
 
     try:

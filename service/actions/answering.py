@@ -122,18 +122,15 @@ async def move(answering: Answering, state: OrderState, **values: Any) -> None:
     )
 
 
-async def meet(answering: Answering, stages: Collection[Stage]) -> None:
-    """Meet the deadlines of these stages."""
-    for stage in stages:
-        await settling.meet(answering.conn, answering.log, answering.actor, [answering.order["id"]], stage)
-    if Stage.EXECUTE in stages:
-        await settling.cancel(answering.conn, answering.log.at, [answering.order["id"]], (Stage.ACKNOWLEDGEMENT_END,))
+async def meet(answering: Answering, stages: Collection[Stage], cancelled: Collection[Stage] = ()) -> None:
+    """Meet the deadlines of these stages, and cancel those of the stages ``cancelled``."""
+    subjects = [answering.order["id"]]
+    await settling.meet(answering.conn, answering.log, answering.actor, subjects, stages, cancelled)
 
 
 async def finish(answering: Answering) -> None:
     """Meet all of a participant's stages and cancel whatever else waits for this order."""
-    await meet(answering, settling.PARTICIPANT_STAGES)
-    await settling.cancel(answering.conn, answering.log.at, [answering.order["id"]])
+    await meet(answering, settling.PARTICIPANT_STAGES, tuple(Stage))
 
 
 def record(answering: Answering, fact: Fact, **data: Any) -> None:

@@ -70,8 +70,7 @@ async def _received(given: Answering) -> Verdict:
     elif order["state"] is not OrderState.ACKNOWLEDGED:
         return Verdict(order["state"])  # late, and harmless: a final answer has overtaken it
     verdict = await answering.tell(given, Fact.ORDER_ACKNOWLEDGED, OrderState.ACKNOWLEDGED)
-    await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE))
-    await settling.cancel(given.conn, log.at, [order["id"]], (Stage.ACKNOWLEDGEMENT_END,))
+    await answering.meet(given, (Stage.RECEIPT, Stage.ACKNOWLEDGE), (Stage.ACKNOWLEDGEMENT_END,))
     valid_for = deadlines.ACKNOWLEDGEMENT_VALID_FOR[order["action"]]
     within = given.dossier.within(Stage.ACKNOWLEDGEMENT_END, valid_for, order["participant_id"])
     generations = await timers.next_generations(given.conn, [order["id"]], [Stage.ACKNOWLEDGEMENT_END])

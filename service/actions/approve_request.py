@@ -49,7 +49,7 @@ async def approve(hub: Hub, principal: Principal, request_id: UUID, officer_id: 
         rules = (await hub.registry.known(conn)).policy
         passed = await holding.judge(conn, log, found, officer_id, rules.bounds)
         await _write(conn, hub, log, principal, found, officer_id, signature, "approval")
-        await settling.meet(conn, log, principal.actor(), [found.id], Stage.APPROVAL)
+        await settling.meet(conn, log, principal.actor(), [found.id], (Stage.APPROVAL,))
         if passed:
             await holding.hold(conn, hub, log, found, passed)
             await log.flush()
@@ -83,7 +83,7 @@ async def review(hub: Hub, principal: Principal, request_id: UUID, officer_id: s
         await _check(conn, hub, found, officer_id, signature, Kind.REVIEW, log.at)
         await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == found.id).values(reviewed_at=log.at))
         await _write(conn, hub, log, principal, found, officer_id, signature, "review")
-        await settling.meet(conn, log, principal.actor(), [found.id], Stage.REVIEW)
+        await settling.meet(conn, log, principal.actor(), [found.id], (Stage.REVIEW,))
         await log.flush()
 
     await _run(hub, principal, request_id, officer_id, unit)

@@ -66,8 +66,8 @@ async def decide(hub: Hub, principal: Principal, appeal_id: UUID, body: AppealDe
             outcome=str(state),
             reason_code=str(body.reason_code),
         )
-        for stage in (Stage.APPEAL_ANSWER, Stage.APPEAL_DECISION):
-            await settling.meet(conn, case.log, principal.actor(), [appeal_id], stage)
+        clocks = (Stage.APPEAL_ANSWER, Stage.APPEAL_DECISION)
+        await settling.meet(conn, case.log, principal.actor(), [appeal_id], clocks)
         if state is AppealState.UPHELD:
             await _lift(conn, hub, case)
         if passed:

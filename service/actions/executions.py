@@ -9,7 +9,7 @@ from service.actions import answering
 from service.actions.answering import Answering, Verdict
 from service.engine import closing, lifting, settling
 from workflows import amounts, states, trace
-from workflows.terms import Action, Event, Fact, OrderState
+from workflows.terms import Action, Event, Fact, OrderState, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,10 @@ async def executed(given: Answering, done: Done) -> Verdict:
         amount_asked=asked,
         **counted,
     )
-    await answering.meet(given, settling.PARTICIPANT_STAGES)
-    if order["action"] is not Action.FREEZE:
-        # Final: no hold is left behind whose end the hub would have to keep.
+    if order["action"] is Action.FREEZE:
+        # The end of the hold is the hub's to keep.
+        await answering.meet(given, settling.PARTICIPANT_STAGES, (Stage.ACKNOWLEDGEMENT_END,))
+    else:
         await answering.finish(given)
     await closing.close_if_done(given.conn, given.hub, given.log, given.dossier)
     return verdict

@@ -97,5 +97,5 @@ async def _deliver(conn: AsyncConnection, log: Log, principal: Principal, dispat
         participant_id=principal.tenant,
     )
     if messages.is_ordered_now(dispatch.message_type, order):
-        await settling.meet(conn, log, principal.actor(), [order.id], Stage.RECEIPT)
+        await settling.meet(conn, log, principal.actor(), [order.id], (Stage.RECEIPT,))
     await owing.renew(conn, [order.id])

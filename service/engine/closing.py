@@ -16,22 +16,28 @@ from workflows.terms import Fact, RequestEvent, RequestState, TaskKind
 _REQUESTS = table_of(ActionRequest)
 _ORDERS = table_of(Order)
 _TASKS = table_of(Task)
+_BY_HAND = sa.exists().where(
+    _TASKS.c.request_id == _REQUESTS.c.id,
+    _TASKS.c.kind == TaskKind.UNREACHABLE_PARTICIPANT,
+    _TASKS.c.resolved_at.is_(None),
+)
+_ASKED = ("state", "action", "delivered_at", "answered_at", "lift_ordered")
+_STANDING = (
+    sa.select(
+        _REQUESTS.c.state.label("request_state"), _BY_HAND.label("by_hand"), *(_ORDERS.c[name] for name in _ASKED)
+    )
+    .outerjoin_from(_REQUESTS, _ORDERS, _ORDERS.c.request_id == _REQUESTS.c.id)
+    .where(_REQUESTS.c.id == sa.bindparam("request"))
+)
 
 
 async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier) -> bool:
     """Close an active request whose last order became final; return whether it did."""
-    query = sa.select(_REQUESTS.c.state).where(_REQUESTS.c.id == dossier.id)
-    if (await conn.execute(query)).scalar_one() is not RequestState.ACTIVE:
+    found = (await conn.execute(_STANDING, {"request": dossier.id})).all()
+    if any(row.request_state is not RequestState.ACTIVE or row.by_hand for row in found):
         return False
-    orders = (await conn.execute(sa.select(_ORDERS).where(_ORDERS.c.request_id == dossier.id))).all()
-    if any(not states.is_final(order.state, order.action, _is_out_there(order)) for order in orders):
-        return False
-    by_hand = sa.select(_TASKS.c.id).where(
-        _TASKS.c.request_id == dossier.id,
-        _TASKS.c.kind == TaskKind.UNREACHABLE_PARTICIPANT,
-        _TASKS.c.resolved_at.is_(None),
-    )
-    if (await conn.execute(by_hand.limit(1))).first() is not None:
+    orders = [row for row in found if row.state is not None]
+    if any(not states.is_final(row.state, row.action, _is_out_there(row)) for row in orders):
         return False
     state = states.advance_request(RequestState.ACTIVE, RequestEvent.CLOSE)
     await conn.execute(sa.update(_REQUESTS).where(_REQUESTS.c.id == dossier.id).values(state=state, closed_at=log.at))

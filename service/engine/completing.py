@@ -231,7 +231,7 @@ async def _deliver(conn: AsyncConnection, log: audit.Log, actor: Actor, delivere
         await conn.execute(mine.values(**reached, **owed, state=OrderState.DELIVERED))
     if overtaken:
         await conn.execute(sa.update(_ORDERS).where(among.of(conn, _ORDERS.c.id, overtaken)).values(**reached))
-    await settling.meet(conn, log, actor, has_it, Stage.RECEIPT)
+    await settling.meet(conn, log, actor, has_it, (Stage.RECEIPT,))
     # Those that were asked to let go stay in their state: what they owe next is due later all the same.
     await owing.renew(conn, set(has_it) - set(moved) - set(overtaken))
     await outbox.received(conn, log.at, {result.claimed.message_id for result in delivered if result.claimed.order_id})

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,12 @@ _TARGETS = table_of(Target)
 _ORDERS = table_of(Order)
 # The policy as the text that it is kept as: taking it apart costs more than all the rest of the row.
 _AS_TEXT = sa.cast(_REQUESTS.c.policy, sa.Text).label("policy")
-_WHOLE = sa.select(*(column for column in _REQUESTS.c if column.name != "policy"), _AS_TEXT)
+# What lies side by side in one row: a request, the agency that filed it, and the officer who signed it.
+_SIDES: tuple[Sequence[sa.ColumnElement[Any]], ...] = (
+    (*(column for column in _REQUESTS.c if column.name != "policy"), _AS_TEXT),
+    tuple(_PARTICIPANTS.c),
+    tuple(_OFFICERS.c),
+)
 _DEMANDS = sa.select(_REQUESTS.c.id, _REQUESTS.c.measure, _REQUESTS.c.urgency, _REQUESTS.c.legal_basis, _AS_TEXT)
 
 Row = Mapping[str, Any]
@@ -105,13 +110,9 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
     """Read the dossiers of the given requests; unknown ids are missing."""
     if not request_ids:
         return {}
-    requests = [
-        dict(row._mapping)
-        for row in (await conn.execute(_WHOLE.where(among.of(conn, _REQUESTS.c.id, request_ids)))).all()
-    ]
-    cases = await _by_id(conn, _CASES, {row["case_id"] for row in requests})
-    agencies = await _by_id(conn, _PARTICIPANTS, {row["tenant"] for row in requests})
-    officers = await _by_id(conn, _OFFICERS, {row["officer_id"] for row in requests})
+    found = (await conn.execute(_files(conn.dialect.name), {"ids": [*request_ids]})).all()
+    files = [_apart(row) for row in found]
+    requests = [request for request, _, _ in files]
     # A lift or an extension has no targets of its own: it is about those of the original.
     owners = {row["original_id"] or row["id"] for row in requests}
     second = _OFFICERS.alias("second")
@@ -142,16 +143,16 @@ async def load(conn: AsyncConnection, request_ids: Collection[UUID]) -> dict[UUI
     return {
         row["id"]: Dossier(
             row,
-            cases[row["case_id"]]["number"],
-            agencies[row["tenant"]],
-            officers[row["officer_id"]],
+            number,
+            agency,
+            officer,
             targets.get(row["original_id"] or row["id"], {}),
             _policy(row.pop("policy")),
             *holds[row["original_id"] or row["id"]],
             {each: keys[each] for each in (row["id"], row["original_id"]) if each in keys},
             seconds.get(row["id"]),
         )
-        for row in requests
+        for (row, agency, officer), (number, *_) in zip(files, found, strict=True)
     }
 
 
@@ -179,6 +180,17 @@ async def orders_of(conn: AsyncConnection, request_id: UUID) -> list[Row]:
     return [dict(row._mapping) for row in (await conn.execute(query)).all()]
 
 
-async def _by_id(conn: AsyncConnection, table: sa.Table, ids: Collection[Any]) -> dict[Any, Row]:
-    rows = (await conn.execute(sa.select(table).where(among.of(conn, table.c.id, ids)))).all()
-    return {row.id: dict(row._mapping) for row in rows}
+@functools.cache
+def _files(dialect: str) -> sa.Select[Any]:
+    return (
+        sa.select(_CASES.c.number, *(column for side in _SIDES for column in side))
+        .join(_REQUESTS, _REQUESTS.c.case_id == _CASES.c.id)
+        .join(_PARTICIPANTS, _PARTICIPANTS.c.id == _REQUESTS.c.tenant)
+        .join(_OFFICERS, _OFFICERS.c.id == _REQUESTS.c.officer_id)
+        .where(among.named(dialect, _REQUESTS.c.id, "ids"))
+    )
+
+
+def _apart(row: sa.Row[Any]) -> list[dict[str, Any]]:
+    cells: Iterator[Any] = iter(row[1:])
+    return [{column.name: cell for column, cell in zip(side, cells, strict=False)} for side in _SIDES]

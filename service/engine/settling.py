@@ -1,7 +1,9 @@
 """How deadlines end without firing: met by the event they waited for, or cancelled because their subject is final."""
 
-from collections.abc import Collection
+import functools
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,17 +17,28 @@ from workflows.terms import Actor, DeadlineState, Fact, Stage
 
 _DEADLINES = table_of(Deadline)
 
+_RETURNED = ("chain", "tenant", "request_id", "subject_id", "participant_id", "stage", "due_at", "state")
+
 PARTICIPANT_STAGES = tuple(states.OWED)
 
 
-async def meet(conn: AsyncConnection, log: Log, actor: Actor, subjects: Collection[UUID], stage: Stage) -> None:
-    """Mark the pending deadlines of one stage met, cancel the rungs behind them, and record each deadline met.
+async def meet(
+    conn: AsyncConnection,
+    log: Log,
+    actor: Actor,
+    subjects: Collection[UUID],
+    stages: Collection[Stage],
+    cancelled: Collection[Stage] = (),
+) -> None:
+    """Mark the pending deadlines of these stages met, cancel the rungs behind them, and record each deadline met.
 
-    A deadline that fired first stays missed: whoever held the chain's lock first was first.
+    What waits in the stages ``cancelled`` is over with it. A deadline that fired first stays missed: whoever held the
+    chain's lock first was first.
     """
-    met = await _settle(conn, log.at, subjects, (stage,), rungs=False, state=DeadlineState.MET)
-    await _settle(conn, log.at, subjects, (stage,), rungs=True, state=DeadlineState.CANCELLED)
-    for row in met:
+    order = [*stages]
+    settled = await _settle(conn, log.at, subjects, met=order, stages=[*order, *cancelled])
+    met = [row for row in settled if row.state is DeadlineState.MET]
+    for row in sorted(met, key=lambda row: order.index(row.stage)):
         log.record(
             row.chain,
             Fact.DEADLINE_MET,
@@ -43,8 +56,7 @@ async def cancel(
     conn: AsyncConnection, at: datetime, subjects: Collection[UUID], stages: Collection[Stage] = tuple(Stage)
 ) -> None:
     """Cancel what is pending, deadlines and rungs, of the given stages."""
-    for rungs in (False, True):
-        await _settle(conn, at, subjects, stages, rungs=rungs, state=DeadlineState.CANCELLED)
+    await _settle(conn, at, subjects, met=(), stages=stages)
 
 
 async def waiting(conn: AsyncConnection, orders: Collection[UUID]) -> set[UUID]:
@@ -71,22 +83,29 @@ async def _settle(
     conn: AsyncConnection,
     at: datetime,
     subjects: Collection[UUID],
-    stages: Collection[Stage],
     *,
-    rungs: bool,
-    state: DeadlineState,
-) -> list[sa.Row[tuple[object, ...]]]:
+    met: Collection[Stage],
+    stages: Collection[Stage],
+) -> Sequence[sa.Row[Any]]:
     if not subjects:
         return []
-    statement = (
+    values = {"subjects": [*subjects], "met": [*met], "stages": [*stages], "at": at}
+    return (await conn.execute(_settling(conn.dialect.name), values)).all()
+
+
+# Each answer and each batch of calls settles something: it is put into words once.
+@functools.cache
+def _settling(dialect: str) -> sa.Executable:
+    met = sa.and_(_DEADLINES.c.rung == 0, among.named(dialect, _DEADLINES.c.stage, "met"))
+    kind = _DEADLINES.c.state.type
+    becomes = sa.case((met, sa.literal(DeadlineState.MET, kind)), else_=sa.literal(DeadlineState.CANCELLED, kind))
+    return (
         sa.update(_DEADLINES)
         .where(
-            among.of(conn, _DEADLINES.c.subject_id, subjects),
-            _DEADLINES.c.stage.in_(stages),
+            among.named(dialect, _DEADLINES.c.subject_id, "subjects"),
+            among.named(dialect, _DEADLINES.c.stage, "stages"),
             _DEADLINES.c.state == DeadlineState.PENDING,
-            _DEADLINES.c.rung > 0 if rungs else _DEADLINES.c.rung == 0,
         )
-        .values(state=state, settled_at=at)
-        .returning(_DEADLINES)
+        .values(state=becomes, settled_at=sa.bindparam("at"))
+        .returning(*(_DEADLINES.c[name] for name in _RETURNED))
     )
-    return list((await conn.execute(statement)).all())

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,12 @@ class Ground:
 
     @contextlib.asynccontextmanager
     async def receivers(
-        self, behaviour: Mapping[str, Mapping[str, Any]] | None = None, *, answers: bool = False
+        self, behaviour: Mapping[str, Mapping[str, Any]] | None = None, *, answers: Sequence[Process] = ()
     ) -> AsyncIterator["Receivers"]:
-        """Run the participants' HTTPS servers as a process; ``behaviour`` names a delay, or that one hangs."""
+        """Run the participants' HTTPS servers as a process; ``behaviour`` names a delay, or that one hangs.
+
+        Each order is answered as executed at the doors of ``answers``, in turn; at none where there are none.
+        """
         receivers = Receivers(self, dict(behaviour or {}), answers)
         await receivers.start()
         try:
@@ -123,7 +126,7 @@ async def _works(node: Process, before: int) -> None:
 class Receivers:
     """Twenty receivers in one process; afterwards ``heard`` are the arrivals: instant, participant, webhook id."""
 
-    def __init__(self, ground: Ground, behaviour: dict[str, Mapping[str, Any]], answers: bool) -> None:
+    def __init__(self, ground: Ground, behaviour: dict[str, Mapping[str, Any]], answers: Sequence[Process]) -> None:
         network, folder = ground.network, ground.settings.data_dir
         self._said = folder / "heard.tsv"
         self._log = folder / "receivers.log"
@@ -133,7 +136,8 @@ class Receivers:
         if answers:
             signers = {name: network.signers[name].as_dict(private=True) for name in network.sandboxes}
             keys = {name: network.keys[name] for name in network.sandboxes}
-            self._plan |= {"hub": ground.settings.address, "keys": keys, "signers": signers}
+            doors = [(node.settings.host, node.settings.port) for node in answers]
+            self._plan |= {"hub": ground.settings.address, "doors": doors, "keys": keys, "signers": signers}
         self._child: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:

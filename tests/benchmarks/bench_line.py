@@ -46,8 +46,13 @@ class Line(asyncio.Protocol):
         assert self._transport is not None
         self._answer = loop.create_future()
         self._transport.write(call)
-        async with asyncio.timeout(ANSWER_WITHIN):
-            return await self._answer
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await self._answer
+        except TimeoutError:
+            # What comes too late would be taken for the answer to the next call.
+            self.close()
+            raise
 
     def close(self) -> None:
         """Hang up."""

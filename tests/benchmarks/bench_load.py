@@ -25,6 +25,9 @@ PATH = "/v1/requests"
 ORDERS = 5
 # A proof is good for a minute: no more are made ahead than are sent within it.
 AHEAD = 2_000
+TURNED_AWAY = (429, 503)
+# Tokens last five minutes, and a call may wait for a line for a while.
+SIGNED_IN = 150.0
 
 
 class NotTaken(Exception):
@@ -33,10 +36,16 @@ class NotTaken(Exception):
 
 @dataclass(slots=True)
 class Filed:
-    """How many seconds each call took from the instant at which it was due, and how many were not taken."""
+    """How many seconds each call took since it was due; how many were turned away, and how many never answered."""
 
     took: list[float]
-    refused: int
+    turned_away: int = 0
+    unanswered: int = 0
+
+    @property
+    def refused(self) -> int:
+        """How many were not taken."""
+        return self.turned_away + self.unanswered
 
 
 class Police:
@@ -46,9 +55,16 @@ class Police:
         self._ground, self._orders = ground, orders
         self._tokens: dict[str, str] = {}
         self._numbers: Iterator[int] = iter(range(1, 1_000_000_000))
+        self._signed_in_at = float("-inf")
+
+    async def stay_signed_in(self) -> None:
+        """Fetch new tokens where those that there are may end before they are used."""
+        if time.monotonic() - self._signed_in_at > SIGNED_IN:
+            await self.sign_in()
 
     async def sign_in(self) -> None:
         """Fetch a token for each agency; they last five minutes."""
+        self._signed_in_at = time.monotonic()
         network, issuer = self._ground.network, self._ground.settings.address
         client = HubClient(issuer)
         try:
@@ -117,37 +133,39 @@ async def _file(line: Line, calls: Iterator[bytes]) -> None:
 
 
 async def file_at(rate: float, on: Sequence[Line], police: Police, count: int) -> Filed:
-    """File so many at this rate, come what may: what a hub under more than it can bear turns away is counted."""
+    """File so many at this rate, come what may: what a hub under more than it can bear turns away is counted.
+
+    Raises ``NotTaken`` for any other answer: a load that is wrong measures nothing.
+    """
     free: asyncio.Queue[Line] = asyncio.Queue()
     for line in on:
         free.put_nowait(line)
-    filed = Filed([], 0)
+    filed = Filed([])
 
-    async def one(call: bytes, due: float) -> None:
-        # Whoever finds no free line waits, and the wait counts.
+    async def one(due: float) -> None:
+        # Whoever finds no free line waits, and the wait counts; it is signed when it goes, so that no proof grows old.
         line = await free.get()
         try:
-            status, _ = await line.ask(call)
+            [call] = police.calls(1)
+            answer = await line.ask(call)
         except (TimeoutError, OSError):
-            status = 0
+            filed.unanswered += 1
+            return
         finally:
             free.put_nowait(line)
-        if status == 201:
-            filed.took.append(time.monotonic() - due)
-        else:
-            filed.refused += 1
+        if answer[0] in TURNED_AWAY:
+            filed.turned_away += 1
+            return
+        _must_be_taken(answer)
+        filed.took.append(time.monotonic() - due)
 
-    made = 0
-    while made < count:
-        # Half a minute's worth is signed at one time, so that no proof grows old.
-        part = police.calls(min(count - made, max(1, int(rate * 30)), AHEAD))
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as waiting:
-            for at, call in enumerate(part):
-                due = began + at / rate
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                waiting.create_task(one(call, due))
-        made += len(part)
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as waiting:
+        for at in range(count):
+            due = began + at / rate
+            await police.stay_signed_in()
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            waiting.create_task(one(due))
     return filed
 
 

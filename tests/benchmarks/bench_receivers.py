@@ -1,7 +1,8 @@
 """Participants' HTTPS servers in one process, as cheap as they can be: they take each call, write it down, answer 202.
 
 In: the path of a plan in JSON: certificate and key, per port a name and a behaviour (``delay`` in seconds; ``hangs``),
-where to write what was heard; and, where they answer each order as executed, the hub's address and their keys.
+where to write what was heard; and, where they answer each order as executed, the hub's address, its doors and their
+keys.
 """
 
 import asyncio
@@ -69,12 +70,11 @@ class Receiver(asyncio.Protocol):
 class Desk:
     """Answers one participant's orders with "executed", signed, one after the other."""
 
-    def __init__(self, name: str, plan: dict[str, Any]) -> None:
+    def __init__(self, name: str, plan: dict[str, Any], door: tuple[str, int]) -> None:
         self._hub, self._key, self._signer = plan["hub"], plan["keys"][name], ECKey.import_key(plan["signers"][name])
         self._tokens = Tokens(HubClient(self._hub), f"{name}-system", self._key, self._hub)
-        host, _, port = self._hub.removeprefix("http://").partition(":")
-        self._line = Line(host, int(port))
-        self._host = f"{host}:{port}"
+        self._line = Line(*door)
+        self._host = self._hub.removeprefix("http://")
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
         self._known: set[str] = set()
 
@@ -129,8 +129,9 @@ async def main(plan: dict[str, Any]) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopped.set)
     answering = []
-    for port, behaviour in plan["ports"].items():
-        desk = Desk(behaviour["name"], plan) if "hub" in plan else None
+    for number, (port, behaviour) in enumerate(plan["ports"].items()):
+        doors = plan.get("doors")
+        desk = Desk(behaviour["name"], plan, doors[number % len(doors)]) if doors else None
         if desk is not None:
             answering.append(asyncio.create_task(desk.answer_for_ever()))
 

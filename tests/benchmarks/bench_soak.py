@@ -30,8 +30,6 @@ from service import audit, db
 from service.app import close_hub, open_hub
 
 MINUTE = 60.0
-# A token lasts five minutes.
-SIGNED_IN = 240.0
 # What churns: behind an open snapshot none of its dead rows can go.
 CHURNING = ("dispatch_queue", "deadlines", "dispatches", "audit_heads")
 WITHIN = 120.0
@@ -102,11 +100,8 @@ async def run(ground: Ground, minutes: int, rate: float, length: float = MINUTE)
         _snapshot(ground) as reader,
     ):
         began = await _now(conn)
-        since, signed_in = began, -SIGNED_IN
+        since = began
         for number in range(1, minutes + 1):
-            if (at := (since - began).total_seconds()) - signed_in >= SIGNED_IN:
-                await police.sign_in()
-                signed_in = at
             await conn.execute(_COME_DUE, length)
             filed = await bench_load.file_at(rate, lines, police, max(1, round(rate * length)))
             ended = await _now(conn)

@@ -14,6 +14,7 @@ from builders import table, unbound
 from world import World
 
 from service import audit, canonical_json, db, errors
+from service.engine import writer
 from service.engine.hub import Hub
 from service.models import AuditEntry, AuditHead, Order
 
@@ -226,3 +227,21 @@ async def test_two_first_facts_of_one_tenant_at_one_instant_stand_one_behind_the
     await asyncio.gather(*(one(number) for number in range(16)))
     assert [row["sequence"] for row in await world.rows(AuditEntry, chain=chain)] == list(range(1, 17))
     assert (await verify(world)).findings == ()
+
+
+async def test_a_lock_has_the_instant_after_its_wait(world: World) -> None:
+    chain, waiting = await chain_of(world), list[asyncio.Task[Any]]()
+    blocked = sa.text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+
+    async def second(conn: Any) -> Any:
+        return (await writer.lock(conn, [chain])).at
+
+    async def first(conn: Any) -> Any:
+        await writer.lock(conn, [chain])
+        waiting.append(asyncio.create_task(world.hub.writer.run(second, reach=db.HUB)))
+        while conn.dialect.name == "postgresql" and not (await conn.execute(blocked)).scalar_one():
+            pass
+        return await db.now(conn)
+
+    released = await world.hub.writer.run(first, reach=db.HUB)
+    assert await waiting[0] > released

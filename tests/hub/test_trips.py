@@ -1,4 +1,4 @@
-"""How often a filing asks the database: each statement is a trip there and back, so a new one must be meant."""
+"""How often a filing and an answer ask the database: each statement is a trip there and back; a new one is meant."""
 
 import asyncio
 import contextlib
@@ -7,19 +7,29 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import steps
 import world as worlds
-from apis import Api
+from apis import Api, System
 
 from service import db
 from service.db import Database
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Order
 from service.queries import registry
+from workflows.terms import Role
 
 pytest_plugins = ["api_fixtures"]
 
 # Two at the door, the rest in the transaction of the filing. SQLite says BEGIN itself, and writes each table alone.
 TRIPS = {"postgresql": 12, "sqlite": 21}
+_TELECOM = worlds.takedown({"kind": "phone", "value": "+84987654321"})
+_HELD = {"outcome": "executed", "amount_held": steps.vnd(steps.ASKED)}
+# The demand, what its participant says, what becomes of the order, and the statements.
+ANSWERED: dict[str, tuple[Any, Any, str, dict[str, int]]] = {
+    "received": (worlds.freeze(), {"outcome": "received"}, "acknowledged", {"postgresql": 20, "sqlite": 23}),
+    "held": (worlds.freeze(), _HELD, "executed", {"postgresql": 19, "sqlite": 22}),
+    "taken down": (_TELECOM, {"outcome": "executed"}, "executed", {"postgresql": 22, "sqlite": 25}),
+}
 
 
 @contextlib.contextmanager
@@ -57,6 +67,24 @@ async def test_a_request_of_five_orders_is_filed_by_so_many_statements(
     written = [len(await api.world.rows(model)) for model in (Order, Dispatch, Deadline)]
     assert written == [10, 10, 40]
     assert len(asked) <= TRIPS[api.hub.database.dialect], "\n".join(asked)
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERED))
+async def test_an_order_is_answered_by_so_many_statements(
+    api: Api, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr(registry, "_FRESH", float("inf"))
+    demand, said, becomes, trips = ANSWERED[answer]
+    request = await api.active(demand)
+    [order] = request["order_list"]
+    telecom = await api.enroll(System("telecom-system"), "viettel", Role.PARTICIPANT_OPERATOR)
+    who = api.bank if order["participant_id"] == api.bank.tenant else telecom
+    path = f"/v1/orders/{order['id']}/acknowledgements"
+    with counted(api.hub.database) as asked:
+        answered = await api.post(path, who, said)
+    assert answered.status_code == 201, answered.text
+    assert answered.json()["state"] == becomes
+    assert len(asked) <= trips[api.hub.database.dialect], "\n".join(asked)
 
 
 async def test_a_burst_reads_the_registry_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
