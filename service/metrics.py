@@ -51,10 +51,7 @@ FIRED_LATE = Histogram(
     registry=REGISTRY,
 )
 SHED = Counter(
-    "hoatoc_shed_requests",
-    "Calls told to come back because the node was full, by what",
-    ("urgency",),
-    registry=REGISTRY,
+    "hoatoc_shed_requests", "Requests told to come back because the node was full", ("urgency",), registry=REGISTRY
 )
 REAPED = Counter("hoatoc_reaped_leases", "Leases taken back from nodes that were gone", registry=REGISTRY)
 BREAKER_MOVES = Counter(

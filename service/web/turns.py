@@ -1,4 +1,4 @@
-"""Who is worked on at a time: so many calls of a kind, and of those that stand in line the urgent ones first."""
+"""Who is worked on at a time: so many calls of a kind, and of those that wait the ones that cannot wait go first."""
 
 import asyncio
 import contextlib
@@ -6,15 +6,11 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from service import metrics
+from service.errors import Unavailable
 
-# Half of what a participant's client waits for its answer: the rest is for the work itself.
-PATIENCE = 5.0
-# After so many urgent ones in a row one that can wait has its turn: it was let in, too.
-_IN_A_ROW = 3
-
-
-class WaitedTooLong(Exception):
-    """No turn came within the patience of whoever waited."""
+# As long as a client may still wait for its answer; a connection to the database is waited for no longer either.
+PATIENCE = 10.0
+_COME_BACK = 2  # seconds
 
 
 class Turns:
@@ -26,25 +22,22 @@ class Turns:
 
     def __init__(self, at_once: int, of: str, patience: float = PATIENCE) -> None:
         self._free = at_once
-        self._of = of
+        self._waits = metrics.TURN_WAIT.labels(of)
         self._patience = patience
-        self._urgent_in_a_row = 0
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
 
     @contextlib.asynccontextmanager
     async def turn(self, *, urgent: bool = False) -> AsyncIterator[None]:
         """Wait for a turn, hold it, and give it to the next one: who is urgent first, then who came first.
 
-        Of four turns one is for who can wait. Raises ``WaitedTooLong`` after ``patience`` seconds.
+        Raises ``Unavailable`` (503, ``Retry-After``) after ten seconds: nothing was written.
         """
         began = asyncio.get_running_loop().time()
-        try:
-            if self._free:
-                self._free -= 1
-            else:
-                await self._wait(urgent)
-        finally:
-            metrics.TURN_WAIT.labels(self._of).observe(asyncio.get_running_loop().time() - began)
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(urgent)
+        self._waits.observe(asyncio.get_running_loop().time() - began)
         try:
             yield
         finally:
@@ -64,16 +57,15 @@ class Turns:
                 with contextlib.suppress(ValueError):
                     self._waiting[urgent].remove(mine)
             if isinstance(ended, TimeoutError):
-                raise WaitedTooLong from None
+                metrics.SHED.labels("urgent" if urgent else "normal").inc()
+                raise Unavailable("overloaded", retry_after=_COME_BACK) from None
             raise
 
     def _pass_on(self) -> None:
-        urgent_first = self._urgent_in_a_row < _IN_A_ROW
-        for urgent in (urgent_first, not urgent_first):
-            while self._waiting[urgent]:
-                following = self._waiting[urgent].popleft()
+        for waiting in (self._waiting[True], self._waiting[False]):
+            while waiting:
+                following = waiting.popleft()
                 if not following.done():
-                    self._urgent_in_a_row = self._urgent_in_a_row + 1 if urgent else 0
                     following.set_result(None)
                     return
         self._free += 1

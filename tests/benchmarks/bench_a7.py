@@ -72,7 +72,6 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
         "requests": count,
         "orders a request": ORDERS,
         "slow": len(SLOW),
-        "slow by s": SLOW_BY,
         "dead": 1,
         "of the hour": seconds / HOUR,
     }

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from service.web.turns import Turns, WaitedTooLong
+from service import errors
+from service.web.turns import Turns
 
 
 async def _spin() -> None:
@@ -45,15 +46,6 @@ async def test_so_many_at_once_and_the_urgent_first() -> None:
     assert line.order == ["a", "b", "x", "y", "c"]
 
 
-async def test_of_four_turns_one_is_for_who_can_wait() -> None:
-    line = Line(1)
-    tasks = [await line.join(name) for name in ("a", "b", "c")]
-    tasks += [await line.join(name, urgent=True) for name in "stuvwxyz"]
-    line.gate.set()
-    await asyncio.gather(*tasks)
-    assert "".join(line.order) == "astubvwxcyz"
-
-
 async def test_whoever_goes_away_leaves_his_turn_to_the_next() -> None:
     line = Line(1)
     first, second, third = [await line.join(name) for name in ("first", "second", "third")]
@@ -84,8 +76,9 @@ async def test_a_turn_given_to_somebody_who_goes_at_that_instant_is_passed_on(ca
 async def test_nobody_waits_for_longer_than_a_client_would() -> None:
     turns = Turns(1, "filings", patience=0)
     async with turns.turn():
-        with pytest.raises(WaitedTooLong):
+        with pytest.raises(errors.Unavailable) as told:
             async with turns.turn(urgent=True):
                 raise AssertionError("no turn was free")
+    assert told.value.retry_after == 2
     async with turns.turn():
         pass
