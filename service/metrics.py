@@ -68,13 +68,6 @@ HOLES = Gauge("hoatoc_audit_holes", "What should have happened and has not", ("k
 LOOP_RESTARTS = Counter(
     "hoatoc_loop_restarts", "Loops of the worker that died and were started again", ("loop",), registry=REGISTRY
 )
-TURN_WAIT = Histogram(
-    "hoatoc_turn_wait_seconds",
-    "Time until a call at the doors is worked on, by what it brings",
-    ("of",),
-    buckets=_SECONDS,
-    registry=REGISTRY,
-)
 CONNECTION_WAIT = Histogram(
     "hoatoc_database_wait_seconds",
     "Time to get a connection to the database, by whose it is",

@@ -98,28 +98,18 @@ TokenEnds = Annotated[datetime, Depends(token_ends, scope="function")]
 RawBody = Annotated[bytes, Depends(raw_body)]
 
 
-async def filing(request: Request, raw: RawBody) -> AsyncIterator[None]:
-    """Hold a place and a turn among the requests that this node files, before anything is asked of the database.
+async def place(request: Request, raw: RawBody) -> AsyncIterator[None]:
+    """Hold a place among the requests that this node files, before anything is asked of the database.
 
     Whether one can wait is what it says of itself: nobody has been believed yet, and whoever lies is told so next.
     Raises ``Unavailable``.
     """
-    async with _admission(request).filing(urgent=_is_urgent(raw)):
+    admission: Admission = request.app.state.admission
+    with admission.place(urgent=_is_urgent(raw)):
         yield
 
 
-async def answering(request: Request) -> AsyncIterator[None]:
-    """Hold a turn among the answers that this node takes in. Raises ``Unavailable``."""
-    async with _admission(request).answering():
-        yield
-
-
-Filing, Answering = Depends(filing, scope="function"), Depends(answering, scope="function")
-
-
-def _admission(request: Request) -> Admission:
-    found: Admission = request.app.state.admission
-    return found
+Place = Depends(place, scope="function")
 
 
 def _is_urgent(raw: bytes) -> bool:

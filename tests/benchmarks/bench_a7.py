@@ -20,8 +20,7 @@ LINES = 384
 # How long the end of the last orders is waited for.
 WITHIN = 180.0
 SLOW, DEAD = PLATFORMS[:2], PLATFORMS[2]
-# As slow as one may be that bears its share of the hour: eight calls are under way to it at a time.
-SLOW_BY = 0.5
+SLOW_BY = 2.0
 
 
 async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -14,7 +13,6 @@ from service import errors
 from service.actions import submit_request
 from service.models import ActionRequest
 from service.web.admission import Admission
-from workflows.terms import Urgency
 
 pytest_plugins = ["api_fixtures"]
 
@@ -25,12 +23,9 @@ class Rush:
     def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         self.api, self.gate, self.begun = api, asyncio.Event(), asyncio.Semaphore(0)
         self.calls: list[asyncio.Task[httpx.Response]] = []
-        # What was worked on, in its order.
-        self.order: list[Urgency] = []
         real = submit_request.submit
 
         async def held(*arguments: Any) -> Any:
-            self.order.append(arguments[3].urgency)
             self.begun.release()
             await self.gate.wait()
             return await real(*arguments)
@@ -127,26 +122,3 @@ def test_places_are_given_at_once_or_not_at_all() -> None:
         with admission.place(urgent=True):
             assert admission.inside == 2
     assert admission.inside == 0
-
-
-async def test_who_cannot_wait_is_worked_on_first(api: Api, rush: Rush) -> None:
-    admission = api.app.state.admission = Admission(most=9, most_normal=9, at_once=1)
-    await rush.begin(can_wait(), 1)
-    for inside, body in enumerate([can_wait(), worlds.freeze(), can_wait()], start=2):
-        rush.calls.append(asyncio.create_task(api.file(body)))
-        while admission.inside < inside:  # noqa: ASYNC110 - the loop turns until it stands in line
-            await asyncio.sleep(0)
-    answers = await rush.over()
-    assert [answer.status_code for answer in answers] == [201] * 4
-    assert rush.order == [Urgency.KHAN, Urgency.HOA_TOC, Urgency.KHAN, Urgency.KHAN]
-
-
-@pytest.mark.parametrize("door", ["/v1/iso20022", "/v1/etsi", f"/v1/orders/{UUID(int=1)}/acknowledgements"])
-async def test_an_answer_waits_for_its_turn_and_is_told_when_it_waits_too_long(api: Api, door: str) -> None:
-    admission = api.app.state.admission = Admission(at_once=1, patience=0)
-    body = {"content": b"<x/>", "headers": {"Content-Type": "application/xml"}} if "iso" in door else {"json": {}}
-    assert (await api.http.post(door, **body)).status_code == 401
-    async with admission.answering():
-        answer = await api.http.post(door, **body)
-        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "2")
-    assert (await api.http.post(door, **body)).status_code == 401
