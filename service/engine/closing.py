@@ -34,6 +34,7 @@ _STANDING = (
 async def close_if_done(conn: AsyncConnection, hub: Hub, log: Log, dossier: Dossier) -> bool:
     """Close an active request whose last order became final; return whether it did."""
     found = (await conn.execute(_STANDING, {"request": dossier.id})).all()
+    assert found, "a dossier is of a request that is there"
     if any(row.request_state is not RequestState.ACTIVE or row.by_hand for row in found):
         return False
     orders = [row for row in found if row.state is not None]

@@ -33,7 +33,7 @@ class Line(asyncio.Protocol):
         if not found:
             return
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        if len(body) >= length and self._answer is not None:
+        if len(body) >= length and self._answer is not None and not self._answer.done():
             self._buffer = b""
             self._answer.set_result((int(head[9:12]), body))
 

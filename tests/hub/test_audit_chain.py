@@ -243,5 +243,6 @@ async def test_a_lock_has_the_instant_after_its_wait(world: World) -> None:
             pass
         return await db.now(conn)
 
-    released = await world.hub.writer.run(first, reach=db.HUB)
+    async with asyncio.timeout(60):
+        released = await world.hub.writer.run(first, reach=db.HUB)
     assert await waiting[0] > released
