@@ -1,4 +1,4 @@
-"""The kept connections to one endpoint: HTTP/1.1 over TLS, the one that was used last goes first."""
+"""The kept connections to one endpoint: HTTP/1.1, the one that was used last goes first."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from typing import cast
 import h11
 import httpx
 
-from adapters.targets import HTTPS
+from adapters.targets import HTTP, HTTPS
 
 _Headers = Sequence[tuple[bytes, bytes]]
 
@@ -141,7 +141,7 @@ class _Connection(asyncio.Protocol):
 class _Connections:
     """Opens connections, ``most`` at a time, keeps each for ``idle`` seconds after its last call, and shares none."""
 
-    def __init__(self, context: ssl.SSLContext, most: int, idle: float) -> None:
+    def __init__(self, context: ssl.SSLContext | None, most: int, idle: float) -> None:
         self._context, self._idle = context, idle
         self._most = most
         self._room = asyncio.Semaphore(most)
@@ -202,7 +202,11 @@ class _Connections:
         try:
             async with asyncio.timeout(within):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(peer), peer.address, peer.port, ssl=self._context, server_hostname=peer.name
+                    lambda: _Connection(peer),
+                    peer.address,
+                    peer.port,
+                    ssl=self._context,
+                    server_hostname=peer.name if self._context else None,
                 )
         except ConnectionResetError as error:
             # A reset that no system call reported: the peer hung up amidst the greeting, as one does over a version.
@@ -239,16 +243,21 @@ class Kept(httpx.AsyncBaseTransport):
     """What is under httpx for one endpoint: at most ``most`` connections, each kept for ``idle`` seconds after a call.
 
     They lead where the URL of a request says, under its name (``sni_hostname``), and nowhere else: there is nothing
-    here that the environment or an answer could turn.
+    here that the environment or an answer could turn. A call that is broken off, at whatever point, leaves none taken.
     """
 
-    def __init__(self, context: ssl.SSLContext, most: int, idle: float) -> None:
+    def __init__(self, context: ssl.SSLContext | None, most: int, idle: float) -> None:
+        """Take what TLS is spoken with; ``None`` speaks plain HTTP, which only a sandbox does with its hub."""
+        self._scheme, self._port = ("http", HTTP) if context is None else ("https", HTTPS)
         self._connections = _Connections(context, most, idle)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to the address that its URL names, and return the answer when its head is here."""
+        if request.url.scheme != self._scheme:
+            raise httpx.UnsupportedProtocol(request.url.scheme, request=request)
         how = request.extensions
-        peer = _Peer(request.url.host, request.url.port or HTTPS, how["sni_hostname"])
+        host = request.url.host
+        peer = _Peer(host, request.url.port or self._port, how.get("sni_hostname", host))
         try:
             connection = await self._connections.take(peer, how["timeout"]["connect"])
         except TimeoutError as error:

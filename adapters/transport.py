@@ -144,14 +144,13 @@ def _parse(url: str) -> Target:
         raise DeliveryFailed(refused.reason) from None
 
 
-def _client(*, verify: bool) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=CONNECTIONS_PER_ENDPOINT, keepalive_expiry=KEPT_FOR)
+def _client() -> httpx.AsyncClient:
+    # httpx's own pool loses a place for good to each call that is broken off while it waits for one (httpcore 1.0.9).
     return httpx.AsyncClient(
-        verify=verify,
+        transport=Kept(None, CONNECTIONS_PER_ENDPOINT, KEPT_FOR),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         trust_env=False,
         follow_redirects=False,
-        limits=limits,
         timeout=httpx.Timeout(None, connect=CONNECT_WITHIN),
         headers=_HEADERS,
     )
@@ -244,7 +243,7 @@ class HubClient:
             raise ValueError("a sandbox speaks plain HTTP to a loopback address only")
         self._timeout = timeout
         self._largest = largest
-        self._client = _client(verify=False)
+        self._client = _client()
 
     async def post(self, path: str, *, content: bytes, headers: Mapping[str, str]) -> HubAnswer:
         """POST to a path of the hub and return any answer; raises ``DeliveryFailed`` if there was none in time."""

@@ -405,14 +405,6 @@ async def test_a_missing_client_certificate_is_told_apart_where_the_server_says_
     assert failed.code == "tls"
 
 
-@pytest.mark.parametrize(
-    "url", ["https://127.0.0.1/", "http://10.0.0.1/", "http://hub.example/", "http://127.0.0.1.nip/"]
-)
-def test_the_sandboxs_way_to_the_hub_is_plain_http_on_loopback_alone(url: str) -> None:
-    with pytest.raises(ValueError, match="loopback"):
-        transports.HubClient(url)
-
-
 async def test_what_a_server_says_unasked_is_no_answer_to_the_next_call(
     authority: Authority, transport: Transport
 ) -> None:
