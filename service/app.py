@@ -196,7 +196,13 @@ def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     include_doors(app)
     console.mount(app)
     settings = hub.settings
-    guards.install(app, addresses.networks(settings.proxies), settings.address_per_second, drill=settings.drill)
+    guards.install(
+        app,
+        addresses.networks(settings.proxies),
+        settings.address_per_second,
+        connections=settings.database_pool,
+        drill=settings.drill,
+    )
     metrics.DRILL.set(settings.drill)
     app.state.refusals = Refusals(hub, app.state)
     return app

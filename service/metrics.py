@@ -51,7 +51,10 @@ FIRED_LATE = Histogram(
     registry=REGISTRY,
 )
 SHED = Counter(
-    "hoatoc_shed_requests", "Requests told to come back because the node was full", ("urgency",), registry=REGISTRY
+    "hoatoc_shed_requests",
+    "Calls told to come back because the node was full, by what",
+    ("urgency",),
+    registry=REGISTRY,
 )
 REAPED = Counter("hoatoc_reaped_leases", "Leases taken back from nodes that were gone", registry=REGISTRY)
 BREAKER_MOVES = Counter(
@@ -67,6 +70,13 @@ DRILL = Gauge("hoatoc_drill", "1 where this is a drill's hub, 0 where it is the 
 HOLES = Gauge("hoatoc_audit_holes", "What should have happened and has not", ("kind",), registry=REGISTRY)
 LOOP_RESTARTS = Counter(
     "hoatoc_loop_restarts", "Loops of the worker that died and were started again", ("loop",), registry=REGISTRY
+)
+TURN_WAIT = Histogram(
+    "hoatoc_turn_wait_seconds",
+    "Time until a call at the doors is worked on, by what it brings",
+    ("of",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 CONNECTION_WAIT = Histogram(
     "hoatoc_database_wait_seconds",

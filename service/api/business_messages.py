@@ -19,7 +19,7 @@ from service.schemas.orders import AcknowledgementBody
 from service.security import answer_texts
 from service.security.scopes import Scope
 from service.web import validation
-from service.web.doors import Caller, HubDep, RawBody
+from service.web.doors import Answering, Caller, HubDep, RawBody
 
 router = APIRouter(prefix="/v1", tags=["orders"])
 
@@ -41,7 +41,9 @@ _BODY = {
 _MALFORMED = frozenset({"xml.too_large", "xml.encoding", "xml.doctype", "xml.syntax", "xml.not_plain", "xml.envelope"})
 
 
-@router.post("/iso20022", operation_id="receiveBusinessMessage", status_code=201, openapi_extra=_BODY)
+@router.post(
+    "/iso20022", operation_id="receiveBusinessMessage", status_code=201, dependencies=[Answering], openapi_extra=_BODY
+)
 async def receive(hub: HubDep, principal: Caller, raw: RawBody) -> BusinessMessageAccepted:
     """Answer an order by a signed ISO 20022 message, or report that a message of the hub could not be processed."""
     principal.require(Scope.ORDERS_ANSWER)

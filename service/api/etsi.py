@@ -23,7 +23,8 @@ from service.security import answer_texts
 from service.security.principals import Principal
 from service.security.scopes import Scope
 from service.web import pointer
-from service.web.doors import Caller, HubDep, RawBody, Signature
+from service.web.admission import Admission
+from service.web.doors import AdmissionDep, Caller, HubDep, RawBody, Signature
 from workflows.terms import Door, View
 
 router = APIRouter(prefix="/v1", tags=["orders"])
@@ -36,7 +37,12 @@ Hi1Message = Annotated[dict[str, Any], Body(description="an HI1Message of ETSI T
 
 @router.post("/etsi", operation_id="exchangeMessage")
 async def exchange(
-    hub: HubDep, principal: Caller, body: Hi1Message, raw: RawBody, signature: Signature = None
+    hub: HubDep,
+    principal: Caller,
+    admission: AdmissionDep,
+    body: Hi1Message,
+    raw: RawBody,
+    signature: Signature = None,
 ) -> dict[str, Any]:
     """Answer an order (UPDATE, DELIVER), or read your own (GET, LIST, GETCSPCONFIG), in an HI1Message."""
     principal.require(Scope.ORDERS_ANSWER)
@@ -55,7 +61,7 @@ async def exchange(
     told = []
     for action in request.actions:
         try:
-            done = await _done(hub, principal, action.asked, raw, signature, once)
+            done = await _done(hub, principal, admission, action.asked, raw, signature, once)
         except (Refused, errors.NotFound, errors.Forbidden, errors.InvalidInput, errors.Conflict) as wrong:
             done = {"ErrorInformation": _why(wrong)}
         told.append({"ActionIdentifier": action.number, **done})
@@ -63,7 +69,13 @@ async def exchange(
 
 
 async def _done(
-    hub: Hub, principal: Principal, asked: parse.Asked, raw: bytes, signature: str | None, once: Once
+    hub: Hub,
+    principal: Principal,
+    admission: Admission,
+    asked: parse.Asked,
+    raw: bytes,
+    signature: str | None,
+    once: Once,
 ) -> dict[str, Any]:
     match asked:
         case Config():
@@ -73,10 +85,12 @@ async def _done(
         case Get():
             return {"GETResponse": {"HI1Object": await _get(hub, principal, UUID(asked.identifier))}}
         case Delivery():
-            await _answer(hub, principal, asked, None, terms.DISCLOSURE, raw, signature, once)
+            async with admission.answering():
+                await _answer(hub, principal, asked, None, terms.DISCLOSURE, raw, signature, once)
             return {"DELIVERResponse": {"Identifier": asked.identifier}}
         case _:
-            await _answer(hub, principal, asked, UUID(asked.identifier), asked.kind, raw, signature, once)
+            async with admission.answering():
+                await _answer(hub, principal, asked, UUID(asked.identifier), asked.kind, raw, signature, once)
             return {"UPDATEResponse": {"Identifier": asked.identifier}}
 
 

@@ -11,7 +11,7 @@ from service.queries import clients, inbox
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody, InboxPage, ParticipantOrder
 from service.security.scopes import Scope
 from service.web import streams
-from service.web.doors import Caller, HubDep, PageSize, RawBody, Signature, TokenEnds
+from service.web.doors import Answering, Caller, HubDep, PageSize, RawBody, Signature, TokenEnds
 from workflows.terms import Door, View
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
@@ -102,7 +102,7 @@ async def get_order_letter(
     return Response(made, media_type="application/pdf", headers=headers)
 
 
-@router.post("/{order_id}/acknowledgements", operation_id="acknowledgeOrder", status_code=201)
+@router.post("/{order_id}/acknowledgements", operation_id="acknowledgeOrder", status_code=201, dependencies=[Answering])
 async def acknowledge(
     hub: HubDep,
     principal: Caller,

@@ -22,7 +22,7 @@ from service.schemas.requests import (
     TimelineAnswer,
 )
 from service.security.scopes import Scope
-from service.web.doors import After, Caller, HubDep, PageSize, Place, RawBody, Signature
+from service.web.doors import After, Caller, Filing, HubDep, PageSize, RawBody, Signature
 from workflows.terms import Action, Door, RequestState, View
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
@@ -47,7 +47,7 @@ _AS_RECEIVED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", operation_id="submitRequest", status_code=201, dependencies=[Place])
+@router.post("", operation_id="submitRequest", status_code=201, dependencies=[Filing])
 async def submit(
     hub: HubDep,
     principal: Caller,

@@ -98,18 +98,32 @@ TokenEnds = Annotated[datetime, Depends(token_ends, scope="function")]
 RawBody = Annotated[bytes, Depends(raw_body)]
 
 
-async def place(request: Request, raw: RawBody) -> AsyncIterator[None]:
-    """Hold a place among the requests that this node files, before anything is asked of the database.
+async def admission(request: Request) -> Admission:
+    """Return what bounds how much this node takes in at a time."""
+    found: Admission = request.app.state.admission
+    return found
+
+
+AdmissionDep = Annotated[Admission, Depends(admission)]
+
+
+async def filing(admission: AdmissionDep, raw: RawBody) -> AsyncIterator[None]:
+    """Hold a place and a turn among the requests that this node files, before anything is asked of the database.
 
     Whether one can wait is what it says of itself: nobody has been believed yet, and whoever lies is told so next.
     Raises ``Unavailable``.
     """
-    admission: Admission = request.app.state.admission
-    with admission.place(urgent=_is_urgent(raw)):
+    async with admission.filing(urgent=_is_urgent(raw)):
         yield
 
 
-Place = Depends(place, scope="function")
+async def answering(admission: AdmissionDep) -> AsyncIterator[None]:
+    """Hold a turn among the answers that this node takes in. Raises ``Unavailable``."""
+    async with admission.answering():
+        yield
+
+
+Filing, Answering = Depends(filing, scope="function"), Depends(answering, scope="function")
 
 
 def _is_urgent(raw: bytes) -> bool:

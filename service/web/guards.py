@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.web import limits, problems
+from service.web import admission, limits, problems
 from service.web.addresses import AddressGuard, Network
 from service.web.admission import Admission
 from service.web.bodies import BodyGuard
@@ -59,16 +59,22 @@ class SecurityHeaders:
 
 
 def install(
-    app: FastAPI, proxies: Sequence[Network] = (), per_address: int = limits.PER_ADDRESS, *, drill: bool = False
+    app: FastAPI,
+    proxies: Sequence[Network] = (),
+    per_address: int = limits.PER_ADDRESS,
+    *,
+    connections: int = 10,
+    drill: bool = False,
 ) -> None:
     """Put the guards, the budgets and the problem answers in front of ``app``'s routes.
 
     From outside to inside: headers (every answer gets them, the 500 too), the log, the address, the bodies, the crowd:
-    a call takes a place in it once it has been received whole, so that slow bodies take none.
+    a call takes a place in it once it has been received whole, so that slow bodies take none. ``connections`` to the
+    database are what the turns of filings and answers are counted by.
     """
     problems.install(app)
     app.state.limits = limits.shipped(per_address)
-    app.state.admission = Admission()
+    app.state.admission = Admission(at_once=admission.at_once(connections))
     # The last one added stands outermost.
     app.add_middleware(CrowdGuard)
     app.add_middleware(BodyGuard)

@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
+import etsi_steps
 import httpx
 import pytest
 import world as worlds
 from apis import Api
 
+from adapters.etsi import terms
 from service import errors
 from service.actions import submit_request
 from service.models import ActionRequest
-from service.web.admission import Admission
+from service.web.admission import Admission, at_once
+from workflows.terms import Urgency
 
 pytest_plugins = ["api_fixtures"]
 
@@ -23,9 +27,12 @@ class Rush:
     def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         self.api, self.gate, self.begun = api, asyncio.Event(), asyncio.Semaphore(0)
         self.calls: list[asyncio.Task[httpx.Response]] = []
+        # What was worked on, in its order.
+        self.order: list[Urgency] = []
         real = submit_request.submit
 
         async def held(*arguments: Any) -> Any:
+            self.order.append(arguments[3].urgency)
             self.begun.release()
             await self.gate.wait()
             return await real(*arguments)
@@ -122,3 +129,56 @@ def test_places_are_given_at_once_or_not_at_all() -> None:
         with admission.place(urgent=True):
             assert admission.inside == 2
     assert admission.inside == 0
+
+
+async def test_who_cannot_wait_is_worked_on_first(api: Api, rush: Rush) -> None:
+    admission = api.app.state.admission = Admission(most=9, most_normal=9, at_once=1)
+    await rush.begin(can_wait(), 1)
+    for inside, body in enumerate([can_wait(), worlds.freeze(), can_wait()], start=2):
+        rush.calls.append(asyncio.create_task(api.file(body)))
+        while admission.inside < inside:  # noqa: ASYNC110 - the loop turns until it stands in line
+            await asyncio.sleep(0)
+    answers = await rush.over()
+    assert [answer.status_code for answer in answers] == [201] * 4
+    assert rush.order == [Urgency.KHAN, Urgency.HOA_TOC, Urgency.KHAN, Urgency.KHAN]
+
+
+@pytest.mark.parametrize("door", ["/v1/iso20022", f"/v1/orders/{UUID(int=1)}/acknowledgements"])
+async def test_an_answer_waits_for_its_turn_and_is_told_when_it_waits_too_long(api: Api, door: str) -> None:
+    admission = api.app.state.admission = Admission(at_once=1, patience=0)
+    body: Any = {"content": b"<x/>", "headers": {"Content-Type": "application/xml"}} if "iso" in door else {"json": {}}
+    assert (await api.http.post(door, **body)).status_code == 401
+    async with admission.answering():
+        answer = await api.http.post(door, **body)
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "2")
+    assert (await api.http.post(door, **body)).status_code == 401
+
+
+async def test_of_an_etsi_message_only_what_answers_waits_for_a_turn(api: Api) -> None:
+    telecom = await etsi_steps.Telecom.enrolled(api)
+    order = await etsi_steps.takedown(api)
+    admission = api.app.state.admission = Admission(at_once=1, patience=0)
+    answer = telecom.message(etsi_steps.update(order["id"], terms.TAKEDOWN, "Resolved"))
+    async with admission.answering():
+        assert (await telecom.post(telecom.message({"LIST": {}}))).status_code == 200
+        assert (await telecom.post(answer)).status_code == 503
+    assert (await telecom.post(answer)).status_code == 200
+
+
+async def test_a_place_is_free_again_where_no_turn_came_and_answers_have_turns_of_their_own() -> None:
+    admission = Admission(most=3, most_normal=3, at_once=1, patience=0)
+    async with admission.filing(urgent=True):
+        for urgent, back in ((False, 10), (True, 2)):
+            with pytest.raises(errors.Unavailable) as told:
+                async with admission.filing(urgent=urgent):
+                    raise AssertionError("no turn was free")
+            assert told.value.retry_after == back
+        assert admission.inside == 1
+        async with admission.answering():
+            pass
+    assert admission.inside == 0
+
+
+@pytest.mark.parametrize(("connections", "turns"), [(2, 1), (4, 1), (10, 4), (50, 24)])
+def test_two_connections_are_left_to_those_who_need_no_turn(connections: int, turns: int) -> None:
+    assert at_once(connections) == turns

@@ -87,7 +87,7 @@ async def file(request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors
     signature = fields.get("signature", "").strip() or None
     shaped = _SHAPE.validate_python(checked.body)
     try:
-        with admission.place(urgent=urgent):
+        async with admission.filing(urgent=urgent):
             filed = await submit_request.submit(hub, seat.principal, key, shaped, content, signature)
     except errors.InvalidInput as error:
         table = checked.table
