@@ -149,6 +149,7 @@ class _Connections:
         self._kept: list[_Connection] = []
         self._under_way: set[_Connection] = set()
         self._opening = 0
+        self._is_closed = False
 
     async def take(self, peer: _Peer, within: float | None) -> _Connection:
         """Return a connection to ``peer``, a kept one or a new one; whoever takes it gives it back.
@@ -168,14 +169,15 @@ class _Connections:
         """Keep it for the next call if nothing of this one is left on it; otherwise hang up."""
         self._under_way.remove(connection)
         self._room.release()
-        if not connection.is_free_again():
+        if self._is_closed or not connection.is_free_again():
             connection.hang_up()
             return
         connection.idle_since = asyncio.get_running_loop().time()
         self._kept.append(connection)
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Hang up on everybody, and keep nothing any more of a call that ends later."""
+        self._is_closed = True
         for connection in (*self._kept, *self._under_way):
             connection.hang_up()
         self._kept.clear()

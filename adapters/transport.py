@@ -28,6 +28,8 @@ ANSWER_HEAD = 2 * 1024
 CONNECTIONS_PER_ENDPOINT = 8
 # Below the five seconds after which most servers hang up, so that a kept connection is rarely a dead one.
 KEPT_FOR = 4.0
+# The hub counts its five seconds from its answer; a busy sandbox hears of that answer, and of the end, later.
+_KEPT_FOR_THE_HUB = 2.0
 _HEADERS = {"User-Agent": "hoatoc", "Accept": "application/json", "Accept-Encoding": "identity"}
 _url = functools.lru_cache(4096)(httpx.URL)
 
@@ -145,9 +147,9 @@ def _parse(url: str) -> Target:
 
 
 def _client() -> httpx.AsyncClient:
-    # httpx's own pool loses a place for good to each call that is broken off while it waits for one (httpcore 1.0.9).
+    # Not httpx's own pool: it loses a place for good to each call that is broken off while it waits for one (ADR 0075).
     return httpx.AsyncClient(
-        transport=Kept(None, CONNECTIONS_PER_ENDPOINT, KEPT_FOR),
+        transport=Kept(None, CONNECTIONS_PER_ENDPOINT, _KEPT_FOR_THE_HUB),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         trust_env=False,
         follow_redirects=False,

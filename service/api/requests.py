@@ -22,7 +22,7 @@ from service.schemas.requests import (
     TimelineAnswer,
 )
 from service.security.scopes import Scope
-from service.web.doors import After, Caller, Filing, HubDep, PageSize, RawBody, Signature
+from service.web.doors import Activating, After, Caller, Filing, HubDep, PageSize, RawBody, Signature
 from workflows.terms import Action, Door, RequestState, View
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
@@ -161,7 +161,7 @@ async def get_request_body(hub: HubDep, principal: Caller, request_id: UUID) -> 
     return Response(received, media_type="application/json")
 
 
-@router.post("/{request_id}/approvals", operation_id="approveRequest", status_code=201)
+@router.post("/{request_id}/approvals", operation_id="approveRequest", status_code=201, dependencies=[Activating])
 async def approve(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSigns) -> RequestDetail:
     """Approve a request as its second officer: it becomes active and its orders are placed."""
     await approve_request.approve(hub, principal, request_id, body.officer_id, body.signature)

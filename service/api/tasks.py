@@ -10,7 +10,7 @@ from service.queries import tasks
 from service.schemas.callbacks import CallbackAnswer, CallbackAnswered
 from service.schemas.tasks import TaskAnswer, TaskPage, TaskResolution
 from service.security.scopes import Scope
-from service.web.doors import After, Caller, HubDep, PageSize
+from service.web.doors import Activating, After, Caller, HubDep, PageSize
 from workflows.terms import Door, TaskKind
 
 router = APIRouter(prefix="/v1", tags=["tasks"])
@@ -44,7 +44,9 @@ async def post_resolution(hub: HubDep, caller: Caller, task_id: UUID, body: Task
     return await resolve_task.resolve(hub, caller, task_id, body)
 
 
-@router.post("/requests/{request_id}/callbacks", operation_id="answerCallback", status_code=201)
+@router.post(
+    "/requests/{request_id}/callbacks", operation_id="answerCallback", status_code=201, dependencies=[Activating]
+)
 async def post_callback(hub: HubDep, caller: Caller, request_id: UUID, body: CallbackAnswer) -> CallbackAnswered:
     """Say what the agency said when it was called back about a held request."""
     return await answer_callback.answer(hub, caller, request_id, body)

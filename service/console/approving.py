@@ -25,7 +25,7 @@ from service.schemas.requests import RequestDetail
 from service.security import passkeys
 from service.security.scopes import Scope
 from service.security.signatures import Kind
-from service.web.doors import HubDep
+from service.web.doors import AdmissionDep, HubDep
 from workflows.bounds import Excess
 from workflows.terms import Door, Role, Stage, View
 
@@ -64,7 +64,12 @@ async def ask(request: Request, hub: HubDep, seat: doors.SeatDep, request_id: UU
 
 @router.post("/requests/{request_id}/approve")
 async def answer(
-    request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors.FormDep, request_id: UUID
+    request: Request,
+    hub: HubDep,
+    seat: doors.SeatDep,
+    fields: doors.FormDep,
+    admission: AdmissionDep,
+    request_id: UUID,
 ) -> Response:
     """Take the signature; show what happened, or why it was refused and what to do about it."""
     if seat.role is not Role.APPROVER:
@@ -72,7 +77,8 @@ async def answer(
     say = approve_request.review if fields.get("kind") == Kind.REVIEW else approve_request.approve
     signature = fields.get("signature", "").strip() or None
     try:
-        await say(hub, seat.principal, request_id, seat.principal.client_id, signature)
+        async with admission.activating():
+            await say(hub, seat.principal, request_id, seat.principal.client_id, signature)
     except errors.NotFound:
         raise
     except errors.HubError as error:

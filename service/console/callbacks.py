@@ -10,12 +10,12 @@ from service import errors
 from service.actions import answer_callback
 from service.console import doors
 from service.schemas.callbacks import CallbackAnswer
-from service.web.doors import HubDep
+from service.web.doors import Activating, HubDep
 
 router = APIRouter(include_in_schema=False, route_class=doors.PageRoute)
 
 
-@router.post("/requests/{request_id}/callbacks")
+@router.post("/requests/{request_id}/callbacks", dependencies=[Activating])
 async def answer(request: Request, hub: HubDep, seat: doors.SeatDep, form: doors.FormDep, request_id: UUID) -> Response:
     """Record the answer of a call-back and go back to the request."""
     # A text area sends its line ends as CR LF (HTML, 4.10.21.4).

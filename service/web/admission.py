@@ -39,8 +39,25 @@ class Admission:
                 raise _turned_away("urgent" if urgent else "normal") from None
 
     @contextlib.asynccontextmanager
+    async def activating(self) -> AsyncIterator[None]:
+        """Hold a turn while a request that was filed before places its orders, as a filing does: it cannot wait.
+
+        It needs no place. Raises ``Unavailable`` (503): nothing was written.
+        """
+        try:
+            async with self._filings.turn(urgent=True):
+                yield
+        except WaitedTooLong:
+            raise _turned_away("urgent") from None
+
+    @contextlib.asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
-        """Hold a turn while one answer is taken in. Raises ``Unavailable`` (503): nothing was written."""
+        """Hold a turn while one answer is taken in. Raises ``Unavailable`` (503): nothing was written.
+
+        Whoever would stand behind as many as there are places is told so at once.
+        """
+        if self._answers.waiting >= self._most[True]:
+            raise _turned_away("answer")
         try:
             async with self._answers.turn():
                 yield
@@ -65,7 +82,7 @@ class Admission:
 def at_once(connections: int) -> int:
     """Return how many filings, and how many answers, are worked on at a time by a node with so many connections.
 
-    Two are left to whoever reads, approves, lifts or signs on, and a node's own work is never behind more than these.
+    At least one of each; from four connections on two are left to whoever reads or signs on.
     """
     return max(1, (connections - 2) // 2)
 

@@ -117,6 +117,12 @@ async def filing(admission: AdmissionDep, raw: RawBody) -> AsyncIterator[None]:
         yield
 
 
+async def activating(admission: AdmissionDep) -> AsyncIterator[None]:
+    """Hold a turn among the filings while a request of before places its orders. Raises ``Unavailable``."""
+    async with admission.activating():
+        yield
+
+
 async def answering(admission: AdmissionDep) -> AsyncIterator[None]:
     """Hold a turn among the answers that this node takes in. Raises ``Unavailable``."""
     async with admission.answering():
@@ -124,6 +130,7 @@ async def answering(admission: AdmissionDep) -> AsyncIterator[None]:
 
 
 Filing, Answering = Depends(filing, scope="function"), Depends(answering, scope="function")
+Activating = Depends(activating, scope="function")
 
 
 def _is_urgent(raw: bytes) -> bool:

@@ -31,6 +31,11 @@ class Turns:
         self._urgent_in_a_row = 0
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
 
+    @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return sum(map(len, self._waiting.values()))
+
     @contextlib.asynccontextmanager
     async def turn(self, *, urgent: bool = False) -> AsyncIterator[None]:
         """Wait for a turn, hold it, and give it to the next one: who is urgent first, then who came first.

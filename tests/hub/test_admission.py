@@ -5,18 +5,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import browsing
 import etsi_steps
 import httpx
 import pytest
 import world as worlds
 from apis import Api
+from world import AGENCY
 
 from adapters.etsi import terms
-from service import errors
+from service import errors, i18n
 from service.actions import submit_request
+from service.engine.hub import OPERATOR
 from service.models import ActionRequest
+from service.security.signatures import Kind
 from service.web.admission import Admission, at_once
-from workflows.terms import Urgency
+from workflows.terms import Role, Urgency
 
 pytest_plugins = ["api_fixtures"]
 
@@ -163,6 +167,56 @@ async def test_of_an_etsi_message_only_what_answers_waits_for_a_turn(api: Api) -
         assert (await telecom.post(telecom.message({"LIST": {}}))).status_code == 200
         assert (await telecom.post(answer)).status_code == 503
     assert (await telecom.post(answer)).status_code == 200
+
+
+@pytest.mark.parametrize("door", ["approvals", "callbacks"])
+async def test_what_places_orders_of_a_request_of_before_waits_for_a_turn_of_the_filings(api: Api, door: str) -> None:
+    admission = api.app.state.admission = Admission(most=1, most_normal=1, at_once=1, patience=0)
+    at = f"/v1/requests/{UUID(int=1)}/{door}"
+    async with admission.filing(urgent=False):
+        answer = await api.http.post(at, json={})
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "2")
+        async with admission.answering():
+            pass
+    # Whoever came to a full house found no place, and needs none.
+    with admission.place(urgent=True):
+        assert (await api.http.post(at, json={})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("role", "who", "person", "door", "otherwise"),
+    [
+        (Role.APPROVER, AGENCY, "approver", "approve", 403),
+        (Role.COORDINATOR, OPERATOR, "tran-lan-thu", "callbacks", 409),
+    ],
+)
+async def test_at_the_console_too(api: Api, role: Role, who: str, person: str, door: str, otherwise: int) -> None:
+    page = f"/requests/{(await api.file(worlds.freeze())).json()['id']}"
+    form: dict[str, str] = {"kind": Kind.APPROVAL, "outcome": "confirmed"}
+    async with browsing.signed_in(api.world.hub, role, who, person) as somebody:
+        way: Any = somebody.http._transport
+        admission = way.app.state.admission = Admission(at_once=1, patience=0)
+        async with admission.filing(urgent=False):
+            told = await somebody.post(f"{page}/{door}", page, status=503, **form)
+        assert i18n.text("errors.overloaded.detail", "vi") in told
+        await somebody.post(f"{page}/{door}", page, status=otherwise, **form)
+
+
+async def test_of_answers_no_more_stand_in_line_than_there_are_places() -> None:
+    admission = Admission(most=2, most_normal=1, at_once=1)
+
+    async def answer() -> None:
+        async with admission.answering():
+            pass
+
+    async with admission.answering():
+        waiting = [asyncio.create_task(answer()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(errors.Unavailable) as told:
+            await answer()
+        assert told.value.retry_after == 2
+    await asyncio.gather(*waiting)
+    await answer()
 
 
 async def test_a_place_is_free_again_where_no_turn_came_and_answers_have_turns_of_their_own() -> None:

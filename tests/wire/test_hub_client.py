@@ -44,6 +44,27 @@ async def test_what_is_asked_arrives_in_plain_http_on_one_kept_connection() -> N
     assert f"host: localhost:{heard.port}" in heard.heads[0].lower()
 
 
+async def test_what_ends_after_the_client_was_closed_is_not_kept() -> None:
+    told, gone = asyncio.Event(), asyncio.Event()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        told.set()
+        await gone.wait()
+        await says("201 Created")(writer)
+
+    async with serving(answer, None) as heard:
+        kept = Kept(None, 1, 60.0)
+        client = httpx.AsyncClient(transport=kept, trust_env=False)
+        first, second = (asyncio.create_task(client.post(f"http://127.0.0.1:{heard.port}/")) for _ in range(2))
+        await told.wait()
+        await kept.aclose()
+        gone.set()
+        with pytest.raises(httpx.ReadError):
+            await first
+        assert (await second).status_code == 201
+        assert heard.connections == 2 and not kept._connections._kept
+
+
 async def test_where_nobody_listens_the_call_has_failed() -> None:
     async with serving(says("200 OK"), None) as heard:
         client = HubClient(f"http://127.0.0.1:{heard.port}")
