@@ -85,12 +85,10 @@ async def _done(
         case Get():
             return {"GETResponse": {"HI1Object": await _get(hub, principal, UUID(asked.identifier))}}
         case Delivery():
-            async with admission.answering():
-                await _answer(hub, principal, asked, None, terms.DISCLOSURE, raw, signature, once)
+            await _answer(hub, principal, admission, asked, None, terms.DISCLOSURE, raw, signature, once)
             return {"DELIVERResponse": {"Identifier": asked.identifier}}
         case _:
-            async with admission.answering():
-                await _answer(hub, principal, asked, UUID(asked.identifier), asked.kind, raw, signature, once)
+            await _answer(hub, principal, admission, asked, UUID(asked.identifier), asked.kind, raw, signature, once)
             return {"UPDATEResponse": {"Identifier": asked.identifier}}
 
 
@@ -125,6 +123,7 @@ async def _list(hub: Hub, principal: Principal, asked: List) -> list[dict[str, A
 async def _answer(
     hub: Hub,
     principal: Principal,
+    admission: Admission,
     said: answering.Said | Delivery,
     task: UUID | None,
     kind: str,
@@ -134,14 +133,15 @@ async def _answer(
 ) -> None:
     given = answering.of(said)
     order_id = UUID(given.order_id)
-    async with hub.database.read(principal.reach) as conn:
-        if not await etsi_objects.is_about(conn, principal, order_id, task, kind):
-            raise errors.NotFound
-    if given.outcome == "error":
-        await report_fault.report(hub, principal, order_id, raw, signature, once)
-        return
-    body = _acknowledgement(given)
-    await acknowledge_order.acknowledge(hub, principal, order_id, body, raw, signature, once)
+    async with admission.answering():
+        async with hub.database.read(principal.reach) as conn:
+            if not await etsi_objects.is_about(conn, principal, order_id, task, kind):
+                raise errors.NotFound
+        if given.outcome == "error":
+            await report_fault.report(hub, principal, order_id, raw, signature, once)
+            return
+        body = _acknowledgement(given)
+        await acknowledge_order.acknowledge(hub, principal, order_id, body, raw, signature, once)
 
 
 def _acknowledgement(given: Answer) -> AcknowledgementBody:

@@ -168,7 +168,7 @@ async def approve(hub: HubDep, principal: Caller, request_id: UUID, body: Office
     return await _detail(hub, principal, request_id)
 
 
-@router.post("/{request_id}/reviews", operation_id="reviewRequest", status_code=201)
+@router.post("/{request_id}/reviews", operation_id="reviewRequest", status_code=201, dependencies=[Activating])
 async def review(hub: HubDep, principal: Caller, request_id: UUID, body: OfficerSigns) -> RequestDetail:
     """Confirm an emergency hold as its second officer, before it lifts itself."""
     await approve_request.review(hub, principal, request_id, body.officer_id, body.signature)

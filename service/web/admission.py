@@ -32,23 +32,17 @@ class Admission:
     async def filing(self, *, urgent: bool) -> AsyncIterator[None]:
         """Hold a place and a turn while one request is filed. Raises ``Unavailable`` (503): nothing was written."""
         with self.place(urgent=urgent):
-            try:
-                async with self._filings.turn(urgent=urgent):
-                    yield
-            except WaitedTooLong:
-                raise _turned_away("urgent" if urgent else "normal") from None
+            async with _turn(self._filings, _name(urgent)):
+                yield
 
     @contextlib.asynccontextmanager
     async def activating(self) -> AsyncIterator[None]:
-        """Hold a turn while a request that was filed before places its orders, as a filing does: it cannot wait.
+        """Hold a turn of the filings while a second signature or a call-back goes on with one of before.
 
-        It needs no place. Raises ``Unavailable`` (503): nothing was written.
+        It cannot wait, and needs no place. Raises ``Unavailable`` (503): nothing was written.
         """
-        try:
-            async with self._filings.turn(urgent=True):
-                yield
-        except WaitedTooLong:
-            raise _turned_away("urgent") from None
+        async with _turn(self._filings, "urgent"):
+            yield
 
     @contextlib.asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
@@ -58,11 +52,8 @@ class Admission:
         """
         if self._answers.waiting >= self._most[True]:
             raise _turned_away("answer")
-        try:
-            async with self._answers.turn():
-                yield
-        except WaitedTooLong:
-            raise _turned_away("answer") from None
+        async with _turn(self._answers, "answer"):
+            yield
 
     @contextlib.contextmanager
     def place(self, *, urgent: bool) -> Iterator[None]:
@@ -71,7 +62,7 @@ class Admission:
         A normal request finds one only while few are inside, so that an urgent one still does in the rush.
         """
         if self.inside >= self._most[urgent]:
-            raise _turned_away("urgent" if urgent else "normal")
+            raise _turned_away(_name(urgent))
         self.inside += 1
         try:
             yield
@@ -85,6 +76,19 @@ def at_once(connections: int) -> int:
     At least one of each; from four connections on two are left to whoever reads or signs on.
     """
     return max(1, (connections - 2) // 2)
+
+
+@contextlib.asynccontextmanager
+async def _turn(turns: Turns, what: str) -> AsyncIterator[None]:
+    try:
+        async with turns.turn(urgent=what == "urgent"):
+            yield
+    except WaitedTooLong:
+        raise _turned_away(what) from None
+
+
+def _name(urgent: bool) -> str:
+    return "urgent" if urgent else "normal"
 
 
 def _turned_away(what: str) -> Unavailable:

@@ -118,7 +118,7 @@ async def filing(admission: AdmissionDep, raw: RawBody) -> AsyncIterator[None]:
 
 
 async def activating(admission: AdmissionDep) -> AsyncIterator[None]:
-    """Hold a turn among the filings while a request of before places its orders. Raises ``Unavailable``."""
+    """Hold a turn among the filings while a second signature or a call-back is taken in. Raises ``Unavailable``."""
     async with admission.activating():
         yield
 

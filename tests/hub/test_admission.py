@@ -169,7 +169,7 @@ async def test_of_an_etsi_message_only_what_answers_waits_for_a_turn(api: Api) -
     assert (await telecom.post(answer)).status_code == 200
 
 
-@pytest.mark.parametrize("door", ["approvals", "callbacks"])
+@pytest.mark.parametrize("door", ["approvals", "reviews", "callbacks"])
 async def test_what_places_orders_of_a_request_of_before_waits_for_a_turn_of_the_filings(api: Api, door: str) -> None:
     admission = api.app.state.admission = Admission(most=1, most_normal=1, at_once=1, patience=0)
     at = f"/v1/requests/{UUID(int=1)}/{door}"

@@ -29,8 +29,7 @@ from service.schemas.demands import SubmitRequest
 from service.security import passkeys
 from service.security.scopes import Scope
 from service.security.signatures import Kind
-from service.web.admission import Admission
-from service.web.doors import HubDep
+from service.web.doors import AdmissionDep, HubDep
 from workflows import retry
 from workflows.terms import Action, Urgency
 
@@ -71,7 +70,9 @@ async def ask(request: Request, hub: HubDep, seat: doors.SeatDep) -> Response:
 
 
 @router.post(_SIGN)
-async def file(request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors.FormDep) -> Response:
+async def file(
+    request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors.FormDep, admission: AdmissionDep
+) -> Response:
     """File the request with its signature, as a system does at the other door, and go to the receipt."""
     checked = await _judge(request, hub, seat)
     if checked is None or checked.wrong:
@@ -82,7 +83,6 @@ async def file(request: Request, hub: HubDep, seat: doors.SeatDep, fields: doors
     assert begun is not None
     # The same text filed twice, by a button that was pressed twice, is one request.
     key = f"draft-{begun.id}-{hashlib.sha256(content).hexdigest()[:16]}"
-    admission: Admission = request.app.state.admission
     urgent = retry.is_urgent(Action(checked.body["action"]), Urgency(checked.body["urgency"]))
     signature = fields.get("signature", "").strip() or None
     shaped = _SHAPE.validate_python(checked.body)
