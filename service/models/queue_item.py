@@ -20,6 +20,8 @@ class QueueItem(SQLModel, table=True):
             "uq_dispatch_queue_serial", "order_key", where="leased AND order_key IS NOT NULL", unique=True
         ),
         columns.partial_index("ix_dispatch_queue_order", "order_key", "id", where="order_key IS NOT NULL"),
+        # SQLite gives the number of a row that is gone to the next one; a call that is under way would end that one.
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = columns.identity()
