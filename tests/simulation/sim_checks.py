@@ -264,12 +264,26 @@ def _holds(simulation: "Simulation") -> None:
         unreviewed = basis == "emergency" and reviewed is None
         if lapsed is not None and not unreviewed and _instant(lapsed) < _instant(ends_at):
             simulation.wrong("early", f"the {action} {order[-8:]} lapsed at {lapsed} and was to end at {ends_at}")
+    by_hand = _lifted_by_hand(simulation)
     for who, ledger in simulation.network.ledgers.items():
         for order in ledger.held:
             action, state = ended[order]
             gone = state in ("lapsed", "lifted", "withdrawn")
+            if (who, order) in by_hand:
+                continue
             if gone or (action == "freeze" and state not in ("refused", "rerouted")):
                 simulation.wrong("endless", f"{who} still does the {action} {order[-8:]}, which is {state}")
+
+
+def _lifted_by_hand(simulation: "Simulation") -> set[tuple[str, str]]:
+    """Return who was suspended when which hold was to be lifted there: that is a task, of a person not played here."""
+    query = (
+        "SELECT t.participant_id, o.id FROM tasks t JOIN orders o ON o.participant_id = t.participant_id"
+        " LEFT JOIN requests r ON r.id = t.request_id"
+        " WHERE t.kind = 'unreachable_participant' AND t.resolved_at IS NULL"
+        " AND (t.order_id = o.id OR t.order_id IS NULL AND r.action = 'lift' AND r.original_id = o.request_id)"
+    )
+    return {(who, str(UUID(order))) for who, order in simulation.store.rows(query)}
 
 
 async def _audit(simulation: "Simulation") -> None:

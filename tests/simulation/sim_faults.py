@@ -61,6 +61,8 @@ class Faults:
         for process in self.simulation.processes:
             process.clock_offset, process.paused_until, process.fuse = timedelta(), 0.0, None
             await self._return(process)
+        # The database's clock has been set right: who sleeps until something is due looks anew.
+        self.simulation.stir(None)
 
     # Around every statement of a node.
 

@@ -76,10 +76,11 @@ class Stirring(Writer):
         self._process = process
 
     async def run(self, unit: Any, singles: Any = (), *, reach: Any) -> Any:
-        """Run a unit, and stir up the others if it moved anything."""
-        result = await super().run(unit, singles, reach=reach)
-        self._process.simulation.moved(self._process)
-        return result
+        """Run a unit, and stir up the others if it moved anything, also where nobody learned that it did."""
+        try:
+            return await super().run(unit, singles, reach=reach)
+        finally:
+            self._process.simulation.moved(self._process)
 
 
 class Process:
