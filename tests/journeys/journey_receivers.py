@@ -111,8 +111,10 @@ class Moody(Sandbox):
             heard = await self._clerk.speech.hear(request.headers, await request.body())
         except NotTaken as refused:
             return Response(status_code=refused.status)
-        if self._clerk.take(heard, self._draw.choice((Trick.FORGED, Trick.STRANGER))) and heard.order is not None:
-            self._clerk._later(self._confess(heard.order))
+        for each in heard:
+            trick = self._draw.choice((Trick.FORGED, Trick.STRANGER))
+            if self._clerk.take(each, trick) and each.order is not None:
+                self._clerk._later(self._confess(each.order))
         return Response(status_code=202)
 
     async def _confess(self, order: Order) -> None:
