@@ -75,7 +75,7 @@ async def settle(
 ) -> Settled:
     """Write what follows from ``results`` of one lease; ``log`` holds their chains.
 
-    A row that is no longer ours (its lease was lost, or an action cancelled it) leaves an attempt marked superseded
+    A row that is no longer ours (its lease was lost), or that an action cancelled, leaves an attempt marked superseded
     and nothing else.
     """
     waits = {result.claimed.queue_id: _wait(result, log.at) for result in results if result.error is not None}
@@ -85,7 +85,10 @@ async def settle(
         if (wait := waits.get(result.claimed.queue_id)) is not None
     ]
     ended = [result.claimed.queue_id for result in results if waits.get(result.claimed.queue_id) is None]
-    ours = await queue.complete(conn, ended, lease) | await queue.retry(conn, again, lease)
+    handed_back = await queue.retry(conn, again, lease)
+    # What was cancelled meanwhile goes with those that have ended.
+    over = [each.queue_id for each in again if each.queue_id not in handed_back]
+    ours = await queue.complete(conn, [*ended, *over], lease) | handed_back
     kept = [result for result in results if result.claimed.queue_id in ours]
     settled = Settled(
         delivered=tuple(result for result in kept if result.error is None),

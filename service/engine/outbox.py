@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, clock, db
-from service.engine import doorbell, messages
+from service.engine import doorbell, messages, store
 from service.inserting import Rows
 from service.models import Attempt, Dispatch, Endpoint, Order, QueueItem, table_of
 from service.vault import KeyRow, Vault, subjects
@@ -140,13 +140,7 @@ async def cancel(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID])
         return given_up
     orders = {row.id: row.order_id for row in ended}
     shown = {row.order_id for row in ended if row.channel is Channel.PULL}
-    taken = (
-        sa.delete(_QUEUE)
-        .where(_QUEUE.c.dispatch_id.in_(orders))
-        .returning(_QUEUE.c.dispatch_id, _QUEUE.c.leased, _QUEUE.c.attempt)
-    )
-    rows = (await conn.execute(taken)).all()
-    return given_up | shown | {orders[row.dispatch_id] for row in rows if row.leased or row.attempt}
+    return given_up | shown | {orders[each] for each in await store.cancel(conn, list(orders))}
 
 
 async def _given_up(conn: AsyncConnection, order_ids: Sequence[UUID]) -> set[UUID]:
@@ -186,8 +180,7 @@ async def cancel_replays(conn: AsyncConnection, at: datetime, order_ids: Sequenc
         .returning(_DISPATCHES.c.id)
     )
     cancelled = list((await conn.execute(over)).scalars()) if order_ids else []
-    if cancelled:
-        await conn.execute(sa.delete(_QUEUE).where(_QUEUE.c.dispatch_id.in_(cancelled)))
+    await store.cancel(conn, cancelled)
 
 
 async def received(conn: AsyncConnection, at: datetime, messages: Collection[UUID]) -> None:
@@ -200,8 +193,7 @@ async def received(conn: AsyncConnection, at: datetime, messages: Collection[UUI
         .returning(_DISPATCHES.c.id)
     )
     cancelled = list((await conn.execute(again)).scalars()) if messages else []
-    if cancelled:
-        await conn.execute(sa.delete(_QUEUE).where(_QUEUE.c.dispatch_id.in_(cancelled)))
+    await store.cancel(conn, cancelled)
 
 
 async def _key(conn: AsyncConnection, vault: Vault, item: Outgoing) -> KeyRow:

@@ -12,6 +12,7 @@ from opening import opened
 from rigs import FastForward, Rig, refused
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.base import DeliveryFailed
 from adapters.transport import Transport
 from service import audit, clock, db
 from service.engine import completing, delivery, outbox, sending, settlement, store
@@ -182,6 +183,38 @@ async def test_a_dispatch_cancelled_while_it_is_under_way_stays_cancelled(hub: H
     await rig.delivery.settled()
     assert (await build.row(Dispatch, id=placed.dispatch_id)).state is DispatchState.CANCELLED
     assert (await build.row(Attempt, dispatch_id=placed.dispatch_id)).superseded
+
+
+@pytest.mark.parametrize("ends", [None, refused(), refused("message.too_large", retryable=False)])
+async def test_a_lift_waits_until_the_call_of_its_freeze_has_ended_however_it_does(
+    hub: Hub, build: Builder, rig: Rig, ends: DeliveryFailed | None
+) -> None:
+    placed = await build.placed("bank-a", order_key=77)
+    gate = rig.speaker.hang(placed.endpoint_id)
+    await rig.delivery.claim_once()
+    await rig.speaker.reached(placed.endpoint_id)
+
+    async def unit(conn: AsyncConnection) -> set[UUID]:
+        return await outbox.cancel(conn, await db.now(conn), [placed.order_id])
+
+    assert await hub.writer.run(unit) == {placed.order_id}
+    lift = await build.dispatch("bank-a", placed.endpoint_id, kind=DispatchKind.NOTICE, order_key=77)
+    # The freeze is on the wire: whatever goes now may be there before it.
+    assert await rig.delivery.claim_once() == 0
+    if ends is not None:
+        rig.speaker.fail(placed.endpoint_id, ends)
+    gate.set()
+    await rig.delivery.settled()
+    rig.speaker.heal(placed.endpoint_id)
+    assert [row.dispatch_id for row in await build.rows(QueueItem)] == [lift]
+    assert await rig.round() == 1
+    assert [message.id for message in rig.speaker.to(placed.endpoint_id)] == [
+        f"msg_{placed.dispatch_id.hex}",
+        f"msg_{lift.hex}",
+    ]
+    assert (await build.row(Dispatch, id=placed.dispatch_id)).state is DispatchState.CANCELLED
+    assert (await build.row(Attempt, dispatch_id=placed.dispatch_id)).superseded
+    assert await build.rows(QueueItem) == []
 
 
 async def test_one_hanging_endpoint_does_not_hold_the_others(build: Builder, rig: Rig) -> None:

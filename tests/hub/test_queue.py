@@ -1,7 +1,7 @@
 """The dispatch queue: lanes, order keys and arms are respected, and a lost lease completes nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -194,6 +194,44 @@ async def test_a_lift_never_overtakes_its_freeze(hub: Hub, build: Builder) -> No
     await build.change(QueueItem, first.queue_id, leased=True, lease_id=ME)
     await complete(hub, [first.queue_id])
     assert [row.dispatch_id for row in await claim(hub, {endpoint: Free(8, 4)})] == [lift]
+
+
+async def test_what_is_cancelled_under_way_keeps_its_lane_and_is_never_handed_back(hub: Hub, build: Builder) -> None:
+    endpoint = await filled(build, "bank-a", 0)
+    queue = store.of(hub.database.dialect)
+    ways: dict[str, Callable[[AsyncConnection, Claimed], Awaitable[object]]] = {
+        "reap": lambda conn, _: queue.reap(conn, TTL, OTHER),
+        "release": lambda conn, _: queue.release(conn, ME),
+        "put_back": lambda conn, row: queue.put_back(conn, [row.queue_id], ME),
+        "complete": lambda conn, row: queue.complete(conn, [row.queue_id], ME),
+    }
+    for name, way in ways.items():
+        freeze = await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, order_key=77)
+        lift = await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, order_key=77)
+        (row,) = await claim(hub, {endpoint: Free(8, 4)})
+        cancelled: list[UUID] = [freeze, lift] if name == "complete" else [freeze]
+        begun = await hub.database.write(lambda conn, ids=cancelled: store.cancel(conn, ids))
+        assert begun == {freeze}
+        assert await claim(hub, {endpoint: Free(8, 4)}, lease=OTHER) == []
+        # No retry brings it back, and its end is nobody's.
+        assert await retry(hub, row.queue_id, timedelta()) == set()
+        done = await hub.database.write(lambda conn, row=row, way=way: way(conn, row))
+        assert name != "complete" or done == set()
+        left = [] if name == "complete" else [lift]
+        assert [each.dispatch_id for each in await build.rows(QueueItem)] == left, name
+        for each in await claim(hub, {endpoint: Free(8, 4)}):
+            assert await complete(hub, [each.queue_id]) == {each.queue_id}
+
+
+async def test_no_number_is_given_twice(hub: Hub, build: Builder) -> None:
+    endpoint = await filled(build, "bank-a", 1)
+    (former,) = await claim(hub, {endpoint: Free(8, 4)})
+    await hub.database.write(lambda conn: store.cancel(conn, [former.dispatch_id]))
+    await complete(hub, [former.queue_id])
+    await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
+    (later,) = await claim(hub, {endpoint: Free(8, 4)})
+    # Else a call that ends late would end what came after it.
+    assert later.queue_id > former.queue_id and await complete(hub, [former.queue_id]) == set()
 
 
 async def test_a_row_committed_out_of_order_waits_for_the_one_under_way(hub: Hub, build: Builder) -> None:

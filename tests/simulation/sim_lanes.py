@@ -1,5 +1,6 @@
 """What went over the wire, held against the queue: in turn within a lane, once at a time, and true."""
 
+import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -42,6 +43,25 @@ def _in_turn(simulation: "Simulation") -> None:
             if claimed is not None and claimed < until:
                 simulation.wrong("lanes", f"dispatch {subject[-8:]} overtook an earlier one of its lane")
             until = max(until, min((number for number in settled[subject] if number > entered), default=until))
+    _in_turn_on_the_wire(simulation, [[subject for _, subject in lane] for lane in lanes.values()])
+
+
+def _in_turn_on_the_wire(simulation: "Simulation", lanes: list[list[str]]) -> None:
+    """No call begins while one of an earlier message of its lane is under way, though that was cancelled meanwhile."""
+    calls: dict[str, list[Send]] = defaultdict(list)
+    for send in simulation.network.sends:
+        calls[send.message_id].append(send)
+    for lane in lanes:
+        earlier: list[Send] = []
+        for subject in dict.fromkeys(lane):
+            own = calls[f"msg_{UUID(subject).hex}"]
+            for send, other in itertools.product(own, earlier):
+                overlaps = other.began <= send.began and (other.ended is None or other.ended > send.began)
+                if overlaps and not other.disturbed:
+                    simulation.wrong(
+                        "lanes", f"{send.message_id[-8:]} went while {other.message_id[-8:]} was under way"
+                    )
+            earlier += own
 
 
 def _one_at_a_time(simulation: "Simulation") -> None:

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.engine.store import postgres, sqlite
-from service.engine.store.rows import Claimed, Free, Retry, Stats
+from service.engine.store.rows import Claimed, Free, Retry, Stats, cancel
 
-__all__ = ["Claimed", "Free", "QueueStore", "Retry", "Stats", "of"]
+__all__ = ["Claimed", "Free", "QueueStore", "Retry", "Stats", "cancel", "of"]
 
 
 class QueueStore(Protocol):
@@ -27,7 +27,7 @@ class QueueStore(Protocol):
         ...
 
     async def complete(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> set[int]:
-        """Delete rows that are done or dead; return those that were still ours."""
+        """Delete rows that are done, dead or over; return those that were still ours and not over."""
         ...
 
     async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:

@@ -12,6 +12,7 @@ from service.engine.store.rows import (
     CLAIMED,
     FIRST_RETRY,
     NORMAL_RETRY,
+    OVER,
     QUEUE,
     REPLAY,
     Claimed,
@@ -76,14 +77,14 @@ _CLAIM_TYPED = (
 )
 
 _RETRY = sa.text(
-    """
+    f"""
 UPDATE dispatch_queue q
    SET leased = false, priority = r.priority, lease_id = NULL, node = NULL, lease_until = NULL, run_at = r.run_at
   FROM unnest(CAST(:ids AS bigint[]), CAST(:instants AS timestamptz[]), CAST(:priorities AS smallint[]))
        AS r(id, run_at, priority)
- WHERE q.id = r.id AND q.leased AND q.lease_id = :lease
+ WHERE q.id = r.id AND q.leased AND q.lease_id = :lease AND q.priority <> {OVER}
 RETURNING q.id
-"""
+"""  # noqa: S608 - a number of our own
 ).bindparams(sa.bindparam("lease", type_=sa.Uuid()))
 
 

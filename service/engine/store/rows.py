@@ -29,6 +29,8 @@ IS_BEHIND = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIE
 FIRST_RETRY = 2
 NORMAL_RETRY = 3
 REPLAY = 4
+# Cancelled while its call is under way: the row holds its lane until the call has ended, and is never sent again.
+OVER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +140,33 @@ CLAIMED = (
 UNLEASED = {"leased": False, "lease_id": None, "node": None, "lease_until": None}
 
 
+async def cancel(conn: AsyncConnection, dispatch_ids: Collection[UUID]) -> set[UUID]:
+    """Take dispatches off the queue; return those of which an attempt has begun, and may have arrived.
+
+    Of what is under way the row stays until its call has ended or its lease is lost: what comes after it in its lane
+    waits for that, or a lift would overtake its freeze on the wire.
+    """
+    if not dispatch_ids:
+        return set()
+    # First all of them, so that none changes hands between the two statements.
+    ours = QUEUE.c.dispatch_id.in_(dispatch_ids)
+    over = sa.update(QUEUE).where(ours).values(priority=OVER)
+    rows = (await conn.execute(over.returning(QUEUE.c.dispatch_id, QUEUE.c.leased, QUEUE.c.attempt))).all()
+    await conn.execute(sa.delete(QUEUE).where(ours, ~QUEUE.c.leased))
+    return {row.dispatch_id for row in rows if row.leased or row.attempt}
+
+
 class Common:
     """The statements that need no dialect."""
 
     async def complete(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> set[int]:
-        """Delete rows that are done or dead; return those that were still ours."""
+        """Delete rows that are done, dead or over; return those that were still ours and not over."""
         if not queue_ids:
             return set()
         mine = among.of(conn, QUEUE.c.id, queue_ids)
         held = sa.delete(QUEUE).where(mine, QUEUE.c.leased, QUEUE.c.lease_id == lease)
-        return set((await conn.execute(held.returning(QUEUE.c.id))).scalars())
+        gone = (await conn.execute(held.returning(QUEUE.c.id, QUEUE.c.priority))).all()
+        return {row.id for row in gone if row.priority != OVER}
 
     async def release(
         self, conn: AsyncConnection, lease: UUID, *, keep: Collection[int] = (), begun: Collection[int] = ()
@@ -156,15 +175,19 @@ class Common:
 
         As if it had not been claimed, except what was ``begun``: that may have arrived, so the attempt counts.
         """
-        held = sa.update(QUEUE).where(QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.id.not_in(keep))
+        held = (QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.id.not_in(keep))
+        await conn.execute(sa.delete(QUEUE).where(*held, QUEUE.c.priority == OVER))
         never_made = sa.case((QUEUE.c.id.in_(begun), 0), else_=1)
-        return (await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - never_made))).rowcount
+        back = sa.update(QUEUE).where(*held, QUEUE.c.priority != OVER)
+        return (await conn.execute(back.values(**UNLEASED, attempt=QUEUE.c.attempt - never_made))).rowcount
 
     async def put_back(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> None:
         """Hand back some of what was just claimed, as if it had not been."""
         if queue_ids:
-            held = sa.update(QUEUE).where(QUEUE.c.id.in_(queue_ids), QUEUE.c.leased, QUEUE.c.lease_id == lease)
-            await conn.execute(held.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))
+            held = (QUEUE.c.id.in_(queue_ids), QUEUE.c.leased, QUEUE.c.lease_id == lease)
+            await conn.execute(sa.delete(QUEUE).where(*held, QUEUE.c.priority == OVER))
+            back = sa.update(QUEUE).where(*held, QUEUE.c.priority != OVER)
+            await conn.execute(back.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))
 
     async def reap(self, conn: AsyncConnection, ttl: timedelta, own: UUID) -> int:
         """Free the rows of nodes not seen for ``ttl`` (never of ``own``) and of leases that ended; return how many."""
@@ -175,7 +198,9 @@ class Common:
             .where(QUEUE.c.leased, sa.or_(QUEUE.c.lease_until < now, sa.and_(QUEUE.c.lease_id != own, ~alive)))
             .with_for_update(skip_locked=True, of=QUEUE)
         )
-        return (await conn.execute(sa.update(QUEUE).where(QUEUE.c.id.in_(orphaned)).values(**UNLEASED))).rowcount
+        ended = sa.delete(QUEUE).where(QUEUE.c.id.in_(orphaned), QUEUE.c.priority == OVER)
+        freed = sa.update(QUEUE).where(QUEUE.c.id.in_(orphaned), QUEUE.c.priority != OVER).values(**UNLEASED)
+        return (await conn.execute(ended)).rowcount + (await conn.execute(freed)).rowcount
 
     async def stats(self, conn: AsyncConnection) -> Stats:
         """Count what is ready, leased and overdue."""

@@ -12,6 +12,7 @@ from service.engine.store.rows import (
     CLAIMED,
     DISPATCHES,
     FIRST_RETRY,
+    OVER,
     QUEUE,
     UNLEASED,
     Claimed,
@@ -67,8 +68,9 @@ class Queue(Common):
         """Hand rows back for a later attempt; return those that were still ours."""
         kept: set[int] = set()
         for retry in retries:
-            held = sa.update(QUEUE).where(QUEUE.c.id == retry.queue_id, QUEUE.c.leased, QUEUE.c.lease_id == lease)
-            done = await conn.execute(held.values(**UNLEASED, priority=retry.priority, run_at=retry.run_at))
+            held = (QUEUE.c.id == retry.queue_id, QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.priority != OVER)
+            back = sa.update(QUEUE).where(*held)
+            done = await conn.execute(back.values(**UNLEASED, priority=retry.priority, run_at=retry.run_at))
             if done.rowcount:
                 kept.add(retry.queue_id)
         return kept
