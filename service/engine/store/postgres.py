@@ -77,14 +77,14 @@ _CLAIM_TYPED = (
 )
 
 _RETRY = sa.text(
-    f"""
+    """
 UPDATE dispatch_queue q
    SET leased = false, priority = r.priority, lease_id = NULL, node = NULL, lease_until = NULL, run_at = r.run_at
   FROM unnest(CAST(:ids AS bigint[]), CAST(:instants AS timestamptz[]), CAST(:priorities AS smallint[]))
        AS r(id, run_at, priority)
- WHERE q.id = r.id AND q.leased AND q.lease_id = :lease AND q.priority <> {OVER}
+ WHERE q.id = r.id AND q.leased AND q.lease_id = :lease AND q.priority <> :over
 RETURNING q.id
-"""  # noqa: S608 - a number of our own
+"""
 ).bindparams(sa.bindparam("lease", type_=sa.Uuid()))
 
 
@@ -124,5 +124,6 @@ class Queue(Common):
             "instants": [retry.run_at for retry in retries],
             "priorities": [retry.priority for retry in retries],
             "lease": lease,
+            "over": OVER,
         }
         return set((await conn.execute(_RETRY, values)).scalars())
