@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.audit import Log
 from service.engine import definitions, endpoint_tasks
+from service.engine.store.rows import OVER
 from service.models import Endpoint, QueueItem, table_of
 from workflows.terms import Actor
 
@@ -24,7 +25,7 @@ async def tell(conn: AsyncConnection, log: Log, actor: Actor, endpoint_id: UUID)
     """
     own = sa.select(_ENDPOINTS.c.tenant, _ENDPOINTS.c.channel, _ENDPOINTS.c.purpose)
     row = (await conn.execute(own.where(_ENDPOINTS.c.id == endpoint_id))).one()
-    waiting = sa.select(_QUEUE.c.id).where(_QUEUE.c.endpoint_id == endpoint_id).limit(1)
+    waiting = sa.select(_QUEUE.c.id).where(_QUEUE.c.endpoint_id == endpoint_id, _QUEUE.c.priority != OVER).limit(1)
     other = sa.select(_ENDPOINTS.c.id).where(
         _ENDPOINTS.c.tenant == row.tenant,
         _ENDPOINTS.c.purpose == row.purpose,

@@ -74,7 +74,7 @@ async def test_what_waits_at_an_endpoint_out_of_use_is_no_hole_and_a_person_is_t
     assert (await build.row(Order, id=placed.order_id)).state is OrderState.DELIVERED
 
 
-@pytest.mark.parametrize("what", ["nothing waits", "there is another one"])
+@pytest.mark.parametrize("what", ["nothing waits", "there is another one", "only a call that was cancelled"])
 async def test_an_endpoint_out_of_use_that_keeps_nobody_waiting_is_nobodys_task(
     hub: Hub, build: Builder, what: str
 ) -> None:
@@ -83,6 +83,11 @@ async def test_an_endpoint_out_of_use_that_keeps_nobody_waiting_is_nobodys_task(
     if what == "there is another one":
         await build.placed("bank-a", first)
         await build.endpoint("bank-a", position=1)
+    elif what == "only a call that was cancelled":
+        placed = await build.placed("bank-a", first)
+        (item,) = await build.rows(QueueItem)
+        await build.change(QueueItem, item.id, leased=True)
+        await hub.database.write(lambda conn: store.cancel(conn, [placed.dispatch_id]))
     await switch(hub, first, suspend.suspend)
     assert await open_tasks(build) == []
 

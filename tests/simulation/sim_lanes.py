@@ -43,18 +43,18 @@ def _in_turn(simulation: "Simulation") -> None:
             if claimed is not None and claimed < until:
                 simulation.wrong("lanes", f"dispatch {subject[-8:]} overtook an earlier one of its lane")
             until = max(until, min((number for number in settled[subject] if number > entered), default=until))
-    _in_turn_on_the_wire(simulation, [[subject for _, subject in lane] for lane in lanes.values()])
+    _in_turn_on_the_wire(simulation, lanes)
 
 
-def _in_turn_on_the_wire(simulation: "Simulation", lanes: list[list[str]]) -> None:
+def _in_turn_on_the_wire(simulation: "Simulation", lanes: dict[tuple[str, str], list[tuple[int, str]]]) -> None:
     """No call begins while one of an earlier message of its lane is under way, though that was cancelled meanwhile."""
-    calls: dict[str, list[Send]] = defaultdict(list)
+    calls: dict[tuple[str, str], list[Send]] = defaultdict(list)
     for send in simulation.network.sends:
-        calls[send.message_id].append(send)
-    for lane in lanes:
+        calls[send.endpoint, send.message_id].append(send)
+    for (endpoint, _), lane in lanes.items():
         earlier: list[Send] = []
-        for subject in dict.fromkeys(lane):
-            own = calls[f"msg_{UUID(subject).hex}"]
+        for subject in dict.fromkeys(subject for _, subject in lane):
+            own = calls[str(UUID(endpoint)), f"msg_{UUID(subject).hex}"]
             for send, other in itertools.product(own, earlier):
                 overlaps = other.began <= send.began and (other.ended is None or other.ended > send.began)
                 if overlaps and not other.disturbed:

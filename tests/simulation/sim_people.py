@@ -79,13 +79,16 @@ class People:
         try:
             await work()
         except errors.HubError as refused:
-            code = refused.fields[0].code if refused.fields else refused.code
-            self.refused[code] = self.refused.get(code, 0) + 1
-            self.simulation.tell("refused", code=code)
+            self._note(refused)
         except GaveUp as gave_up:
             self.simulation.wrong("unanswered", str(gave_up))
         finally:
             self.expected -= 1
+
+    def _note(self, refused: errors.HubError) -> None:
+        code = refused.fields[0].code if refused.fields else refused.code
+        self.refused[code] = self.refused.get(code, 0) + 1
+        self.simulation.tell("refused", code=code)
 
     async def call(self, what: str, ready: Callable[[], Act]) -> Any:
         """Call the hub until it answers, at another node each time; ``ready`` makes the call anew, freshly signed.
@@ -140,7 +143,16 @@ class People:
             return (await self.call(f"file {body['action']}", ready)).answer
 
         copies = 2 if self.simulation.chance.random() < 0.15 else 1
-        answers = await asyncio.gather(*(once() for _ in range(copies)))
+        told = await asyncio.gather(*(once() for _ in range(copies)), return_exceptions=True)
+        refusals = [each for each in told if isinstance(each, BaseException)]
+        answers: list[Any] = [each for each in told if not isinstance(each, BaseException)]
+        if not answers:
+            raise refusals[0]
+        # One node may refuse it, as signed in the future, and the other take it once its clock has been set right.
+        for each in refusals:
+            if not isinstance(each, errors.HubError):
+                raise each
+            self._note(each)
         filing.ids = {answer.id for answer in answers}
         filing.id, filing.ends_at = answers[0].id, answers[0].ends_at
         self.simulation.tell("filed", request=str(filing.id)[-8:], action=body["action"])

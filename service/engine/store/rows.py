@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -156,6 +157,13 @@ async def cancel(conn: AsyncConnection, dispatch_ids: Collection[UUID]) -> set[U
     return {row.dispatch_id for row in rows if row.leased or row.attempt}
 
 
+async def _hand_back(conn: AsyncConnection, *held: sa.ColumnElement[bool], **changed: Any) -> int:
+    """Let go of leased rows, and delete those that are over; return how many they were."""
+    ended = await conn.execute(sa.delete(QUEUE).where(*held, QUEUE.c.priority == OVER))
+    freed = await conn.execute(sa.update(QUEUE).where(*held, QUEUE.c.priority != OVER).values(**UNLEASED, **changed))
+    return ended.rowcount + freed.rowcount
+
+
 class Common:
     """The statements that need no dialect."""
 
@@ -176,18 +184,14 @@ class Common:
         As if it had not been claimed, except what was ``begun``: that may have arrived, so the attempt counts.
         """
         held = (QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.id.not_in(keep))
-        await conn.execute(sa.delete(QUEUE).where(*held, QUEUE.c.priority == OVER))
         never_made = sa.case((QUEUE.c.id.in_(begun), 0), else_=1)
-        back = sa.update(QUEUE).where(*held, QUEUE.c.priority != OVER)
-        return (await conn.execute(back.values(**UNLEASED, attempt=QUEUE.c.attempt - never_made))).rowcount
+        return await _hand_back(conn, *held, attempt=QUEUE.c.attempt - never_made)
 
     async def put_back(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> None:
         """Hand back some of what was just claimed, as if it had not been."""
         if queue_ids:
             held = (QUEUE.c.id.in_(queue_ids), QUEUE.c.leased, QUEUE.c.lease_id == lease)
-            await conn.execute(sa.delete(QUEUE).where(*held, QUEUE.c.priority == OVER))
-            back = sa.update(QUEUE).where(*held, QUEUE.c.priority != OVER)
-            await conn.execute(back.values(**UNLEASED, attempt=QUEUE.c.attempt - 1))
+            await _hand_back(conn, *held, attempt=QUEUE.c.attempt - 1)
 
     async def reap(self, conn: AsyncConnection, ttl: timedelta, own: UUID) -> int:
         """Free the rows of nodes not seen for ``ttl`` (never of ``own``) and of leases that ended; return how many."""
@@ -198,9 +202,7 @@ class Common:
             .where(QUEUE.c.leased, sa.or_(QUEUE.c.lease_until < now, sa.and_(QUEUE.c.lease_id != own, ~alive)))
             .with_for_update(skip_locked=True, of=QUEUE)
         )
-        ended = sa.delete(QUEUE).where(QUEUE.c.id.in_(orphaned), QUEUE.c.priority == OVER)
-        freed = sa.update(QUEUE).where(QUEUE.c.id.in_(orphaned), QUEUE.c.priority != OVER).values(**UNLEASED)
-        return (await conn.execute(ended)).rowcount + (await conn.execute(freed)).rowcount
+        return await _hand_back(conn, QUEUE.c.id.in_(orphaned))
 
     async def stats(self, conn: AsyncConnection) -> Stats:
         """Count what is ready, leased and overdue."""

@@ -69,8 +69,8 @@ class Queue(Common):
         kept: set[int] = set()
         for retry in retries:
             held = (QUEUE.c.id == retry.queue_id, QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.priority != OVER)
-            back = sa.update(QUEUE).where(*held)
-            done = await conn.execute(back.values(**UNLEASED, priority=retry.priority, run_at=retry.run_at))
+            back = sa.update(QUEUE).where(*held).values(**UNLEASED, priority=retry.priority, run_at=retry.run_at)
+            done = await conn.execute(back)
             if done.rowcount:
                 kept.add(retry.queue_id)
         return kept
