@@ -130,7 +130,7 @@ async def test_one_case_reaches_four_institutions_each_in_its_own_form_and_one_b
                 arrived = "dispatch.pulled" if name == "momo" else "order.delivered"
                 expected = ["order.placed", arrived, "order.executed"]
                 seen = [code for code in facts if code in expected]
-                # Who is called, and answers at once, may be faster than the hub is with writing down that its call arrived.
+                # Who is called and answers at once may be faster than the hub is with noting that its call arrived.
                 overtaken = ["order.placed", "order.executed", "order.delivered"]
                 assert seen == expected or (name != "momo" and seen == overtaken), (name, facts)
 
