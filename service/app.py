@@ -159,6 +159,21 @@ def include_doors(app: FastAPI) -> None:
         app.include_router(door.router)
 
 
+def create_health_app(hub: Hub, worker: Worker) -> FastAPI:
+    """Make the application of a worker that has no other door: what the operator's monitoring asks, and nothing else.
+
+    Whoever starts the worker stops it; this only tells of it.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=None)
+    app.state.hub = hub
+    app.state.is_leaving = False
+    app.state.worker = worker
+    app.include_router(health.router)
+    guards.install(app, drill=hub.settings.drill)
+    metrics.DRILL.set(hub.settings.drill)
+    return app
+
+
 def create_app(hub: Hub, worker: Worker | None = None) -> FastAPI:
     """Make the application of one node; with a worker, its loops start and stop with the application."""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from service import metrics
+
 REDACTED = "[redacted]"
 
 # Fields whose content is a person's, or opens a door, whatever it looks like.
@@ -25,7 +27,12 @@ _SUSPICIOUS = re.compile(
 
 
 class Logger(structlog.stdlib.BoundLogger):
-    """A logger whose ``exception`` does not hand the exception on to the standard library, which would print it."""
+    """A logger that counts errors; ``exception`` hands none on to the standard library, which would print it."""
+
+    def error(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        """Log an error and count it by its code, so that it is seen where nobody reads the log."""
+        metrics.ERRORS.labels(event).inc()
+        return super().error(event, *args, **fields)
 
     def exception(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
         """Log an error and where it happened."""

@@ -1,9 +1,21 @@
 """The numbers that Prometheus reads; labels are codes, participant ids and route templates, never personal data."""
 
+import math
+from itertools import product
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from workflows.terms import DispatchKind
 
 REGISTRY = CollectorRegistry()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# What the hub logs as an error, by its code; the operator's guide says what to do about each.
+ERROR_EVENTS = (
+    *("attempt.broke", "audit.holes", "database.unavailable", "firing.broke", "firing.given_up", "job.failed"),
+    *("job.missed", "loop.died", "node.fenced", "reading.unrecorded", "refusals.not_kept", "request.failed"),
+    *("settling.broke", "settling.given_up", "text.missing", "vault.root_replaced"),
+)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -31,8 +43,12 @@ DELIVERED_AFTER = Histogram(
     registry=REGISTRY,
 )
 DEAD = Counter("hoatoc_dead_dispatches", "Dispatches given up", ("kind",), registry=REGISTRY)
-SUPERSEDED = Counter("hoatoc_superseded_attempts", "Attempts whose lease was lost before they ended", registry=REGISTRY)
-IN_FLIGHT = Gauge("hoatoc_in_flight_dispatches", "Dispatches that this node is sending", registry=REGISTRY)
+SUPERSEDED = Counter(
+    "hoatoc_superseded_attempts",
+    "Attempts that ended after their lease, or after their message was over",
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge("hoatoc_in_flight_dispatches", "Calls that this node is making: a batch is one", registry=REGISTRY)
 UNSETTLED = Gauge(
     "hoatoc_unsettled_results", "Attempts that ended and of which nothing is written yet", registry=REGISTRY
 )
@@ -52,7 +68,7 @@ FIRED_LATE = Histogram(
 )
 SHED = Counter(
     "hoatoc_shed_requests",
-    "Calls told to come back because the node was full, by what",
+    "Calls told to come back because the node was full, by what they brought or what was full",
     ("urgency",),
     registry=REGISTRY,
 )
@@ -88,6 +104,31 @@ CONNECTION_WAIT = Histogram(
 CONNECTIONS_CUT = Counter(
     "hoatoc_connections_cut", "Connections that the hub ended or refused by itself, by why", ("why",), registry=REGISTRY
 )
+ERRORS = Counter(
+    "hoatoc_logged_errors", "Errors that this process logged, by their code", ("event",), registry=REGISTRY
+)
+
+
+def _begin() -> None:
+    """Give what is known from the start its first figure.
+
+    A series that begins with its first event hides that event from whoever watches for growth; and what no auditor has
+    looked at is not 0, as on a node without a worker.
+    """
+    for counter, known in (
+        (SHED, product(("urgent", "normal", "answer", "crowd", "body"))),
+        (DEAD, product(DispatchKind)),
+        (LOOP_RESTARTS, product(("heartbeat", "claim", "settle", "fire"))),
+        (CONNECTIONS_CUT, product(("head", "body", "answer", "address", "crowd", "malformed", "discarded"))),
+        (ERRORS, product(ERROR_EVENTS)),
+    ):
+        for labels in known:
+            counter.labels(*labels)
+    for gauge in (QUEUE_OLDEST, OPEN_BREAKERS, DEADLINES_LATE, CLOCK_OFFSET):
+        gauge.set(math.nan)
+
+
+_begin()
 
 
 def render() -> bytes:

@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="where the hub listens; production puts TLS in front")
     port: int = Field(default=8470, ge=1, le=65535)
+    health_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="where `hoatoc worker`, which has no other door, tells its health and figures; unset: nowhere",
+    )
     issuer: str = Field(default="", description="the hub's public address and token issuer; unset: http://host:port")
     policy: str = Field(default="vn-default", description="the escalation policy of requests filed from now on")
     node: str = Field(default_factory=socket.gethostname, description="this node's name in leases and logs")
@@ -154,6 +160,7 @@ class Settings(BaseSettings):
     @field_validator(
         *(
             "certification",
+            "health_port",
             "oidc_issuer",
             "oidc_client_id",
             "oidc_client_secret",

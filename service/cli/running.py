@@ -16,13 +16,14 @@ from service import app as wiring
 from service import demo as scene
 from service import i18n, log
 from service.actions import load_directory
-from service.cli import context, output
+from service.cli import context, health_door, output
 from service.engine.hub import Hub
 from service.selfcheck import start
 from service.selfcheck.check import Check
 from service.settings import Settings
 from service.web import addresses, front
 from service.web.connections import Gate
+from service.worker import Worker
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -151,17 +152,27 @@ async def _open(chosen: Settings) -> Hub:
 
 
 async def _work(chosen: Settings, *, found: Sequence[Check]) -> None:
-    hub = await wiring.open_hub(chosen)
-    _say(found)
-    worker = wiring.make_worker(hub)
-    told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in _STOPS:
-        loop.add_signal_handler(each, told_to_stop.set)
+    # First of all, as the hub's doors do: whoever watches this worker finds it there, or is told why not.
+    with health_door.bound(chosen) as door:
+        hub = await wiring.open_hub(chosen)
+        _say(found)
+        worker = wiring.make_worker(hub)
+        told_to_stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for each in _STOPS:
+            loop.add_signal_handler(each, told_to_stop.set)
+        try:
+            # Open until the worker has stopped: it is not ready for as long as that takes.
+            async with health_door.opened(wiring.create_health_app(hub, worker), door):
+                await _run(worker, told_to_stop, chosen.node)
+        finally:
+            await wiring.close_hub(hub)
+
+
+async def _run(worker: Worker, told_to_stop: asyncio.Event, node: str) -> None:
     try:
         await worker.start()
-        output.remark(f"worker {chosen.node} is running")
+        output.remark(f"worker {node} is running")
         await told_to_stop.wait()
     finally:
         await worker.stop()
-        await wiring.close_hub(hub)

@@ -53,15 +53,19 @@ class Settlement:
         # Results and moves of breakers that another transaction kept from being written; results keep their lease.
         self._locked: list[Result] = []
         self._moves: dict[UUID, breaker.Move] = {}
+        # In the transaction that is being written: for as long as the database does not answer, they are many.
+        self._under_way = 0
 
     def take(self, result: Result) -> None:
         """Take in how an attempt ended."""
         self._ended.put_nowait(result)
+        self._show()
 
     async def once(self) -> None:
         """Wait for a result, take in those that come within 5 ms, and settle them with what was left before."""
         new = await self._gathered()
         batch, self._locked = [*self._locked, *new], []
+        self._under_way = len(batch)
         opening = {endpoint for endpoint, move in self._moves.items() if move.opens}
         tripped = self._lanes.tripped - self._moves.keys() | opening
         moves = self._breakers.observe(self._outcomes(new), tripped)
@@ -76,7 +80,11 @@ class Settlement:
             for result in batch:
                 if result.call not in waiting:
                     self._over(result)
-            metrics.UNSETTLED.set(self._ended.qsize() + len(self._locked))
+            self._under_way = 0
+            self._show()
+
+    def _show(self) -> None:
+        metrics.UNSETTLED.set(self._ended.qsize() + self._under_way + len(self._locked))
 
     async def _gathered(self) -> list[Result]:
         new: list[Result] = []

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import metrics
 from service.errors import FieldError, HubError, MalformedInput, TooLarge, Unavailable, WrongType
 from service.web import heads, pointer, problems, strict_json
 from service.web.heads import Headers
@@ -142,6 +143,7 @@ class BodyGuard:
         if rule.at_once is None:
             return None
         if self._inside[rule] >= rule.at_once:
+            metrics.SHED.labels("body").inc()
             raise Unavailable("overloaded", retry_after=_COME_BACK)
         self._inside[rule] += 1
         return rule

@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service import metrics
 from service.errors import Unavailable
 from service.web import problems
 
@@ -25,6 +26,7 @@ class CrowdGuard:
             await self.app(scope, receive, send)
             return
         if self.inside >= self.most:
+            metrics.SHED.labels("crowd").inc()
             error = Unavailable("overloaded", retry_after=_COME_BACK)
             await problems.answer(error, {"Connection": "close"})(scope, receive, send)
             return

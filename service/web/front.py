@@ -57,10 +57,11 @@ class PortTaken(OSError):
     """The server cannot have its address: told in one sentence that names the settings."""
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int, setting: str = "HOATOC_PORT") -> socket.socket:
     """Return a socket that holds the address and does not listen yet; Uvicorn lets it listen once the hub is up.
 
-    Raises ``PortTaken`` where somebody listens there already, or where the address is not this machine's.
+    Raises ``PortTaken``, which names the port's ``setting``, where somebody listens there already, or where the address
+    is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
@@ -71,9 +72,9 @@ def bound(host: str, port: int) -> socket.socket:
         made.close()
         if failed.errno == errno.EADDRINUSE:
             taken = f"port {port} of {host} is taken, by another hub perhaps"
-            raise PortTaken(f"{taken}: stop that one, or set HOATOC_PORT to another port") from None
+            raise PortTaken(f"{taken}: stop that one, or set {setting} to another port") from None
         reason = os.strerror(failed.errno) if failed.errno and failed.errno > 0 else str(failed)
-        raise PortTaken(f"cannot listen on {host}:{port} (HOATOC_HOST, HOATOC_PORT): {reason}") from None
+        raise PortTaken(f"cannot listen on {host}:{port} (HOATOC_HOST, {setting}): {reason}") from None
     return made
 
 

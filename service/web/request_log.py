@@ -1,11 +1,11 @@
-"""One log line a request, with its route and never its content, and the 500 of what nobody expected."""
+"""One log line and one figure a request, with its route and never its content; the 500 of what nobody expected."""
 
 import time
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import clock, log
+from service import clock, log, metrics
 from service.web import problems
 
 REQUEST_ID = "X-Request-Id"
@@ -21,6 +21,8 @@ class BrokenOff(Exception):
 
 class RequestLog:
     """Logs method, route template, status, duration and request id: no path, query, header, token or body (R14).
+
+    The same, but for the id, goes to the metrics; the status of a client that left before its answer is ``none``.
 
     An exception that no handler knows becomes a 500 whose incident is the request id; ``service.log`` writes its type
     and the lines it passed, not its message, which may quote the values it failed on.
@@ -57,13 +59,11 @@ class RequestLog:
                     raise BrokenOff(request_id) from None
                 await problems.internal(request_id)(scope, receive, watched)
             finally:
-                _log.info(
-                    "request",
-                    method=scope["method"] if scope["method"] in _METHODS else "other",
-                    route=_route(scope),
-                    status=status,
-                    milliseconds=round((time.perf_counter() - began) * 1000, 1),
-                )
+                took = time.perf_counter() - began
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                route = _route(scope)
+                metrics.HTTP_SECONDS.labels(method, route, status or "none").observe(took)
+                _log.info("request", method=method, route=route, status=status, milliseconds=round(took * 1000, 1))
 
 
 def _route(scope: Scope) -> str:

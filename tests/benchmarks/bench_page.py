@@ -43,7 +43,7 @@ WORDS = {
 # What 100,000 requests a day with four orders each need in their busiest hour, at ten times the mean.
 _PEAK = 100_000 / 86_400 * 10
 _NEEDS = (
-    ("A1", "requests/s", _PEAK, ("requests accepted a second, one node", "yêu cầu tiếp nhận mỗi giây, một nút")),
+    ("A1", "requests/s", _PEAK, ("requests accepted a second, two nodes", "yêu cầu tiếp nhận mỗi giây, hai nút")),
     ("A2", "orders/s", 4 * _PEAK, ("orders delivered a second, one node", "lệnh chuyển đi mỗi giây, một nút")),
     (
         "A4",

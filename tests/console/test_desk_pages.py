@@ -105,6 +105,22 @@ def test_a_task_is_done_by_a_plain_form_and_its_note_is_read_on_record(
     assert len(reads(desk, filed.id)) == before + 1
 
 
+def test_what_was_taken_and_then_rejected_is_looked_for_among_what_was_delivered(desk: Desk, at_desk: Open) -> None:
+    _, order = given_up(desk)
+    task = task_of(desk, order)
+    where = "#task-{id} a[href*=replay]".format(id=task["id"])
+    page = opened(desk, at_desk, "/tasks").page
+    expect(page.locator(where)).to_have_attribute("href", f"/delivery?which=dead&order_id={order['id']}#replay")
+    rejected = {**task["data"], "error": "message.rejected"}
+
+    async def reported(conn: AsyncConnection) -> None:
+        await conn.execute(sa.update(table(Task)).where(table(Task).c.id == task["id"]).values(data=rejected))
+
+    desk.run(desk.hub.writer.run(reported, reach=db.HUB))
+    page.reload()
+    expect(page.locator(where)).to_have_attribute("href", f"/delivery?which=delivered&order_id={order['id']}#replay")
+
+
 def reads(desk: Desk, request_id: Any) -> list[dict[str, Any]]:
     chain = audit.reads_chain(request_id)
     return desk.run(desk.world.rows(AuditEntry, chain=chain, code=Fact.PERSON_OPENED))

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service import db, outages, standby
 from service.engine import firing
 from service.engine.hub import Hub
+from service.metrics import REGISTRY
 from service.models import Attempt, Order
 from service.web import problems
 from service.web.request_log import RequestLog
@@ -137,6 +138,8 @@ async def test_a_result_outlives_an_outage(
 
     async def run(unit: Any, singles: Any = (), *, reach: db.Reach) -> Any:
         for error in broken:
+            # Meanwhile it is in no queue, and seen all the same.
+            assert REGISTRY.get_sample_value("hoatoc_unsettled_results") == 1
             raise error
         return await real(unit, singles, reach=reach)
 
@@ -146,6 +149,7 @@ async def test_a_result_outlives_an_outage(
     monkeypatch.undo()
     assert (await build.row(Order, id=placed.order_id)).state is OrderState.DELIVERED
     assert len(await build.rows(Attempt)) == 1
+    assert REGISTRY.get_sample_value("hoatoc_unsettled_results") == 0
 
 
 @pytest.mark.parametrize("what", ["it starts up", "the pool is empty"])

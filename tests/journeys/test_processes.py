@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import journey_history
 import journey_network
 import pytest
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from journey_history import Found
 from journey_network import AGENCY, BANKS, Network, Police
 from journey_processes import Process, until
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +28,7 @@ from service import db
 from service.db import Database
 from service.models import Attempt, QueueItem
 from service.settings import Settings
+from service.web import front
 from workflows.terms import OrderState
 
 _ATTEMPTS = sa.inspect(Attempt).local_table
@@ -67,7 +70,10 @@ async def test_two_nodes_on_one_postgresql_share_the_work(tmp_path: Path) -> Non
         settings = journey_network.settings_of(tmp_path, url, policy="vn-default", node="a")
         network = await journey_network.enroll(settings, PROMPT)
         serving = Process(settings)
-        working = Process(settings.model_copy(update={"node": "b"}), "worker")
+        watched = journey_network.free_port()
+        working = Process(
+            settings.model_copy(update={"node": "b"}), "worker", more={"HOATOC_HEALTH_PORT": str(watched)}
+        )
         async with network.playing(), serving.running(), working.running(wait=False):
             await until(lambda: _says(working, "worker b is running"), 60, lambda: working.text)
             police, filed = network.police(AGENCY), 0
@@ -82,12 +88,44 @@ async def test_two_nodes_on_one_postgresql_share_the_work(tmp_path: Path) -> Non
 
             await until(both_have_sent, 60, "work by both nodes", every=0.5)
             found = await executed(network, filed)
+            await _is_watched(watched)
             assert await working.stop() == 0, working.text
             assert await serving.stop() == 0, serving.text
     assert found.findings == ()
     received = Counter(data["order_id"] for data in network.told("received"))
     assert set(received.values()) == {1} and len(received) == filed
     assert network.told("duplicate") == []
+
+
+async def _is_watched(port: int) -> None:
+    """Look at a worker as the operator's monitoring does: it tells of itself, and opens no other door."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()["faults"]) == (200, []), ready.text
+        assert (await http.get("/healthz")).status_code == 200
+        figures = {
+            sample.name: sample
+            for family in text_string_to_metric_families((await http.get("/metrics")).text)
+            for sample in family.samples
+        }
+        assert figures["hoatoc_delivery_attempts_total"].value > 0
+        assert abs(figures["hoatoc_clock_offset_seconds"].value) < 1
+        for path in ("/v1/requests", "/", "/oauth/token", "/jwks.json"):
+            assert (await http.get(path)).status_code == 404, path
+
+
+async def test_a_worker_whose_door_is_taken_says_so_and_does_not_start(tmp_path: Path) -> None:
+    async with asyncio.timeout(120), journey_network.database_of("postgresql") as url:
+        settings = journey_network.settings_of(tmp_path, url)
+        await journey_network.enroll(settings, {})
+        with front.bound(settings.host, 0) as taken:
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            worker = Process(settings, "worker", more={"HOATOC_HEALTH_PORT": port})
+            async with worker.running(wait=False):
+                assert await worker.ended() == 1
+    assert f"port {port} of {settings.host} is taken" in worker.text and "HOATOC_HEALTH_PORT" in worker.text
+    assert "Traceback" not in worker.text and "is running" not in worker.text
 
 
 async def test_a_second_process_on_the_embedded_database_is_refused(tmp_path: Path) -> None:
