@@ -12,9 +12,23 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # What the hub logs as an error, by its code; the operator's guide says what to do about each.
 ERROR_EVENTS = (
-    *("attempt.broke", "audit.holes", "database.unavailable", "firing.broke", "firing.given_up", "job.failed"),
-    *("job.missed", "loop.died", "node.fenced", "reading.unrecorded", "refusals.not_kept", "request.failed"),
-    *("settling.broke", "settling.given_up", "text.missing", "vault.root_replaced"),
+    *(
+        "attempt.broke",
+        "audit.holes",
+        "database.unavailable",
+        "firing.broke",
+        "firing.given_up",
+        "handing_over.unreadable",
+    ),
+    *("job.failed", "job.missed", "loop.died", "node.fenced", "reading.unrecorded", "refusals.not_kept"),
+    *(
+        "request.failed",
+        "retention.unreadable",
+        "settling.broke",
+        "settling.given_up",
+        "text.missing",
+        "vault.root_replaced",
+    ),
 )
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

@@ -128,11 +128,12 @@ class Worker:
 
     async def _fire_forever(self) -> None:
         """Fire what is due, sleep until the next deadline, and never longer than another node's commit may matter."""
+        aside = firing.Aside()
         while True:
             pause = POLL
             self.node.came_round("fire")
             if self.node.may_work():
-                result = await firing.fire_once(self._hub)
+                result = await firing.fire_once(self._hub, aside)
                 metrics.FIRED.inc(result.fired)
                 if result.fired:
                     metrics.FIRED_LATE.observe(result.late)

@@ -13,10 +13,10 @@ from service.actions import answering, answers, receiving, signing, standing
 from service.actions.answering import Answering, Onward, Verdict
 from service.actions.idempotency import Once
 from service.actions.signing import Owner
-from service.engine import dossier, messages, overlaps, placing, read_backs, writer
+from service.engine import answered, dossier, overlaps, placing, read_backs, writer
 from service.engine.dossier import Row
 from service.engine.hub import Hub
-from service.models import Acknowledgement, Dispatch, Order, table_of
+from service.models import Acknowledgement, Order, table_of
 from service.schemas.orders import AcknowledgementAccepted, AcknowledgementBody
 from service.security import signatures
 from service.security.principals import Principal
@@ -24,11 +24,10 @@ from service.security.scopes import Scope
 from service.security.signatures import Kind, SignatureRefused
 from service.vault import KeyRow
 from workflows import read_back, routing, states, working_hours
-from workflows.terms import Action, Channel, DispatchState, Outcome
+from workflows.terms import Outcome
 
 _ORDERS = table_of(Order)
 _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
-_DISPATCHES = table_of(Dispatch)
 
 
 async def acknowledge(
@@ -92,7 +91,8 @@ async def acknowledge(
         if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
             return _again(order, earlier)
         await _check(conn, hub, principal, given, raw, signature)
-        await _pulled(conn, given)
+        types = answered.proves(body.outcome, order["action"])
+        await answered.end(conn, log.at, order_id, types)
         verdict = await answers.take(given)
         row = _row(hub, principal, given, key, raw, digest, verdict)
         row["signature"] = signature if isinstance(signature, str) else None
@@ -215,21 +215,3 @@ def _row(
         "contradicts": verdict.contradicts,
         "received_at": given.log.at,
     }
-
-
-async def _pulled(conn: AsyncConnection, given: Answering) -> None:
-    # Whoever answers has what it answers: an inbox need not hand that out again. A lift that waits there for an order
-    # that has ended is another message, which only "lifted" is an answer to.
-    answered = [messages.order_type(given.order["action"])]
-    if given.body.outcome is Outcome.LIFTED:
-        answered.append(messages.order_type(Action.LIFT))
-    await conn.execute(
-        sa.update(_DISPATCHES)
-        .where(
-            _DISPATCHES.c.order_id == given.order["id"],
-            _DISPATCHES.c.message_type.in_(answered),
-            _DISPATCHES.c.channel == Channel.PULL,
-            _DISPATCHES.c.state == DispatchState.PENDING,
-        )
-        .values(state=DispatchState.DELIVERED, delivered_at=given.log.at, settled_at=given.log.at)
-    )

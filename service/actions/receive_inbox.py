@@ -19,11 +19,14 @@ from workflows.terms import Channel, DispatchState, Event, Fact, Stage
 
 _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
+# A whole backlog in one transaction would keep the answers and deadlines of all its requests waiting.
+AT_ONCE = 100
 
 
 async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
-    """Mark the caller's pull dispatches up to the cursor delivered and meet their receipt deadlines.
+    """Mark the caller's pull dispatches up to the cursor delivered and meet their receipt deadlines, in parts.
 
+    Broken off, what is left is marked when the caller comes back with its cursor.
     Raises ``InvalidInput`` for a cursor beyond what was ever laid into the inbox (of another hub, or of before a
     restore): it would confirm what is still to come, unseen. Raises ``Unauthenticated`` when suspended meanwhile.
     """
@@ -53,8 +56,8 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
         if (await conn.execute(waiting.limit(1))).first() is None:
             return
 
-    async def unit(conn: AsyncConnection) -> None:
-        candidates = (await conn.execute(waiting)).all()
+    async def unit(conn: AsyncConnection) -> bool:
+        candidates = (await conn.execute(waiting.limit(AT_ONCE))).all()
         # What arrived moves the agencies' orders and meets their deadlines.
         await db.extend(conn, db.HUB)
         chains = {audit.request_chain(row.request_id) for row in candidates}
@@ -75,8 +78,10 @@ async def receive(hub: Hub, principal: Principal, up_to: int) -> None:
                 await _deliver(conn, log, principal, row)
         await outbox.received(conn, log.at, {row.first_id or row.id for row in candidates if row.id in ids})
         await log.flush()
+        return len(candidates) == AT_ONCE
 
-    await standing.run(hub, principal, unit)
+    while await standing.run(hub, principal, unit):
+        continue
 
 
 async def _deliver(conn: AsyncConnection, log: Log, principal: Principal, dispatch: sa.Row[Any]) -> None:

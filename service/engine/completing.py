@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, audit, db
-from service.engine import messages, outbox, owing, settling, tasks
-from service.engine.store import Claimed, QueueStore, Retry
+from service.engine import answered, messages, outbox, owing, settling, tasks
+from service.engine.store import Call, Claimed, QueueStore, Retry
 from service.models import Attempt, Dispatch, Order, table_of
 from workflows import deadlines, retry, states
 from workflows.terms import Actor, DispatchKind, DispatchState, Event, Fact, OrderState, Stage, TaskKind
@@ -62,10 +62,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a batch came to: the results by what became of their rows."""
+    """What a batch came to: the results by what became of their rows.
+
+    ``answered`` are calls that failed, and whose message their participant has answered all the same.
+    """
 
     delivered: tuple[Result, ...]
     retried: tuple[Result, ...]
+    answered: tuple[Result, ...]
     dead: tuple[Result, ...]
     superseded: tuple[Result, ...]
 
@@ -78,33 +82,40 @@ async def settle(
     A row that is no longer ours (its lease was lost), or that an action cancelled, leaves an attempt marked superseded
     and nothing else.
     """
-    waits = {result.claimed.queue_id: _wait(result, log.at) for result in results if result.error is not None}
+    broken = [result for result in results if result.error is not None]
+    has_it = await answered.held_by(conn, [result.claimed for result in broken])
+    waits = {result.claimed.call: _wait(result, log.at) for result in broken} | dict.fromkeys(has_it)
     again = [
-        Retry(result.claimed.queue_id, log.at + wait, result.claimed.urgent)
-        for result in results
-        if (wait := waits.get(result.claimed.queue_id)) is not None
+        Retry(*result.claimed.call, log.at + wait, result.claimed.urgent)
+        for result in broken
+        if (wait := waits[result.claimed.call]) is not None
     ]
-    ended = [result.claimed.queue_id for result in results if waits.get(result.claimed.queue_id) is None]
     handed_back = await queue.retry(conn, again, lease)
     # What was cancelled meanwhile goes with those that have ended.
-    over = [each.queue_id for each in again if each.queue_id not in handed_back]
-    ours = await queue.complete(conn, [*ended, *over], lease) | handed_back
-    kept = [result for result in results if result.claimed.queue_id in ours]
+    ended = [result.claimed.call for result in results if result.claimed.call not in handed_back]
+    ours = await queue.complete(conn, ended, lease) | handed_back
+    kept = [result for result in results if result.claimed.call in ours]
     settled = Settled(
         delivered=tuple(result for result in kept if result.error is None),
-        retried=tuple(result for result in kept if waits.get(result.claimed.queue_id) is not None),
-        dead=tuple(result for result in kept if result.error is not None and waits[result.claimed.queue_id] is None),
-        superseded=tuple(result for result in results if result.claimed.queue_id not in ours),
+        retried=tuple(result for result in kept if waits.get(result.claimed.call) is not None),
+        answered=tuple(result for result in kept if result.claimed.call in has_it),
+        dead=tuple(
+            result
+            for result in kept
+            if result.error is not None and waits[result.claimed.call] is None and result.claimed.call not in has_it
+        ),
+        superseded=tuple(result for result in results if result.claimed.call not in ours),
     )
-    failed = (*settled.retried, *settled.dead)
+    failed = (*settled.retried, *settled.answered, *settled.dead)
     last_errors = await _last_errors(conn, failed)
     await _write_attempts(conn, log.at, results, ours)
     await _count(conn, settled.retried, {})
-    await _count(conn, settled.delivered, _ended(DispatchState.DELIVERED, log.at) | {"delivered_at": log.at})
+    arrived = _ended(DispatchState.DELIVERED, log.at) | {"delivered_at": log.at}
+    await _count(conn, (*settled.delivered, *settled.answered), arrived)
     await _count(conn, settled.dead, _ended(DispatchState.DEAD, log.at))
     for result in failed:
         if last_errors.get(result.claimed.dispatch_id) != result.error:
-            wait = waits[result.claimed.queue_id]
+            wait = waits[result.claimed.call]
             _tell(log, actor, Fact.DISPATCH_FAILED, result, next_in=round(wait.total_seconds(), 3) if wait else None)
     await _bury(conn, log, actor, settled.dead)
     await _deliver(conn, log, actor, settled.delivered)
@@ -147,7 +158,7 @@ async def _last_errors(conn: AsyncConnection, results: Iterable[Result]) -> dict
     return {row.dispatch_id: row.error for row in rows.all()}
 
 
-async def _write_attempts(conn: AsyncConnection, now: datetime, results: Sequence[Result], ours: set[int]) -> None:
+async def _write_attempts(conn: AsyncConnection, now: datetime, results: Sequence[Result], ours: set[Call]) -> None:
     rows = [
         {
             "tenant": result.claimed.tenant,
@@ -159,7 +170,7 @@ async def _write_attempts(conn: AsyncConnection, now: datetime, results: Sequenc
             "latency_ms": round(result.latency * 1000),
             "status": result.status,
             "error": result.error,
-            "superseded": result.claimed.queue_id not in ours,
+            "superseded": result.claimed.call not in ours,
             "answer_head_sealed": result.answer_sealed,
         }
         for result in results

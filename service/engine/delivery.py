@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Transport
-from service import clock, db, log
+from service import clock, db, errors, log
 from service.engine import breaker, parcels, sending, store
 from service.engine.completing import Result, call
 from service.engine.hub import Hub
@@ -150,7 +150,8 @@ class Delivery:
         self._under_way.update({call(claimed, lease): sender for claimed in parcel})
 
         def ended(task: asyncio.Task[None]) -> None:
-            if task.cancelled():
+            # Without results nobody else gives back what it took: a place of its lane, or the one probe of a breaker.
+            if task.cancelled() or task.exception() is not None:
                 for claimed in parcel:
                     self._over(claimed, lease, was_probe=was_probe, leads=claimed is parcel[0])
 
@@ -177,22 +178,24 @@ class Delivery:
         except Exception:
             _log.exception("attempt.broke", dispatch_id=str(parcel[0].dispatch_id), channel=str(parcel[0].channel))
             endings = [Ending(clock.monotonic() - began, "hub.fault")] * len(parcel)
-        for claimed, ending in zip(parcel, endings, strict=True):
-            self._results.take(
-                Result(
-                    claimed=claimed,
-                    lease=lease,
-                    node=self._node.name,
-                    latency=ending.latency,
-                    error=ending.error,
-                    retryable=ending.retryable,
-                    retry_after=ending.retry_after,
-                    status=ending.status,
-                    answer_sealed=self._sealed(claimed, keys, ending.head.decode("utf-8", "replace")),
-                    was_probe=was_probe,
-                    leads=claimed is parcel[0],
-                )
+        results = [
+            Result(
+                claimed=claimed,
+                lease=lease,
+                node=self._node.name,
+                latency=ending.latency,
+                error=ending.error,
+                retryable=ending.retryable,
+                retry_after=ending.retry_after,
+                status=ending.status,
+                answer_sealed=self._sealed(claimed, keys, ending.head.decode("utf-8", "replace")),
+                was_probe=was_probe,
+                leads=claimed is parcel[0],
             )
+            for claimed, ending in zip(parcel, endings, strict=True)
+        ]
+        for result in results:
+            self._results.take(result)
 
     def _sealed(self, claimed: Claimed, keys: Keys, text: str) -> bytes | None:
         key_id = key_of(claimed.message_sealed)
@@ -201,5 +204,6 @@ class Delivery:
             return None
         try:
             return self._hub.vault.seal(keys[key_id], "attempts", claimed.dispatch_id, text)
-        except (Erased, MasterMissing, SealBroken):
+        except (Erased, MasterMissing, SealBroken, errors.Unavailable):
+            # Also where the token has gone meanwhile: that the call arrived counts more than what was answered.
             return None

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import among, db, log, outages
+from service import among, clock, db, log, outages
 from service.audit import Log
 from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
@@ -26,6 +26,27 @@ _DEADLINES = table_of(Deadline)
 _log = log.get(__name__)
 
 
+# How long a chain is left alone of which a deadline broke its batch, in seconds.
+SET_ASIDE = 30.0
+
+
+class Aside:
+    """The chains of which a deadline could not fire: left alone for a while, so that what is due behind them fires."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def chains(self) -> Collection[str]:
+        """Return those that are left alone now."""
+        at = clock.monotonic()
+        self._until = {chain: until for chain, until in self._until.items() if at < until}
+        return self._until.keys()
+
+    def put(self, chain: str) -> None:
+        """Leave one alone from now on."""
+        self._until[chain] = clock.monotonic() + SET_ASIDE
+
+
 @dataclass(frozen=True, slots=True)
 class FireResult:
     """How many deadlines fired, whether more may be due now, and in how many seconds the next one is.
@@ -39,21 +60,23 @@ class FireResult:
     late: float = 0.0
 
 
-async def fire_once(hub: Hub) -> FireResult:
+async def fire_once(hub: Hub, aside: Aside | None = None) -> FireResult:
     """Fire one batch of due deadlines; any node may call it at any time, all the time.
 
     A request whose chain another transaction holds (an answer arriving this instant) is left for the next call:
     whoever locks the chain first is first, and the other one sees what it did. Where one deadline breaks the batch,
-    the chains fire one by one, so that it holds up nobody but itself.
+    the chains fire one by one, and its own is put ``aside``, so that it holds up nobody but itself.
     """
+    aside = aside or Aside()
     try:
-        return await hub.writer.run(functools.partial(_fire, hub=hub, only=None), reach=db.HUB)
+        return await hub.writer.run(functools.partial(_fire, hub=hub, without=aside.chains()), reach=db.HUB)
     except Exception as error:
         if outages.is_outage(error):
             raise
         _log.exception("firing.broke", node=hub.settings.node)
     async with hub.database.read(db.HUB) as conn:
-        chains = dict.fromkeys(row.chain for row in await _candidates(conn, await db.now(conn)))
+        due = await _candidates(conn, await db.now(conn), without=aside.chains())
+        chains = dict.fromkeys(row.chain for row in due)
     fired = 0
     for chain in chains:
         try:
@@ -61,17 +84,20 @@ async def fire_once(hub: Hub) -> FireResult:
         except Exception as error:
             if outages.is_outage(error):
                 raise
+            aside.put(chain)
             _log.exception("firing.given_up", chain=chain, node=hub.settings.node)
-    # What broke is due for ever: the caller is not told to come back at once for it.
-    return FireResult(fired, False, None)
+    # What broke is due for ever; but of what stands behind it nothing has been looked at yet.
+    return FireResult(fired, len(due) == BATCH, None)
 
 
-async def _fire(conn: AsyncConnection, hub: Hub, only: Collection[str] | None) -> FireResult:
+async def _fire(
+    conn: AsyncConnection, hub: Hub, only: Collection[str] | None = None, without: Collection[str] = ()
+) -> FireResult:
     now = await db.now(conn)
     fired: list[Row] = []
     is_full = True
     for past in range(_PAST):
-        candidates = await _candidates(conn, now, only, past * BATCH)
+        candidates = await _candidates(conn, now, only, past * BATCH, without=without)
         is_full = len(candidates) == BATCH
         facts = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
         held = [row.id for row in candidates if facts.holds(row.chain)]
@@ -88,7 +114,7 @@ async def _fire(conn: AsyncConnection, hub: Hub, only: Collection[str] | None) -
             break
     # Cleared chains may hold more; locked ones are free in a moment.
     late = max(((facts.at - row["due_at"]).total_seconds() for row in fired), default=0.0)
-    return FireResult(len(fired), is_full, 0.0 if is_full else await _next_in(conn, now), late)
+    return FireResult(len(fired), is_full, 0.0 if is_full else await _next_in(conn, now, without), late)
 
 
 async def _candidates(
@@ -97,8 +123,12 @@ async def _candidates(
     only: Collection[str] | None = None,
     past: int = 0,
     until: sa.Row[Any] | None = None,
+    without: Collection[str] = (),
 ) -> Sequence[Any]:
-    """Return a batch of what is due at ``now``, of the chains ``only``, behind so many, no later than ``until``."""
+    """Return a batch of what is due at ``now``, of the chains ``only``, behind so many, no later than ``until``.
+
+    Of the chains ``without`` there is nothing among it.
+    """
     # By the instant that the facts will carry: not a moment early.
     query = (
         sa.select(_DEADLINES.c.id, _DEADLINES.c.chain, _DEADLINES.c.due_at)
@@ -109,6 +139,8 @@ async def _candidates(
     )
     if only is not None:
         query = query.where(among.of(conn, _DEADLINES.c.chain, only))
+    if without:
+        query = query.where(sa.not_(among.of(conn, _DEADLINES.c.chain, without)))
     if until is not None:
         # Else a burst is walked through to its end, for the few chains that are asked for.
         place = sa.tuple_(_DEADLINES.c.due_at, _DEADLINES.c.id)
@@ -205,7 +237,9 @@ def _missed(hub: Hub, facts: Log, row: Row) -> None:
     )
 
 
-async def _next_in(conn: AsyncConnection, now: datetime) -> float | None:
+async def _next_in(conn: AsyncConnection, now: datetime, without: Collection[str]) -> float | None:
     query = sa.select(sa.func.min(_DEADLINES.c.due_at)).where(_DEADLINES.c.state == DeadlineState.PENDING)
+    if without:
+        query = query.where(sa.not_(among.of(conn, _DEADLINES.c.chain, without)))
     due_at = (await conn.execute(query)).scalar_one()
     return None if due_at is None else max(0.0, (due_at - now).total_seconds())

@@ -11,12 +11,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db
+from service import audit, db, errors, log
 from service.audit import Log
 from service.engine import definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
 from service.queries import maintenance
+from service.vault import Erased, MasterMissing, SealBroken
 from workflows import channels, read_back, silence
 from workflows.channels import Way
 from workflows.terms import DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
@@ -28,6 +29,8 @@ _DEADLINES = table_of(Deadline)
 _ENDPOINTS = table_of(Endpoint)
 _ORDERS = table_of(Order)
 _STATES = table_of(EndpointState)
+_UNREADABLE = (SealBroken, Erased, MasterMissing, errors.Unavailable)
+_log = log.get(__name__)
 
 Row = Mapping[str, Any]
 
@@ -65,9 +68,9 @@ async def _hand_over(conn: AsyncConnection, hub: Hub) -> int:
     # Looked at once more under the locks: the participant, or another node, may have been first.
     agreed = {(move.row["id"], move.to.endpoint_id) for move in await _moves(conn, ways, log.at)}
     held = [move for move in moves if log.holds(move.chain) and (move.row["id"], move.to.endpoint_id) in agreed]
-    await _carry_over(conn, hub, log, held)
+    carried = await _carry_over(conn, hub, log, held)
     await log.flush()
-    return len(held)
+    return carried
 
 
 async def _ways(conn: AsyncConnection, now: datetime) -> dict[str, list[Way]]:
@@ -199,12 +202,18 @@ def _message(row: Row) -> UUID:
     return row["first_id"] or row["id"]  # type: ignore[no-any-return]
 
 
-async def _carry_over(conn: AsyncConnection, hub: Hub, log: Log, moves: Sequence[_Move]) -> None:
+async def _carry_over(conn: AsyncConnection, hub: Hub, log: Log, moves: Sequence[_Move]) -> int:
     about = await dossier.load(conn, {move.row["request_id"] for move in moves})
     outgoing = []
     for move in moves:
         row, found = move.row, about[move.row["request_id"]]
-        stored = json.loads(hub.vault.unseal(found.keys, "dispatches", row["id"], row["tenant"], row["message_sealed"]))
+        try:
+            message = hub.vault.unseal(found.keys, "dispatches", row["id"], row["tenant"], row["message_sealed"])
+        except _UNREADABLE:
+            # It cannot be sent either; what can be is carried over all the same.
+            _log.error("handing_over.unreadable", dispatch_id=str(row["id"]))
+            continue
+        stored = json.loads(message)
         outgoing.append(
             outbox.Outgoing(
                 tenant=row["tenant"],
@@ -241,3 +250,4 @@ async def _carry_over(conn: AsyncConnection, hub: Hub, log: Log, moves: Sequence
             why=str(move.why),
         )
     await outbox.enqueue(conn, hub.vault, log.at, outgoing)
+    return len(outgoing)

@@ -80,8 +80,9 @@ class Lanes:
     def openings(self, live_nodes: int) -> Openings:
         """Return where there is room now; a lane's limit and its rate are shared by the nodes that are alive.
 
-        At most half of a lane's slots are for retries. The order of the lanes is drawn each time, so that the cap of
-        the whole node does not favour anybody.
+        At most half of a lane's slots are for retries, and one is kept for them; where there is but one, it is theirs
+        one time in four. The order of the lanes is drawn each time, so that the cap of the whole node does not favour
+        anybody.
         """
         cap = self._cap - self._in_flight.total()
         endpoints = [door.row for door in self._doors.values()]
@@ -101,7 +102,9 @@ class Lanes:
                 # A retry is a call of its own; how many calls the first attempts make, their sizes will tell.
                 calls[row.id] = slots
                 retries, slots = min(retries, slots), parcels.MOST
-            free[row.id] = Free(slots, max(0, retries), reserves=limit > 1 and retries > 0)
+            free[row.id] = Free(
+                slots, max(0, retries), reserves=retries > 0 and (slots > 1 or parcels.is_turn_of_retries())
+            )
         tripped = tuple(row.id for row in endpoints if row.id in self.tripped - self._probes)
         return Openings(free, tripped, max(0, cap), calls)
 

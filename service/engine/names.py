@@ -36,7 +36,6 @@ def _due(keep: Term, now: datetime) -> sa.Select[Any]:
     """Select officers who may be due: gone by the bound of ``keep``, still named, nothing kept that they signed."""
     latest = keep.before(now)
     destroyed = _KEYS.c.destroyed_at.is_not(None)
-    erased = sa.select(_KEYS.c.id).where(_KEYS.c.kind == KeyOwner.REQUEST, destroyed)
     forgotten = sa.select(_KEYS.c.subject).where(_KEYS.c.kind == KeyOwner.OFFICER, destroyed)
     officer = _OFFICERS.c.id
     signed = (
@@ -46,7 +45,7 @@ def _due(keep: Term, now: datetime) -> sa.Select[Any]:
             sa.or_(_APPEALS.c.answered_by == officer, _APPEALS.c.decided_by == officer)
         ),
     )
-    kept = (query.where(query.selected_columns[0].not_in(erased)).exists() for query in signed)
+    kept = (query.where(~_is_erased(query.selected_columns[0])).exists() for query in signed)
     left = sa.or_(
         sa.and_(sa.not_(_OFFICERS.c.active), _OFFICERS.c.left_at <= latest), _OFFICERS.c.appointed_until <= latest
     )
@@ -54,6 +53,13 @@ def _due(keep: Term, now: datetime) -> sa.Select[Any]:
         sa.select(_OFFICERS)
         .where(left, _OFFICERS.c.id.not_in(forgotten), *(sa.not_(each) for each in kept))
         .order_by(_OFFICERS.c.id)
+    )
+
+
+def _is_erased(request_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    # By key, one request at a time: a list of all that was ever erased is walked for each of them.
+    return sa.exists().where(
+        _KEYS.c.id == request_id, _KEYS.c.kind == KeyOwner.REQUEST, _KEYS.c.destroyed_at.is_not(None)
     )
 
 

@@ -16,7 +16,7 @@ from service.engine.erasing import Decided
 from service.engine.hub import OPERATOR, Hub
 from service.models import ActionRequest, Attempt, Dispatch, LegalHold, SubjectKey, table_of
 from service.queries import retention as table
-from service.vault import Erased, subjects
+from service.vault import Erased, SealBroken, subjects
 from workflows import retention
 from workflows.record_terms import RecordKind
 from workflows.retention import Term
@@ -89,16 +89,17 @@ async def _over(hub: Hub, kind: RecordKind, keep: Term, skipped: set[UUID]) -> l
     """Return the next requests that opened a matter which has been over for long enough, as it looks now."""
     async with hub.database.read(db.HUB) as conn:
         now = await db.now(conn)
-        held = sa.select(_HOLDS.c.request_id).where(_HOLDS.c.released_at.is_(None))
-        erased = sa.select(_KEYS.c.id).where(_KEYS.c.destroyed_at.is_not(None))
+        # By key, one request at a time: a list of all that was ever erased is walked for each of them.
+        held = sa.exists().where(_HOLDS.c.request_id == _REQUESTS.c.id, _HOLDS.c.released_at.is_(None))
+        erased = sa.exists().where(_KEYS.c.id == _REQUESTS.c.id, _KEYS.c.destroyed_at.is_not(None))
         query = (
             sa.select(_REQUESTS.c.id, _REQUESTS.c.closed_at)
             .where(
                 _REQUESTS.c.original_id.is_(None),
                 _REQUESTS.c.state.in_(_STATES[kind]),
                 _REQUESTS.c.closed_at <= keep.before(now),
-                _REQUESTS.c.id.not_in(held),
-                _REQUESTS.c.id.not_in(erased),
+                ~held,
+                ~erased,
             )
             .order_by(_REQUESTS.c.closed_at, _REQUESTS.c.id)
             .limit(BATCH + len(skipped))
@@ -154,12 +155,18 @@ async def _reduce(conn: AsyncConnection, hub: Hub, keep: Term) -> int:
         conn, *(row.message_sealed for row in told), *(attempt.answer_head_sealed for attempt in attempts)
     )
     for row in told:
-        digest = _digest(hub, keys, "dispatches", row, row.message_sealed)
+        try:
+            digest = _digest(hub, keys, "dispatches", row, row.message_sealed)
+        except SealBroken:
+            continue
         reduced = {"message_sealed": b"", "message_sha256": digest}
         await conn.execute(sa.update(_DISPATCHES).where(_DISPATCHES.c.id == row.id).values(**reduced))
     owners = {row.id: row for row in rows}
     for attempt in attempts:
-        digest = _digest(hub, keys, "attempts", owners[attempt.dispatch_id], attempt.answer_head_sealed)
+        try:
+            digest = _digest(hub, keys, "attempts", owners[attempt.dispatch_id], attempt.answer_head_sealed)
+        except SealBroken:
+            continue
         reduced = {"answer_head_sealed": None, "answer_head_sha256": digest}
         await conn.execute(sa.update(_ATTEMPTS).where(_ATTEMPTS.c.id == attempt.id).values(**reduced))
     await conn.execute(sa.update(_DISPATCHES).where(_DISPATCHES.c.id.in_(ids)).values(reduced_at=now))
@@ -171,9 +178,15 @@ async def _reduce(conn: AsyncConnection, hub: Hub, keep: Term) -> int:
 
 
 def _digest(hub: Hub, keys: Any, table_name: str, row: sa.Row[Any], sealed: bytes) -> str | None:
-    """Return the SHA-256 of what was sealed; None where its key was destroyed before: then there is nothing to keep."""
+    """Return the SHA-256 of what was sealed; None where its key was destroyed before: then there is nothing to keep.
+
+    Raises ``SealBroken`` for what was changed behind the vault's back: it stays as it is, and holds up nothing else.
+    """
     try:
         text = hub.vault.unseal(keys, table_name, row.id, row.tenant, sealed)
     except Erased:
         return None
+    except SealBroken:
+        _log.error("retention.unreadable", table=table_name, dispatch_id=str(row.id))
+        raise
     return hashlib.sha256(text.encode()).hexdigest()

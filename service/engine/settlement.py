@@ -167,7 +167,7 @@ class Settlement:
         for move in done.moved:
             metrics.BREAKER_MOVES.labels(move.outcome.tenant, "open" if move.opens else "closed").inc()
         now, settled = self._node.now(), done.settled
-        for result in (*settled.delivered, *settled.retried, *settled.dead):
+        for result in (*settled.delivered, *settled.retried, *settled.answered, *settled.dead):
             claimed = result.claimed
             metrics.ATTEMPTS.labels(str(claimed.kind), str(claimed.channel), result.error or "ok").inc()
             metrics.ATTEMPT_SECONDS.labels(str(claimed.channel)).observe(result.latency)

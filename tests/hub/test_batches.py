@@ -15,6 +15,7 @@ from adapters.base import DeliveryFailed, Endpoint, Receipt
 from adapters.webhook import BATCH_TYPE, CONTENT_TYPE, Webhook
 from service.engine import parcels
 from service.engine.hub import Hub
+from service.engine.store.rows import NORMAL_RETRY
 from service.models import Attempt, Dispatch, EndpointState, QueueItem
 from service.models import Endpoint as EndpointRow
 from workflows.terms import Channel, DispatchKind, DispatchState, Sector
@@ -132,6 +133,22 @@ async def test_one_that_the_receiver_will_not_have_does_not_hold_the_others(
     assert receiver.sizes == [4, 1, 1, 1, 1]
     states = {row.id: row.state for row in await build.rows(Dispatch)}
     assert [states[each] is DispatchState.DELIVERED for each in ids] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(("calls", "drawn", "goes"), [(2, 0.9, True), (1, 0.2, True), (1, 0.9, False)])
+async def test_a_backlog_never_starves_what_was_tried_before(
+    build: Builder, rig: Rig, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, calls: int, drawn: float, goes: bool
+) -> None:
+    monkeypatch.setattr(parcels.random, "random", lambda: drawn)
+    endpoint = await build.endpoint("bank-a", batch=True, max_in_flight=calls)
+    [tried] = await placed(build, endpoint, 1)
+    [item] = await build.rows(QueueItem)
+    await build.change(QueueItem, item.id, attempt=1, priority=NORMAL_RETRY)
+    # Each fills a call.
+    await placed(build, endpoint, 3, note="x" * 18_000)
+    assert await rig.round() == calls
+    came = [event["id"] for _, events in receiver.calls for event in events]
+    assert (f"msg_{tried.hex}" in came) is goes
 
 
 async def test_a_failed_batch_is_one_failure_of_its_endpoint(

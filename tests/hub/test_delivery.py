@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import DeliveryFailed
 from adapters.transport import Transport
-from service import audit, clock, db
+from service import audit, clock, db, errors
 from service.engine import completing, delivery, outbox, sending, settlement, store
 from service.engine.hub import Hub
 from service.models import Attempt, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
@@ -232,6 +232,33 @@ async def test_one_hanging_endpoint_does_not_hold_the_others(build: Builder, rig
     await rig.delivery.settled()
     assert await rig.round() == 4
     assert len(await build.rows(Order, state=OrderState.DELIVERED)) == 13
+
+
+@pytest.mark.parametrize("fault", [errors.Unavailable("token.gone"), RuntimeError("nobody expected it")])
+async def test_an_answer_that_cannot_be_kept_takes_no_place_of_its_lane(
+    hub: Hub, build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    await build.participant("bank-a")
+    endpoint = await build.endpoint("bank-a", max_in_flight=1)
+    first = await build.placed("bank-a", endpoint)
+
+    def seal(*_: object) -> bytes:
+        raise fault
+
+    monkeypatch.setattr(hub.vault, "seal", seal)
+    assert await rig.delivery.claim_once() == 1
+    await rig.speaker.reached(endpoint)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*set(rig.delivery._under_way.values()), return_exceptions=True)
+        await rig.delivery.settled()
+    monkeypatch.undo()
+    # Where the token has gone, the call has arrived all the same; of what nobody expected, the lease will end.
+    arrived = isinstance(fault, errors.Unavailable)
+    assert ((await build.row(Order, id=first.order_id)).state is OrderState.DELIVERED) is arrived
+    assert (rig.delivery._lanes.openings(1).free[endpoint].slots, rig.delivery._under_way) == (1, {})
+    second = await build.placed("bank-a", endpoint)
+    assert await rig.round() == 1
+    assert (await build.row(Order, id=second.order_id)).state is OrderState.DELIVERED
 
 
 async def test_a_result_that_breaks_its_transaction_fails_alone(

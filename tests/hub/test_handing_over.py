@@ -107,6 +107,19 @@ async def test_the_first_endpoint_that_comes_back_takes_the_order_from_the_secon
     }
 
 
+async def test_what_cannot_be_opened_holds_up_nobody(
+    hub: Hub, build: Builder, rig: Rig, ways: list[UUID], fast_forward: FastForward
+) -> None:
+    broken, sound = await build.placed("bank-a", ways[0]), await build.placed("bank-a", ways[0])
+    rig.speaker.fail(ways[0], refused())
+    await rig.round()
+    await build.change(Dispatch, broken.dispatch_id, message_sealed=b"changed behind the vault's back")
+    await fast_forward(seconds=61)
+    await firing.fire_once(hub)
+    assert await handing_over.hand_over(hub) == 1
+    assert (await why(build, broken), await why(build, sound)) == ([], ["not_received"])
+
+
 async def test_an_endpoint_out_of_use_is_passed_over_and_one_alone_is_not(
     hub: Hub, build: Builder, ways: list[UUID], fast_forward: FastForward
 ) -> None:

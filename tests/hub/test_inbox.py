@@ -14,7 +14,7 @@ from world import World
 from service import db, errors
 from service.actions import acknowledge_order, read_back_order, receive_inbox
 from service.engine.hub import Hub
-from service.models import Deadline, Dispatch, Endpoint, Restoration
+from service.models import Deadline, Dispatch, Endpoint, Order, Restoration
 from service.queries import inbox
 from service.schemas.orders import AcknowledgementBody, InboxPage
 from workflows.terms import Channel, OrderState
@@ -148,6 +148,22 @@ async def test_a_cursor_that_nobody_was_given_confirms_nothing(world: World, cur
     [order] = await freezes(world, 1)
     assert (await pull(world)).items
     assert (await steps.order_now(world, order))["state"] is OrderState.PLACED
+
+
+async def test_a_backlog_is_confirmed_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receive_inbox, "AT_ONCE", 2)
+    await freezes(world, 5)
+    page = await pull(world)
+    units, real = [], world.hub.writer.run
+
+    async def run(*given: Any, **named: Any) -> Any:
+        units.append(1)
+        return await real(*given, **named)
+
+    monkeypatch.setattr(world.hub.writer, "run", run)
+    assert (await pull(world, page.next)).items == []
+    assert len(units) >= 3
+    assert {row["state"] for row in await world.rows(Order)} == {OrderState.DELIVERED}
 
 
 async def test_whoever_answers_has_it(world: World) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from steps import vnd
 from world import World
 
-from service import db
+from service import clock, db
 from service.audit import Log
 from service.engine import firing, owing
 from service.engine.hub import Hub
@@ -355,12 +355,12 @@ async def test_a_node_that_looks_past_a_batch_never_fires_a_later_deadline_of_a_
     await is_locked.wait()
     real = firing._candidates
 
-    async def candidates(conn: AsyncConnection, now: Any, only: Any = None, past: int = 0) -> Any:
+    async def candidates(conn: AsyncConnection, now: Any, only: Any = None, past: int = 0, **more: Any) -> Any:
         if past and not committed.is_set():
             # What stood first is answered and gone: what is looked past now is something else.
             committed.set()
             await other
-        return await real(conn, now, only, past)
+        return await real(conn, now, only, past, **more)
 
     monkeypatch.setattr(firing, "_candidates", candidates)
     assert (await firing.fire_once(world.hub)).fired == 1
@@ -401,6 +401,36 @@ async def test_one_deadline_that_breaks_holds_up_nobody_but_itself(
     monkeypatch.setattr(firing.ladders, "of_order", real)
     await world.fire()
     assert {row["order_id"] for row in await world.rows(Escalation)} == {healthy["id"], broken["id"]}
+
+
+async def test_more_that_break_than_a_batch_holds_hold_up_nobody_behind_them(
+    world: World, fast_forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firing, "BATCH", 2)
+    broken = [(await placed(world, case_number=f"0{number}/2026/CA"))["id"] for number in (1, 2, 3)]
+    await fast_forward(seconds=1)
+    healthy = await placed(world, case_number="04/2026/CA")
+    real = firing.ladders.of_order
+
+    def of_order(subject: Any, stage: Any) -> Any:
+        if subject.order["id"] in broken:
+            raise KeyError("a row that nobody expected")
+        return real(subject, stage)
+
+    monkeypatch.setattr(firing.ladders, "of_order", of_order)
+    await fast_forward(minutes=11)
+    aside = firing.Aside()
+    for _ in range(6):
+        await firing.fire_once(world.hub, aside)
+    assert {row["order_id"] for row in await world.rows(Escalation)} == {healthy["id"]}
+    # They are left alone for a while, and no longer: then they fire, if they can.
+    monkeypatch.setattr(firing.ladders, "of_order", real)
+    assert (await firing.fire_once(world.hub, aside)).fired == 0
+    at = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: at + firing.SET_ASIDE + 1)
+    while (await firing.fire_once(world.hub, aside)).fired:
+        continue
+    assert {row["order_id"] for row in await world.rows(Escalation)} == {healthy["id"], *broken}
 
 
 async def test_a_request_that_another_transaction_holds_is_left_for_the_next_call(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import clock, db
 from service.engine import store
 from service.engine.hub import Hub
-from service.engine.store import Claimed, Free, Retry
+from service.engine.store import Call, Claimed, Free, Retry
 from service.engine.store.rows import REPLAY
 from service.models import Dispatch, Node, QueueItem
 from workflows.terms import DispatchKind
@@ -33,20 +33,20 @@ async def claim(hub: Hub, free: dict[UUID, Free], *, cap: int = 400, lease: UUID
     )
 
 
-async def complete(hub: Hub, ids: Sequence[int], lease: UUID = ME) -> set[int]:
+async def complete(hub: Hub, calls: Sequence[Call], lease: UUID = ME) -> set[Call]:
     queue = store.of(hub.database.dialect)
-    return await hub.database.write(lambda conn: queue.complete(conn, ids, lease))
+    return await hub.database.write(lambda conn: queue.complete(conn, calls, lease))
 
 
-async def retry(hub: Hub, queue_id: int, wait: timedelta, lease: UUID = ME, *, urgent: bool = False) -> set[int]:
+async def retry(hub: Hub, call: Call, wait: timedelta, lease: UUID = ME, *, urgent: bool = False) -> set[Call]:
     queue = store.of(hub.database.dialect)
-    return await hub.database.write(lambda conn: _retry_after(conn, queue, queue_id, wait, lease, urgent))
+    return await hub.database.write(lambda conn: _retry_after(conn, queue, call, wait, lease, urgent))
 
 
 async def _retry_after(
-    conn: AsyncConnection, queue: store.QueueStore, queue_id: int, wait: timedelta, lease: UUID, urgent: bool
-) -> set[int]:
-    return await queue.retry(conn, [Retry(queue_id, await db.now(conn) + wait, urgent)], lease)
+    conn: AsyncConnection, queue: store.QueueStore, call: Call, wait: timedelta, lease: UUID, urgent: bool
+) -> set[Call]:
+    return await queue.retry(conn, [Retry(*call, await db.now(conn) + wait, urgent)], lease)
 
 
 async def reap(hub: Hub, own: UUID = ME) -> int:
@@ -120,7 +120,7 @@ async def test_urgent_orders_go_first(hub: Hub, build: Builder) -> None:
 async def test_first_attempts_go_before_retries_and_leave_them_their_share(hub: Hub, build: Builder) -> None:
     endpoint = await filled(build, "bank-a", 4)
     for row in await claim(hub, {endpoint: Free(8, 4)}):
-        assert await retry(hub, row.queue_id, timedelta()) == {row.queue_id}
+        assert await retry(hub, row.call, timedelta()) == {row.call}
     for _ in range(2):
         await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
     claimed = await claim(hub, {endpoint: Free(8, 2)})
@@ -132,12 +132,13 @@ async def test_urgent_retries_go_before_all_others_and_these_before_what_is_repl
     hub: Hub, build: Builder, fast_forward: FastForward
 ) -> None:
     endpoint = await filled(build, "bank-a", 5)
-    replayed, normal, other, urgent, far = [row.queue_id for row in await claim(hub, {endpoint: Free(8, 4)})]
-    for queue_id, is_urgent in ((normal, False), (other, False), (urgent, True)):
-        assert await retry(hub, queue_id, timedelta(), urgent=is_urgent) == {queue_id}
+    claimed = [row.call for row in await claim(hub, {endpoint: Free(8, 4)})]
+    replayed, normal, other, urgent, _ = (queue_id for queue_id, _ in claimed)
+    for call, is_urgent in ((claimed[1], False), (claimed[2], False), (claimed[3], True)):
+        assert await retry(hub, call, timedelta(), urgent=is_urgent) == {call}
         # Whoever waits longest within one kind goes first.
         await fast_forward(seconds=1)
-    await retry(hub, far, timedelta(hours=1), urgent=True)
+    await retry(hub, claimed[4], timedelta(hours=1), urgent=True)
     await build.change(QueueItem, replayed, leased=False, priority=REPLAY)
     assert [row.queue_id for row in await claim(hub, {endpoint: Free(8, 1)})] == [urgent]
     assert [row.queue_id for row in await claim(hub, {endpoint: Free(8, 2)})] == [normal, other]
@@ -159,11 +160,45 @@ async def test_a_lane_gives_retries_and_replays_together_no_more_than_their_shar
 async def test_a_backlog_of_first_attempts_never_starves_a_retry(hub: Hub, build: Builder) -> None:
     endpoint = await filled(build, "bank-a", 1)
     (row,) = await claim(hub, {endpoint: Free(1, 1)})
-    await retry(hub, row.queue_id, timedelta())
+    await retry(hub, row.call, timedelta())
     for _ in range(3):
         await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
     claimed = await claim(hub, {endpoint: Free(2, 1, reserves=True)})
     assert [row.is_retry for row in claimed] == [False, True]
+
+
+async def test_a_slot_is_kept_only_for_a_retry_whose_turn_it_is(
+    hub: Hub, build: Builder, fast_forward: FastForward
+) -> None:
+    endpoint = await filled(build, "bank-a", 0)
+    key: dict[str, Any] = {"kind": DispatchKind.NOTICE, "order_key": 77}
+    await build.dispatch("bank-a", endpoint, **key)
+    behind = await build.dispatch("bank-a", endpoint, **key)
+    (row,) = await claim(hub, {endpoint: Free(8, 4)})
+    await retry(hub, row.call, timedelta(minutes=10))
+    # Both were sent once more: the later one is due already, and out of its turn.
+    (item,) = await build.rows(QueueItem, dispatch_id=behind)
+    await build.change(QueueItem, item.id, priority=REPLAY)
+    first = await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
+    one = Free(1, 1, reserves=True)
+    assert [each.dispatch_id for each in await claim(hub, {endpoint: one})] == [first]
+    # Once it is due, it has the only place.
+    await fast_forward(minutes=11)
+    await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
+    assert [each.queue_id for each in await claim(hub, {endpoint: one})] == [row.queue_id]
+
+
+async def test_a_call_of_before_settles_nothing_of_the_one_that_came_after(hub: Hub, build: Builder) -> None:
+    endpoint = await filled(build, "bank-a", 1)
+    (former,) = await claim(hub, {endpoint: Free(8, 4)})
+    # Another node took this one for dead; it goes by its own clock, and has claimed the row again meanwhile.
+    assert await reap(hub, OTHER) == 1
+    (later,) = await claim(hub, {endpoint: Free(8, 4)})
+    assert (later.queue_id, later.attempt) == (former.queue_id, 2)
+    assert await retry(hub, former.call, timedelta()) == set()
+    assert await complete(hub, [former.call]) == set()
+    assert (await build.row(QueueItem, id=later.queue_id)).leased
+    assert await complete(hub, [former.call, later.call]) == {later.call}
 
 
 async def test_a_reserved_slot_is_used_when_no_retry_is_due(hub: Hub, build: Builder) -> None:
@@ -174,7 +209,7 @@ async def test_a_reserved_slot_is_used_when_no_retry_is_due(hub: Hub, build: Bui
 async def test_a_retry_is_not_claimed_before_its_instant(hub: Hub, build: Builder, fast_forward: FastForward) -> None:
     endpoint = await filled(build, "bank-a", 1)
     (row,) = await claim(hub, {endpoint: Free(8, 4)})
-    await retry(hub, row.queue_id, timedelta(seconds=20))
+    await retry(hub, row.call, timedelta(seconds=20))
     await fast_forward(seconds=18)
     assert await claim(hub, {endpoint: Free(8, 4)}) == []
     await fast_forward(seconds=2)
@@ -189,10 +224,10 @@ async def test_a_lift_never_overtakes_its_freeze(hub: Hub, build: Builder) -> No
     (first,) = await claim(hub, {endpoint: Free(8, 4)})
     assert first.dispatch_id == freeze
     assert await claim(hub, {endpoint: Free(8, 4)}) == []
-    await retry(hub, first.queue_id, timedelta(seconds=20))
+    await retry(hub, first.call, timedelta(seconds=20))
     assert await claim(hub, {endpoint: Free(8, 4)}) == []
     await build.change(QueueItem, first.queue_id, leased=True, lease_id=ME)
-    await complete(hub, [first.queue_id])
+    await complete(hub, [first.call])
     assert [row.dispatch_id for row in await claim(hub, {endpoint: Free(8, 4)})] == [lift]
 
 
@@ -203,7 +238,7 @@ async def test_what_is_cancelled_under_way_keeps_its_lane_and_is_never_handed_ba
         "reap": lambda conn, _: queue.reap(conn, TTL, OTHER),
         "release": lambda conn, _: queue.release(conn, ME),
         "put_back": lambda conn, row: queue.put_back(conn, [row.queue_id], ME),
-        "complete": lambda conn, row: queue.complete(conn, [row.queue_id], ME),
+        "complete": lambda conn, row: queue.complete(conn, [row.call], ME),
     }
     for name, way in ways.items():
         freeze = await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, order_key=77)
@@ -214,24 +249,24 @@ async def test_what_is_cancelled_under_way_keeps_its_lane_and_is_never_handed_ba
         assert begun == {freeze}
         assert await claim(hub, {endpoint: Free(8, 4)}, lease=OTHER) == []
         # No retry brings it back, and its end is nobody's.
-        assert await retry(hub, row.queue_id, timedelta()) == set()
+        assert await retry(hub, row.call, timedelta()) == set()
         done = await hub.database.write(lambda conn, row=row, way=way: way(conn, row))
         assert name != "complete" or done == set()
         left = [] if name == "complete" else [lift]
         assert [each.dispatch_id for each in await build.rows(QueueItem)] == left, name
         for each in await claim(hub, {endpoint: Free(8, 4)}):
-            assert await complete(hub, [each.queue_id]) == {each.queue_id}
+            assert await complete(hub, [each.call]) == {each.call}
 
 
 async def test_no_number_is_given_twice(hub: Hub, build: Builder) -> None:
     endpoint = await filled(build, "bank-a", 1)
     (former,) = await claim(hub, {endpoint: Free(8, 4)})
     await hub.database.write(lambda conn: store.cancel(conn, [former.dispatch_id]))
-    await complete(hub, [former.queue_id])
+    await complete(hub, [former.call])
     await build.dispatch("bank-a", endpoint, kind=DispatchKind.NOTICE, urgent=False)
     (later,) = await claim(hub, {endpoint: Free(8, 4)})
     # Else a call that ends late would end what came after it.
-    assert later.queue_id > former.queue_id and await complete(hub, [former.queue_id]) == set()
+    assert later.queue_id > former.queue_id and await complete(hub, [former.call]) == set()
 
 
 async def test_a_row_committed_out_of_order_waits_for_the_one_under_way(hub: Hub, build: Builder) -> None:
@@ -247,12 +282,12 @@ async def test_a_stale_lease_completes_retries_and_releases_nothing(hub: Hub, bu
     endpoint = await filled(build, "bank-a", 1)
     (row,) = await claim(hub, {endpoint: Free(8, 4)}, lease=OTHER)
     queue = store.of(hub.database.dialect)
-    assert await complete(hub, [row.queue_id], ME) == set()
-    assert await retry(hub, row.queue_id, timedelta(), ME) == set()
+    assert await complete(hub, [row.call], ME) == set()
+    assert await retry(hub, row.call, timedelta(), ME) == set()
     assert await hub.database.write(lambda conn: queue.release(conn, ME)) == 0
     kept = await build.row(QueueItem, id=row.queue_id)
     assert (kept.leased, kept.lease_id, kept.priority) == (True, OTHER, 1)
-    assert await complete(hub, [row.queue_id], OTHER) == {row.queue_id}
+    assert await complete(hub, [row.call], OTHER) == {row.call}
     assert await build.rows(QueueItem) == []
 
 
@@ -299,7 +334,7 @@ async def test_the_numbers_tell_what_is_due_leased_and_for_later(
 ) -> None:
     endpoint = await filled(build, "bank-a", 3)
     one, _ = await claim(hub, {endpoint: Free(2, 1)})
-    await retry(hub, one.queue_id, timedelta(hours=1))
+    await retry(hub, one.call, timedelta(hours=1))
     await fast_forward(seconds=30)
     queue = store.of(hub.database.dialect)
     async with hub.database.read() as conn:

@@ -10,7 +10,7 @@ from rigs import Rig
 
 from adapters.base import Endpoint, Receipt
 from adapters.webhook import Webhook
-from service.engine import lanes
+from service.engine import lanes, parcels
 from service.engine.rates import Rates
 from service.models import Dispatch
 from service.schemas.endpoints import NewDefinition
@@ -81,6 +81,24 @@ async def test_the_nodes_share_a_rate(rig: Rig, build: Builder, nodes: int, begu
     limits = rig.delivery._lanes
     await limits.refresh()
     assert limits.openings(nodes).free[endpoint].slots == min(begun, 8 // min(nodes, 8))
+
+
+@pytest.mark.parametrize(("drawn", "reserves"), [(0.2, True), (0.3, False)])
+async def test_the_only_place_is_a_retrys_one_time_in_four(
+    rig: Rig, build: Builder, monkeypatch: pytest.MonkeyPatch, drawn: float, reserves: bool
+) -> None:
+    monkeypatch.setattr(parcels.random, "random", lambda: drawn)
+    slow = await build.endpoint("bank-a", max_per_second=1)
+    shared = await build.endpoint("bank-b", max_in_flight=8)
+    limits = rig.delivery._lanes
+    await limits.refresh()
+    free = limits.openings(5).free
+    assert {endpoint: (free[endpoint].slots, free[endpoint].reserves) for endpoint in (slow, shared)} == {
+        slow: (1, reserves),
+        shared: (1, reserves),
+    }
+    # Where there is more, one of them is theirs.
+    assert limits.openings(1).free[shared].reserves
 
 
 def test_a_rate_below_one_a_second_lets_one_begin_and_then_the_next_in_its_time() -> None:

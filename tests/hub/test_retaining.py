@@ -219,6 +219,26 @@ async def test_delivered_contents_become_digests_and_orders_stay_what_was_signed
     assert (await retaining.retain(world.hub)).reduced == 0
 
 
+async def test_what_was_changed_behind_the_vaults_back_stays_and_holds_up_nothing(
+    world: World, fast_forward: FastForward
+) -> None:
+    await steps.status_endpoint(world)
+    await world.active(worlds.freeze())
+    await fast_forward(minutes=11)
+    await world.fire()
+    broken, *_ = told = [row for row in await world.rows(Dispatch) if row["kind"] is not DispatchKind.ORDER]
+    dispatches, mark = table(Dispatch), broken["message_sealed"]
+    changed = bytes([*mark[:-1], mark[-1] ^ 1])
+    change = sa.update(dispatches).where(dispatches.c.id == broken["id"]).values(message_sealed=changed)
+    await world.hub.database.write(lambda conn: conn.execute(change))
+    await settle_all(world, days_ago=91)
+    assert (await retaining.retain(world.hub)).reduced == len(await world.rows(Dispatch))
+    left = {row["id"]: row["message_sealed"] for row in await world.rows(Dispatch) if row["message_sealed"]}
+    assert left.pop(broken["id"]) == changed
+    assert not left.keys() & {row["id"] for row in told}
+    assert (await retaining.retain(world.hub)).reduced == 0
+
+
 async def test_an_officers_name_goes_after_his_term_and_never_before_what_he_signed(
     world: World, fast_forward: FastForward
 ) -> None:

@@ -8,16 +8,17 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.engine.store import postgres, sqlite
-from service.engine.store.rows import Claimed, Free, Retry, Stats, cancel
+from service.engine.store.rows import Call, Claimed, Free, Retry, Stats, cancel
 
-__all__ = ["Claimed", "Free", "QueueStore", "Retry", "Stats", "cancel", "of"]
+__all__ = ["Call", "Claimed", "Free", "QueueStore", "Retry", "Stats", "cancel", "of"]
 
 
 class QueueStore(Protocol):
     """What the engine asks of the queue; every call runs inside the caller's transaction.
 
-    Each change of a leased row is fenced: it names the lease, and a row whose lease was lost is left alone and missing
-    from the answer. ``claim`` and ``reap`` skip rows that others hold and therefore never wait for an action.
+    Each change of a leased row is fenced: it names the lease, and what settles a call its attempt too; a row whose
+    lease was lost is left alone and missing from the answer. ``claim`` and ``reap`` skip rows that others hold and
+    therefore never wait for an action.
     """
 
     async def claim(
@@ -26,12 +27,12 @@ class QueueStore(Protocol):
         """Lease what is due, at most ``cap`` rows and at most what ``free`` allows per endpoint, for ``within``."""
         ...
 
-    async def complete(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> set[int]:
-        """Delete rows that are done, dead or over; return those that were still ours and not over."""
+    async def complete(self, conn: AsyncConnection, calls: Collection[Call], lease: UUID) -> set[Call]:
+        """Delete the rows of calls that are done, dead or over; return those that were still ours and not over."""
         ...
 
-    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
-        """Hand rows back for a later attempt; return those that were still ours."""
+    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[Call]:
+        """Hand rows back for a later attempt; return the calls whose rows were still ours."""
         ...
 
     async def release(

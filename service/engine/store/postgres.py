@@ -15,16 +15,20 @@ from service.engine.store.rows import (
     OVER,
     QUEUE,
     REPLAY,
+    Call,
     Claimed,
     Common,
     Free,
     Retry,
 )
 
+
 # A row may go when no earlier row of its order key is left, and none is under way that was committed out of order.
-_IN_TURN = """(d.order_key IS NULL OR (
-      NOT EXISTS (SELECT 1 FROM dispatch_queue e WHERE e.order_key = d.order_key AND e.id < d.id)
-  AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = d.order_key AND l.leased)))"""
+def _in_turn(row: str) -> str:
+    return f"""({row}.order_key IS NULL OR (
+      NOT EXISTS (SELECT 1 FROM dispatch_queue e WHERE e.order_key = {row}.order_key AND e.id < {row}.id)
+  AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = {row}.order_key AND l.leased)))"""  # noqa: S608
+
 
 _URGENT_ORDER = "EXISTS (SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order')"
 
@@ -34,7 +38,7 @@ def _arm(name: str, among: str, urgent: str, limit: str) -> str:
     CROSS JOIN LATERAL (SELECT array_agg(a.id) AS ids FROM (
           SELECT d.id FROM dispatch_queue d
            WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND {among} AND d.run_at <= hub_now()
-             AND (NOT f.urgent OR {urgent}) AND {_IN_TURN}
+             AND (NOT f.urgent OR {urgent}) AND {_in_turn("d")}
            ORDER BY d.priority, d.run_at, d.id
            LIMIT {limit}
            FOR UPDATE OF d SKIP LOCKED) a) AS {name}"""  # noqa: S608 - no value of anybody's
@@ -46,7 +50,7 @@ def _taken(name: str) -> str:
 
 _FIRSTS = f"""f.slots - CASE WHEN f.reserves AND EXISTS (
                  SELECT 1 FROM dispatch_queue w WHERE w.endpoint_id = f.endpoint_id AND NOT w.leased
-                    AND w.priority >= {FIRST_RETRY} AND w.run_at <= hub_now()) THEN 1 ELSE 0 END"""  # noqa: S608
+                    AND w.priority >= {FIRST_RETRY} AND w.run_at <= hub_now() AND {_in_turn("w")}) THEN 1 ELSE 0 END"""  # noqa: S608
 _LATER = f"least(f.retries, f.slots{_taken('firsts')})"
 # Arms, first attempts and then retries: in one arm each claim would walk the far-off rows of those before.
 _CLAIM = f"""
@@ -80,10 +84,10 @@ _RETRY = sa.text(
     """
 UPDATE dispatch_queue q
    SET leased = false, priority = r.priority, lease_id = NULL, node = NULL, lease_until = NULL, run_at = r.run_at
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:instants AS timestamptz[]), CAST(:priorities AS smallint[]))
-       AS r(id, run_at, priority)
- WHERE q.id = r.id AND q.leased AND q.lease_id = :lease AND q.priority <> :over
-RETURNING q.id
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[]), CAST(:instants AS timestamptz[]),
+              CAST(:priorities AS smallint[])) AS r(id, attempt, run_at, priority)
+ WHERE q.id = r.id AND q.attempt = r.attempt AND q.leased AND q.lease_id = :lease AND q.priority <> :over
+RETURNING q.id, q.attempt
 """
 ).bindparams(sa.bindparam("lease", type_=sa.Uuid()))
 
@@ -115,15 +119,16 @@ class Queue(Common):
         rows = (await conn.execute(_CLAIM_TYPED, values)).all()
         return sorted((Claimed(*row) for row in rows), key=lambda claimed: (claimed.priority, claimed.queue_id))
 
-    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
-        """Hand rows back for a later attempt; return those that were still ours."""
+    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[Call]:
+        """Hand rows back for a later attempt; return the calls whose rows were still ours."""
         if not retries:
             return set()
         values = {
             "ids": [retry.queue_id for retry in retries],
+            "attempts": [retry.attempt for retry in retries],
             "instants": [retry.run_at for retry in retries],
             "priorities": [retry.priority for retry in retries],
             "lease": lease,
             "over": OVER,
         }
-        return set((await conn.execute(_RETRY, values)).scalars())
+        return {(row.id, row.attempt) for row in (await conn.execute(_RETRY, values)).all()}

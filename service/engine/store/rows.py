@@ -1,5 +1,6 @@
 """What goes into the queue's statements and comes out, and the statements that both databases understand alike."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,11 +35,15 @@ REPLAY = 4
 OVER = 5
 
 
+# A row of the queue and which attempt at it is meant.
+Call = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Free:
     """What one endpoint may be given: ``slots`` in all, of them at most ``retries`` for retries and replays.
 
-    ``reserves`` keeps one slot from first attempts while a retry is due, so that a backlog never starves it.
+    ``reserves`` keeps one slot from first attempts while a retry is due and in turn, so that no backlog starves it.
     ``urgent_only`` is for the probe of an open breaker: nothing but an urgent order may be that.
     """
 
@@ -82,6 +87,11 @@ class Claimed:
         return self.first_id or self.dispatch_id
 
     @property
+    def call(self) -> Call:
+        """The row and the attempt: a node whose lease was taken away may have claimed the row once more meanwhile."""
+        return self.queue_id, self.attempt
+
+    @property
     def is_retry(self) -> bool:
         """Tell whether it takes one of the slots for retries."""
         return self.priority >= FIRST_RETRY
@@ -92,6 +102,7 @@ class Retry:
     """A row that goes back to the queue until ``run_at``; what was replayed is a retry from then on, as all others."""
 
     queue_id: int
+    attempt: int
     run_at: datetime
     urgent: bool
 
@@ -167,14 +178,18 @@ async def _hand_back(conn: AsyncConnection, *held: sa.ColumnElement[bool], **cha
 class Common:
     """The statements that need no dialect."""
 
-    async def complete(self, conn: AsyncConnection, queue_ids: Collection[int], lease: UUID) -> set[int]:
-        """Delete rows that are done, dead or over; return those that were still ours and not over."""
-        if not queue_ids:
-            return set()
-        mine = among.of(conn, QUEUE.c.id, queue_ids)
-        held = sa.delete(QUEUE).where(mine, QUEUE.c.leased, QUEUE.c.lease_id == lease)
-        gone = (await conn.execute(held.returning(QUEUE.c.id, QUEUE.c.priority))).all()
-        return {row.id for row in gone if row.priority != OVER}
+    async def complete(self, conn: AsyncConnection, calls: Collection[Call], lease: UUID) -> set[Call]:
+        """Delete the rows of calls that are done, dead or over; return those that were still ours and not over."""
+        by_attempt: dict[int, list[int]] = defaultdict(list)
+        for queue_id, attempt in calls:
+            by_attempt[attempt].append(queue_id)
+        ours: set[Call] = set()
+        for attempt, ids in by_attempt.items():
+            mine = (among.of(conn, QUEUE.c.id, ids), QUEUE.c.attempt == attempt)
+            held = sa.delete(QUEUE).where(*mine, QUEUE.c.leased, QUEUE.c.lease_id == lease)
+            gone = (await conn.execute(held.returning(QUEUE.c.id, QUEUE.c.priority))).all()
+            ours |= {(row.id, attempt) for row in gone if row.priority != OVER}
+        return ours
 
     async def release(
         self, conn: AsyncConnection, lease: UUID, *, keep: Collection[int] = (), begun: Collection[int] = ()

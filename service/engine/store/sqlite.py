@@ -15,6 +15,7 @@ from service.engine.store.rows import (
     OVER,
     QUEUE,
     UNLEASED,
+    Call,
     Claimed,
     Common,
     Free,
@@ -64,15 +65,16 @@ class Queue(Common):
         )
         return [Claimed(*tuple(row)) for row in (await conn.execute(mine)).all()]
 
-    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[int]:
-        """Hand rows back for a later attempt; return those that were still ours."""
-        kept: set[int] = set()
+    async def retry(self, conn: AsyncConnection, retries: Collection[Retry], lease: UUID) -> set[Call]:
+        """Hand rows back for a later attempt; return the calls whose rows were still ours."""
+        kept: set[Call] = set()
         for retry in retries:
-            held = (QUEUE.c.id == retry.queue_id, QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.priority != OVER)
-            back = sa.update(QUEUE).where(*held).values(**UNLEASED, priority=retry.priority, run_at=retry.run_at)
+            mine = (QUEUE.c.id == retry.queue_id, QUEUE.c.attempt == retry.attempt)
+            held = (QUEUE.c.leased, QUEUE.c.lease_id == lease, QUEUE.c.priority != OVER)
+            back = sa.update(QUEUE).where(*mine, *held).values(**UNLEASED, priority=retry.priority, run_at=retry.run_at)
             done = await conn.execute(back)
             if done.rowcount:
-                kept.add(retry.queue_id)
+                kept.add((retry.queue_id, retry.attempt))
         return kept
 
     async def _waiting(self, conn: AsyncConnection, now: datetime) -> set[UUID]:

@@ -1,0 +1,81 @@
+"""What a participant has by its own answer: whoever answers a message has it, whatever became of the call with it."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import among
+from service.engine import messages
+from service.engine.store import Call, Claimed
+from service.models import Acknowledgement, Dispatch, Order, QueueItem, table_of
+from workflows.terms import Action, Channel, DispatchKind, DispatchState, Outcome
+
+_ACKNOWLEDGEMENTS = table_of(Acknowledgement)
+_DISPATCHES = table_of(Dispatch)
+_ORDERS = table_of(Order)
+_QUEUE = table_of(QueueItem)
+
+
+def proves(outcome: Outcome, action: Action) -> frozenset[str]:
+    """Return the types of the messages about an order that an answer proves its participant to have.
+
+    A lift of an order that has ended is another message than the order, which only "lifted" is an answer to.
+    """
+    lifted = {messages.order_type(Action.LIFT)} if outcome is Outcome.LIFTED else set()
+    return frozenset({messages.order_type(action), *lifted})
+
+
+async def end(conn: AsyncConnection, at: datetime, order_id: UUID, types: Collection[str]) -> None:
+    """Take what was just answered as delivered, where it waits in an inbox, or to be tried again after a failed call.
+
+    A lift would wait behind it for as long as its receiver says that it has it already. A call that is under way
+    settles itself (``held_by``); what nobody ever called with goes out.
+    """
+    about = (
+        _DISPATCHES.c.order_id == order_id,
+        _DISPATCHES.c.message_type.in_(types),
+        _DISPATCHES.c.state == DispatchState.PENDING,
+    )
+    tried = sa.delete(_QUEUE).where(
+        _QUEUE.c.dispatch_id.in_(sa.select(_DISPATCHES.c.id).where(*about)), ~_QUEUE.c.leased, _QUEUE.c.attempt > 0
+    )
+    again = (await conn.execute(tried.returning(_QUEUE.c.dispatch_id))).scalars().all()
+    has_it = sa.or_(_DISPATCHES.c.channel == Channel.PULL, _DISPATCHES.c.id.in_(again))
+    delivered = {"state": DispatchState.DELIVERED, "delivered_at": at, "settled_at": at}
+    await conn.execute(sa.update(_DISPATCHES).where(*about, has_it).values(**delivered))
+
+
+async def held_by(conn: AsyncConnection, failed: Collection[Claimed]) -> frozenset[Call]:
+    """Return which of these calls, which failed, brought a message that was answered meanwhile.
+
+    What a person has sent once more is answered by what comes after that: the participant may have lost it.
+    """
+    orders = [claimed.order_id for claimed in failed if claimed.kind is DispatchKind.ORDER and claimed.order_id]
+    if not orders:
+        return frozenset()
+    answers = (
+        sa.select(
+            _ACKNOWLEDGEMENTS.c.order_id,
+            _ACKNOWLEDGEMENTS.c.outcome,
+            _ORDERS.c.action,
+            sa.func.max(_ACKNOWLEDGEMENTS.c.received_at).label("at"),
+        )
+        .join(_ORDERS, _ORDERS.c.id == _ACKNOWLEDGEMENTS.c.order_id)
+        .where(among.of(conn, _ACKNOWLEDGEMENTS.c.order_id, orders))
+        .group_by(_ACKNOWLEDGEMENTS.c.order_id, _ACKNOWLEDGEMENTS.c.outcome, _ORDERS.c.action)
+    )
+    latest: dict[tuple[UUID, str], datetime] = {}
+    for row in (await conn.execute(answers)).all():
+        for message_type in proves(row.outcome, row.action):
+            about = (row.order_id, message_type)
+            latest[about] = max(row.at, latest.get(about, row.at))
+    return frozenset(
+        claimed.call
+        for claimed in failed
+        if claimed.order_id
+        and (at := latest.get((claimed.order_id, claimed.message_type))) is not None
+        and at >= claimed.since
+    )
