@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,11 @@ from service import clock
 _TRY_AGAIN = frozenset({"40001", "40P01", "25P03", "57P01", "57P02", "57P03"})
 # Beyond those: no room on the disk or for a connection, and a server that has become, or still is, a standby.
 _DOWN = _TRY_AGAIN | {"25006", "53100", "53200", "53300"}
+# What an outage can arrive as: the driver's own classes where a connection is ended while it is being set up.
+MAY_BE = (DBAPIError, PoolTimeout, InvalidRequestError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _RESTED = 1.0  # seconds
+# What the pool says when a connection that it made anew was ended as well, before it could be given out.
+_EACH_WAS_CLOSED = "This connection is closed"
 # PROMISES 8.2: a peer that says nothing for about ten seconds is gone, whether it is asked or waited for.
 _NOTICED = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -59,10 +63,17 @@ def attend(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        # asyncpg has no door to its socket.
-        notice_a_dead_peer(connection.driver_connection._transport.get_extra_info("socket"))
-        with contextlib.suppress(asyncpg.PostgresError):
-            connection.run_async(lambda driver: driver.execute(_LOOKS_FOR_US))
+        driver = connection.driver_connection
+        try:
+            if driver.is_closed():
+                raise asyncpg.InterfaceError("connection is closed")
+            # asyncpg has no door to its socket.
+            notice_a_dead_peer(driver._transport.get_extra_info("socket"))
+            with contextlib.suppress(asyncpg.PostgresError):
+                connection.run_async(lambda driver: driver.execute(_LOOKS_FOR_US))
+        except asyncpg.InterfaceError as gone:
+            # Ended by a server that went down this very moment: nobody here makes an outage of what the driver says.
+            raise ConnectionResetError("the server ended the connection as it was made") from gone
 
     ask_after_a_rest(engine)
 
@@ -117,11 +128,21 @@ def is_outage(error: BaseException) -> bool:
     The driver's own classes do not say it: of a server that starts anew, asyncpg's errors arrive as plain
     ``DBAPIError`` with SQLSTATE 57P03.
     """
+    if isinstance(error, InvalidRequestError):
+        return _EACH_WAS_CLOSED in str(error)
+    if isinstance(error, OSError):
+        # Of a name with several addresses a plain one says that none answers; what names a file is no network's.
+        return error.filename is None
+    if isinstance(error, asyncpg.PostgresError):
+        return _is_down(error.sqlstate)
     if not isinstance(error, DBAPIError):
-        return isinstance(error, OSError | PoolTimeout)
+        return isinstance(error, PoolTimeout | asyncpg.InterfaceError)
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return True
-    code = _code(error)
+    return _is_down(_code(error))
+
+
+def _is_down(code: str | None) -> bool:
     return code is not None and (code in _DOWN or code.startswith("08"))
 
 

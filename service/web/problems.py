@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException  # noqa: TID251 - the framework's own 404 and 405 become problems here
@@ -24,7 +23,7 @@ _FRAMEWORK = {404: "not_found", 405: "method_not_allowed", 413: "body.too_large"
 
 # The database has gone, is full, or has no connection left: whether a commit took effect may be unknown, and the same
 # call again is the way to find out, so the caller is told to come back.
-_DATABASE = (sa.exc.DBAPIError, sa.exc.TimeoutError, ConnectionError, TimeoutError, standby.NotReplicated)
+_DATABASE = (*outages.MAY_BE, standby.NotReplicated)
 
 _log = log.get("hoatoc.web")
 

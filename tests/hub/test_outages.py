@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from builders import Builder
 from fastapi import FastAPI
 from rigs import Rig
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service import db, outages, standby
+from service.db import Database
 from service.engine import firing
 from service.engine.hub import Hub
 from service.metrics import REGISTRY
@@ -43,6 +44,11 @@ OUTAGES = {
     "the pool is empty": PoolTimeout("30 s"),
     "nobody listens": ConnectionRefusedError(),
     "nobody answers": TimeoutError(),
+    "none of its addresses answers": OSError("Multiple exceptions: [Errno 111], [Errno 101]"),
+    "its name is not known": socket.gaierror(-3, "Temporary failure in name resolution"),
+    "it ends what is being set up": asyncpg.ConnectionDoesNotExistError("connection was closed"),
+    "it has ended what is being set up": asyncpg.InterfaceError("connection is closed"),
+    "each connection is ended at once": InvalidRequestError("This connection is closed"),
     "no standby has it": standby.NotReplicated(),
 }
 FAULTS = {
@@ -50,6 +56,9 @@ FAULTS = {
     "a table that is not": driver_said("42P01"),
     "a number that is none": driver_said("22P02"),
     "a defect of ours": RuntimeError("unexpected"),
+    "a statement that cannot be": InvalidRequestError("no such thing"),
+    "a function that is not": asyncpg.UndefinedFunctionError("no such function"),
+    "a file that is not there": FileNotFoundError(2, "No such file", "templates/none.html"),
 }
 
 
@@ -100,6 +109,31 @@ async def test_a_connection_is_asked_after_a_rest_and_not_before(hub: Hub, monke
     async with hub.database.read(db.HUB) as conn:
         assert (await conn.get_raw_connection()).driver_connection is not first
     assert asked[0] is first
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("when", ["before it is looked at", "while it is", "each time, before it is given out"])
+async def test_a_connection_that_is_ended_as_it_is_made_is_an_outage(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    fresh = Database(hub.settings.url, pool=1)
+    if when == "while it is":
+
+        async def execute(*_: Any) -> None:
+            raise asyncpg.InterfaceError("connection is closed")
+
+        monkeypatch.setattr(asyncpg.Connection, "execute", execute)
+    else:
+        closed = iter([False, *[True] * 9] if "each" in when else [True] * 9)
+        monkeypatch.setattr(asyncpg.Connection, "is_closed", lambda _: next(closed))
+    try:
+        with pytest.raises(Exception) as told:
+            async with fresh.read(db.NOBODY):
+                raise AssertionError("it was given out")
+    finally:
+        monkeypatch.undo()
+        await fresh.close()
+    assert outages.is_outage(told.value)
 
 
 @pytest.mark.parametrize("what", OUTAGES)

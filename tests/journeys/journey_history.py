@@ -130,6 +130,11 @@ async def read(database: Database, *, verify: bool = False) -> Found:
         )
 
 
+def failures(log: str) -> list[str]:
+    """Return what a node failed to answer by a fault of its own: whatever is done to it, nobody is told 500."""
+    return [f"answered 500: {line}" for line in log.splitlines() if '"event": "request.failed"' in line]
+
+
 def unsettled(history: History, found: Found, nature: Nature) -> list[str]:
     """Return what still moves: orders without their final state, rungs that are yet to fire, things to be sent."""
     left = [f"queued: {found.queued}"] if found.queued else []

@@ -16,6 +16,7 @@ from journey_nemesis import What, plan
 from journey_network import Network
 
 from adapters.sandbox.ledger import Hold, Ledger, Order
+from service import log
 from service.settings import Settings
 from workflows.terms import Action, DeadlineState, DispatchState, Fact, OrderState, Stage
 
@@ -153,6 +154,14 @@ def test_the_checkers_find_each_broken_promise(tmp_path: Path, what: str) -> Non
     scene, (broken, told) = Scene(tmp_path), BROKEN[what]
     broken(scene)
     assert any(told in each for each in scene.wrong()), scene.wrong()
+
+
+def test_they_find_what_a_node_failed_to_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure()
+    log.get("hoatoc.web").error("request.failed", exc_info=RuntimeError("nobody expected it"))
+    log.get("hoatoc.web").info("request", status=503)
+    [failure] = journey_history.failures(capsys.readouterr().err)
+    assert "builtins.RuntimeError" in failure
 
 
 def test_a_seed_gives_one_schedule_in_which_nothing_is_left_out() -> None:

@@ -184,7 +184,10 @@ async def test_nothing_is_lost_doubled_disordered_or_early_whatever_the_nemesis_
             await load.finish()
             bench.healed.set()
             found = await settled(network, bench.history, bench.nature, nemesis.nodes, SETTLED_WITHIN)
-        wrong = journey_history.violations(bench.history, found, network, bench.nature)
+        wrong = [
+            *journey_history.violations(bench.history, found, network, bench.nature),
+            *(failure for node in nemesis.nodes for failure in journey_history.failures(node.text)),
+        ]
         record_property("T-FAULTS", json.dumps(_figures(kind, steps, bench, network, nemesis, found, wrong)))
         assert not wrong, f"HOATOC_SEED={SEED}, history {tmp_path / 'history.jsonl'}:\n" + "\n".join(wrong[:60])
         assert set(nemesis.done) == set(WHATS[kind]) and sum(nemesis.done.values()) == len(steps)
