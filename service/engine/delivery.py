@@ -150,8 +150,11 @@ class Delivery:
         self._under_way.update({call(claimed, lease): sender for claimed in parcel})
 
         def ended(task: asyncio.Task[None]) -> None:
+            broke = None if task.cancelled() else task.exception()
+            if broke is not None:
+                _log.error("attempt.broke", dispatch_id=str(parcel[0].dispatch_id), exc_info=broke)
             # Without results nobody else gives back what it took: a place of its lane, or the one probe of a breaker.
-            if task.cancelled() or task.exception() is not None:
+            if task.cancelled() or broke is not None:
                 for claimed in parcel:
                     self._over(claimed, lease, was_probe=was_probe, leads=claimed is parcel[0])
 

@@ -17,6 +17,7 @@ from adapters.transport import Transport
 from service import audit, clock, db, errors
 from service.engine import completing, delivery, outbox, sending, settlement, store
 from service.engine.hub import Hub
+from service.metrics import REGISTRY
 from service.models import Attempt, Deadline, Dispatch, Endpoint, Order, QueueItem, Task
 from workflows import read_back, silence
 from workflows.terms import (
@@ -241,6 +242,7 @@ async def test_an_answer_that_cannot_be_kept_takes_no_place_of_its_lane(
     await build.participant("bank-a")
     endpoint = await build.endpoint("bank-a", max_in_flight=1)
     first = await build.placed("bank-a", endpoint)
+    before = REGISTRY.get_sample_value("hoatoc_logged_errors_total", {"event": "attempt.broke"}) or 0
 
     def seal(*_: object) -> bytes:
         raise fault
@@ -254,6 +256,8 @@ async def test_an_answer_that_cannot_be_kept_takes_no_place_of_its_lane(
     monkeypatch.undo()
     # Where the token has gone, the call has arrived all the same; of what nobody expected, the lease will end.
     arrived = isinstance(fault, errors.Unavailable)
+    broke = REGISTRY.get_sample_value("hoatoc_logged_errors_total", {"event": "attempt.broke"})
+    assert broke == before + (not arrived)
     assert ((await build.row(Order, id=first.order_id)).state is OrderState.DELIVERED) is arrived
     assert (rig.delivery._lanes.openings(1).free[endpoint].slots, rig.delivery._under_way) == (1, {})
     second = await build.placed("bank-a", endpoint)
