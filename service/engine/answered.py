@@ -17,6 +17,12 @@ _ACKNOWLEDGEMENTS = table_of(Acknowledgement)
 _DISPATCHES = table_of(Dispatch)
 _ORDERS = table_of(Order)
 _QUEUE = table_of(QueueItem)
+_OTHER = _DISPATCHES.alias("other")
+_IS_CARRIED_OVER = sa.exists().where(
+    sa.func.coalesce(_OTHER.c.first_id, _OTHER.c.id) == sa.func.coalesce(_DISPATCHES.c.first_id, _DISPATCHES.c.id),
+    _OTHER.c.order_id == _DISPATCHES.c.order_id,
+    _OTHER.c.id != _DISPATCHES.c.id,
+)
 
 
 def proves(outcome: Outcome, action: Action) -> frozenset[str]:
@@ -32,20 +38,25 @@ async def end(conn: AsyncConnection, at: datetime, order_id: UUID, types: Collec
     """Take what was just answered as delivered, where it waits in an inbox, or to be tried again after a failed call.
 
     A lift would wait behind it for as long as its receiver says that it has it already. A call that is under way
-    settles itself (``held_by``); what nobody ever called with goes out.
+    settles itself (``held_by``). What nobody ever called with goes out, unless the message went to another endpoint as
+    well: then it is cancelled, or it would come there after the lift.
     """
     about = (
         _DISPATCHES.c.order_id == order_id,
         _DISPATCHES.c.message_type.in_(types),
         _DISPATCHES.c.state == DispatchState.PENDING,
     )
-    tried = sa.delete(_QUEUE).where(
-        _QUEUE.c.dispatch_id.in_(sa.select(_DISPATCHES.c.id).where(*about)), ~_QUEUE.c.leased, _QUEUE.c.attempt > 0
-    )
-    again = (await conn.execute(tried.returning(_QUEUE.c.dispatch_id))).scalars().all()
-    has_it = sa.or_(_DISPATCHES.c.channel == Channel.PULL, _DISPATCHES.c.id.in_(again))
+    ours, carried = (sa.select(_DISPATCHES.c.id).where(*about, *more) for more in ((), (_IS_CARRIED_OVER,)))
+    waits = (_QUEUE.c.dispatch_id.in_(ours), ~_QUEUE.c.leased)
+    gone = sa.delete(_QUEUE).where(*waits, sa.or_(_QUEUE.c.attempt > 0, _QUEUE.c.dispatch_id.in_(carried)))
+    rows = (await conn.execute(gone.returning(_QUEUE.c.dispatch_id, _QUEUE.c.attempt))).all()
+    tried, fresh = ([row.dispatch_id for row in rows if bool(row.attempt) is was_tried] for was_tried in (True, False))
+    has_it = sa.or_(_DISPATCHES.c.channel == Channel.PULL, _DISPATCHES.c.id.in_(tried))
     delivered = {"state": DispatchState.DELIVERED, "delivered_at": at, "settled_at": at}
     await conn.execute(sa.update(_DISPATCHES).where(*about, has_it).values(**delivered))
+    if fresh:
+        over = {"state": DispatchState.CANCELLED, "settled_at": at}
+        await conn.execute(sa.update(_DISPATCHES).where(_DISPATCHES.c.id.in_(fresh)).values(**over))
 
 
 async def held_by(conn: AsyncConnection, failed: Collection[Claimed]) -> frozenset[Call]:

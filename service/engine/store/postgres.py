@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.engine.store.rows import (
     CLAIMED,
     FIRST_RETRY,
+    LIFT,
     NORMAL_RETRY,
     OVER,
     QUEUE,
@@ -23,11 +24,18 @@ from service.engine.store.rows import (
 )
 
 
-# A row may go when no earlier row of its order key is left, and none is under way that was committed out of order.
+# A row may go when no earlier row of its order key is left, and none is under way that was committed out of order; a
+# lift, when no call about what it lifts is under way at another endpoint.
 def _in_turn(row: str) -> str:
     return f"""({row}.order_key IS NULL OR (
       NOT EXISTS (SELECT 1 FROM dispatch_queue e WHERE e.order_key = {row}.order_key AND e.id < {row}.id)
-  AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = {row}.order_key AND l.leased)))"""  # noqa: S608
+  AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = {row}.order_key AND l.leased)
+  AND NOT EXISTS (SELECT 1 FROM dispatches m JOIN orders o ON o.id = m.order_id
+                    JOIN orders a ON a.id = coalesce(o.original_id, o.id)
+                                  OR a.original_id = coalesce(o.original_id, o.id)
+                    JOIN dispatches x ON x.order_id = a.id AND x.kind = 'order'
+                    JOIN dispatch_queue c ON c.dispatch_id = x.id AND c.leased AND c.endpoint_id <> {row}.endpoint_id
+                   WHERE m.id = {row}.dispatch_id AND m.message_type = '{LIFT}')))"""  # noqa: S608
 
 
 _URGENT_ORDER = "EXISTS (SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order')"

@@ -11,21 +11,48 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import among, db
-from service.engine import definitions
-from service.models import Dispatch, Endpoint, EndpointState, Node, QueueItem, table_of
-from workflows.terms import Channel, DispatchKind
+from service.engine import definitions, messages
+from service.models import Dispatch, Endpoint, EndpointState, Node, Order, QueueItem, table_of
+from workflows.terms import Action, Channel, DispatchKind
 
 QUEUE = table_of(QueueItem)
 DISPATCHES = table_of(Dispatch)
 NODES = table_of(Node)
 _ENDPOINTS = table_of(Endpoint)
 _STATES = table_of(EndpointState)
+_ORDERS = table_of(Order)
 _EARLIER = QUEUE.alias("earlier")
 
 # What no worker takes, however long it waits: its endpoint is out of use, or its breaker open, or it is not its turn.
 IS_SUSPENDED = ~sa.exists().where(_ENDPOINTS.c.id == QUEUE.c.endpoint_id, definitions.is_switched_on())
 IS_RESTING = sa.exists().where(_STATES.c.endpoint_id == QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None))
-IS_BEHIND = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
+IS_BEHIND_IN_LANE = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
+LIFT = messages.order_type(Action.LIFT)
+
+
+def _would_overtake() -> sa.ColumnElement[bool]:
+    """Return the condition that a row is a lift, and a call about what it lifts is under way at another endpoint."""
+    mine, its, about = (table.alias() for table in (DISPATCHES, _ORDERS, _ORDERS))
+    other, call = DISPATCHES.alias(), QUEUE.alias()
+    root = sa.func.coalesce(its.c.original_id, its.c.id)
+    return sa.exists().where(
+        mine.c.id == QUEUE.c.dispatch_id,
+        mine.c.message_type == LIFT,
+        its.c.id == mine.c.order_id,
+        # What it lifts, and what prolonged that.
+        sa.or_(about.c.id == root, about.c.original_id == root),
+        other.c.order_id == about.c.id,
+        other.c.kind == DispatchKind.ORDER,
+        call.c.dispatch_id == other.c.id,
+        call.c.leased,
+        call.c.id != QUEUE.c.id,
+        call.c.endpoint_id != QUEUE.c.endpoint_id,
+    )
+
+
+# Within an endpoint the lane keeps the order; over two of one participant, a lift waits for the calls before it.
+WOULD_OVERTAKE = _would_overtake()
+IS_BEHIND = sa.or_(IS_BEHIND_IN_LANE, WOULD_OVERTAKE)
 
 # First attempts lie below this priority, retries and replays from it on: those of urgent messages before all others.
 FIRST_RETRY = 2

@@ -12,9 +12,11 @@ from service.engine.store.rows import (
     CLAIMED,
     DISPATCHES,
     FIRST_RETRY,
+    IS_BEHIND_IN_LANE,
     OVER,
     QUEUE,
     UNLEASED,
+    WOULD_OVERTAKE,
     Call,
     Claimed,
     Common,
@@ -23,14 +25,15 @@ from service.engine.store.rows import (
 )
 from workflows.terms import DispatchKind
 
-_EARLIER = QUEUE.alias("earlier")
 _UNDER_WAY = QUEUE.alias("under_way")
-# A row may go when no earlier row of its order key is left, and none is under way that was committed out of order.
+# A row may go when no earlier row of its order key is left, and none is under way that was committed out of order; a
+# lift, when no call about what it lifts is under way at another endpoint.
 _IN_TURN = sa.or_(
     QUEUE.c.order_key.is_(None),
     sa.and_(
-        ~sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id),
+        ~IS_BEHIND_IN_LANE,
         ~sa.exists().where(_UNDER_WAY.c.order_key == QUEUE.c.order_key, _UNDER_WAY.c.leased),
+        ~WOULD_OVERTAKE,
     ),
 )
 _URGENT_ORDER = sa.exists().where(
