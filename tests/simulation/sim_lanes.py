@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sim_network import Send
 
+from service.engine.store.rows import LIFT
+
 if TYPE_CHECKING:
     from sim_world import Simulation
 
@@ -17,6 +19,7 @@ _TTL = 6.0
 def check(simulation: "Simulation") -> None:
     """Check all lanes, sends and arrivals."""
     _in_turn(simulation)
+    _lifts_wait(simulation)
     _one_at_a_time(simulation)
     _true(simulation)
 
@@ -56,12 +59,35 @@ def _in_turn_on_the_wire(simulation: "Simulation", lanes: dict[tuple[str, str], 
         for subject in dict.fromkeys(subject for _, subject in lane):
             own = calls[str(UUID(endpoint)), f"msg_{UUID(subject).hex}"]
             for send, other in itertools.product(own, earlier):
-                overlaps = other.began <= send.began and (other.ended is None or other.ended > send.began)
-                if overlaps and not other.disturbed:
+                if _is_under_way(other, send) and not other.disturbed:
                     simulation.wrong(
                         "lanes", f"{send.message_id[-8:]} went while {other.message_id[-8:]} was under way"
                     )
             earlier += own
+
+
+def _lifts_wait(simulation: "Simulation") -> None:
+    """No lift goes to one endpoint while a call about what it lifts is under way at another one."""
+    calls: dict[str, list[Send]] = defaultdict(list)
+    for send in simulation.network.sends:
+        calls[send.message_id].append(send)
+    lifts: dict[str, set[str]] = defaultdict(set)
+    others: dict[str, set[str]] = defaultdict(set)
+    query = """
+        SELECT coalesce(d.first_id, d.id), d.message_type, coalesce(o.original_id, o.id)
+          FROM dispatches d JOIN orders o ON o.id = d.order_id WHERE d.kind = 'order'"""
+    for message, kind, root in simulation.store.rows(query):
+        (lifts if kind == LIFT else others)[str(root)].add(f"msg_{UUID(str(message)).hex}")
+    for root, messages in lifts.items():
+        before = [other for message in others[root] for other in calls[message]]
+        for send, other in itertools.product((send for message in messages for send in calls[message]), before):
+            if send.endpoint != other.endpoint and _is_under_way(other, send) and not other.disturbed:
+                simulation.wrong("lanes", f"the lift {send.message_id[-8:]} overtook {other.message_id[-8:]}")
+
+
+def _is_under_way(other: Send, send: Send) -> bool:
+    """Tell whether a call was under way when another one began."""
+    return other.began <= send.began and (other.ended is None or other.ended > send.began)
 
 
 def _one_at_a_time(simulation: "Simulation") -> None:
