@@ -27,22 +27,40 @@ def bound(settings: Settings) -> contextlib.AbstractContextManager[socket.socket
 
 @contextlib.asynccontextmanager
 async def opened(app: FastAPI, door: socket.socket | None) -> AsyncIterator[None]:
-    """Serve ``app`` at the door, where there is one, for as long as the worker behind it runs."""
+    """Serve ``app`` at the door, where there is one, for as long as the worker behind it runs.
+
+    Raises ``OSError`` where nothing can listen there: another one that was bound to it was faster.
+    """
     if door is None:
         yield
         return
     host, port = door.getsockname()[:2]
     server = _Server(front.config(app, Gate(), host, port))
     serving = asyncio.create_task(server.serve(sockets=[door]), name="health")
+    listening = asyncio.create_task(server.listens.wait())
+    await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
+    if serving.done():
+        serving.result()
     try:
         yield
     finally:
         server.should_exit = True
-        await serving
+        # A worker that has stopped well has, whatever became of its door.
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the worker beside it."""
+    """Leaves the signals to the worker beside it, and tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, and say so."""
+        await super().startup(sockets)
+        self.listens.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -154,7 +154,7 @@ async def _lift(
     await extensions.take_back(conn, hub, log, actor, concerned, {order["id"] for order in orders})
     # What is just being sent may arrive.
     held = [order for order in orders if _is_lifted(order) or order in reached]
-    await outbox.cancel_replays(conn, log.at, [order["id"] for order in held])
+    await outbox.cancel_over(conn, log.at, [order["id"] for order in held])
     return await _about(conn, log, held, lift=True)
 
 

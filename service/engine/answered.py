@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import among
 from service.engine import messages
 from service.engine.store import Call, Claimed
+from service.engine.store.rows import REPLAY
 from service.models import Acknowledgement, Dispatch, Order, QueueItem, table_of
 from workflows.terms import Action, Channel, DispatchKind, DispatchState, Outcome
 
@@ -34,6 +35,18 @@ def proves(outcome: Outcome, action: Action) -> frozenset[str]:
     return frozenset({messages.order_type(action), *lifted})
 
 
+def was_answered(dispatches: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that a dispatch of an order was answered since it was placed, or sent once more."""
+    since = sa.func.coalesce(dispatches.c.replayed_at, dispatches.c.created_at)
+    is_lift = dispatches.c.message_type == messages.order_type(Action.LIFT)
+    return sa.exists().where(
+        _ACKNOWLEDGEMENTS.c.order_id == dispatches.c.order_id,
+        _ACKNOWLEDGEMENTS.c.received_at >= since,
+        ~_ACKNOWLEDGEMENTS.c.contradicts,
+        sa.or_(~is_lift, _ACKNOWLEDGEMENTS.c.outcome == Outcome.LIFTED),
+    )
+
+
 async def end(conn: AsyncConnection, at: datetime, order_id: UUID, types: Collection[str]) -> None:
     """Take what was just answered as delivered, where it waits in an inbox, or to be tried again after a failed call.
 
@@ -47,7 +60,8 @@ async def end(conn: AsyncConnection, at: datetime, order_id: UUID, types: Collec
         _DISPATCHES.c.state == DispatchState.PENDING,
     )
     ours, carried = (sa.select(_DISPATCHES.c.id).where(*about, *more) for more in ((), (_IS_CARRIED_OVER,)))
-    waits = (_QUEUE.c.dispatch_id.in_(ours), ~_QUEUE.c.leased)
+    # What a person had sent once more, and nobody did yet, goes: the answer may be of before that.
+    waits = (_QUEUE.c.dispatch_id.in_(ours), ~_QUEUE.c.leased, _QUEUE.c.priority != REPLAY)
     gone = sa.delete(_QUEUE).where(*waits, sa.or_(_QUEUE.c.attempt > 0, _QUEUE.c.dispatch_id.in_(carried)))
     rows = (await conn.execute(gone.returning(_QUEUE.c.dispatch_id, _QUEUE.c.attempt))).all()
     tried, fresh = ([row.dispatch_id for row in rows if bool(row.attempt) is was_tried] for was_tried in (True, False))
@@ -62,7 +76,8 @@ async def end(conn: AsyncConnection, at: datetime, order_id: UUID, types: Collec
 async def held_by(conn: AsyncConnection, failed: Collection[Claimed]) -> frozenset[Call]:
     """Return which of these calls, which failed, brought a message that was answered meanwhile.
 
-    What a person has sent once more is answered by what comes after that: the participant may have lost it.
+    What a person has sent once more is answered by what comes after that: the participant may have lost it. What
+    contradicts an earlier answer, or comes too early, proves nothing.
     """
     orders = [claimed.order_id for claimed in failed if claimed.kind is DispatchKind.ORDER and claimed.order_id]
     if not orders:
@@ -75,7 +90,7 @@ async def held_by(conn: AsyncConnection, failed: Collection[Claimed]) -> frozens
             sa.func.max(_ACKNOWLEDGEMENTS.c.received_at).label("at"),
         )
         .join(_ORDERS, _ORDERS.c.id == _ACKNOWLEDGEMENTS.c.order_id)
-        .where(among.of(conn, _ACKNOWLEDGEMENTS.c.order_id, orders))
+        .where(among.of(conn, _ACKNOWLEDGEMENTS.c.order_id, orders), ~_ACKNOWLEDGEMENTS.c.contradicts)
         .group_by(_ACKNOWLEDGEMENTS.c.order_id, _ACKNOWLEDGEMENTS.c.outcome, _ORDERS.c.action)
     )
     latest: dict[tuple[UUID, str], datetime] = {}

@@ -119,6 +119,7 @@ async def settle(
             _tell(log, actor, Fact.DISPATCH_FAILED, result, next_in=round(wait.total_seconds(), 3) if wait else None)
     await _bury(conn, log, actor, settled.dead)
     await _deliver(conn, log, actor, settled.delivered)
+    await outbox.received(conn, log.at, {result.claimed.message_id for result in settled.answered})
     return settled
 
 

@@ -153,6 +153,8 @@ class Delivery:
             broke = None if task.cancelled() else task.exception()
             if broke is not None:
                 _log.error("attempt.broke", dispatch_id=str(parcel[0].dispatch_id), exc_info=broke)
+                # Its call may have arrived: the attempt counts.
+                self._results.given_up.update(claimed.queue_id for claimed in parcel)
             # Without results nobody else gives back what it took: a place of its lane, or the one probe of a breaker.
             if task.cancelled() or broke is not None:
                 for claimed in parcel:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import audit, db, errors, log
 from service.audit import Log
-from service.engine import definitions, dossier, outbox, reach
+from service.engine import answered, definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
 from service.queries import maintenance
@@ -136,6 +136,7 @@ async def _waiting(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now
             _DISPATCHES.c.state == DispatchState.PENDING,
             _DISPATCHES.c.kind == DispatchKind.ORDER,
             _DISPATCHES.c.participant_id.in_(ways),
+            ~answered.was_answered(_DISPATCHES),
             sa.or_(
                 sa.and_(sa.or_(_DISPATCHES.c.endpoint_id.in_(_ids(broken)), overdue), _untried(working)),
                 sa.and_(_DISPATCHES.c.endpoint_id.in_(_ids(resting)), _untried(served)),

@@ -93,7 +93,7 @@ async def withdraw(conn: AsyncConnection, log: Log, actor: Actor, dossier: Dossi
 async def _reached(conn: AsyncConnection, at: datetime, orders: Sequence[Row]) -> list[Row]:
     """Cancel what is still to be sent of these orders; return those that the participant has, or may have."""
     perhaps = await outbox.cancel(conn, at, [order["id"] for order in orders if not was_delivered(order)])
-    await outbox.cancel_replays(conn, at, [order["id"] for order in orders])
+    await outbox.cancel_over(conn, at, [order["id"] for order in orders])
     return [order for order in orders if was_delivered(order) or order["id"] in perhaps]
 
 

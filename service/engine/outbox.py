@@ -159,10 +159,11 @@ async def _given_up(conn: AsyncConnection, order_ids: Sequence[UUID]) -> set[UUI
     return {row.order_id for row in (await conn.execute(tried)).all() if lift.may_have_arrived(row.error)}
 
 
-async def cancel_replays(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> None:
-    """Cancel what goes out once more about holds that are over, as of these orders or of what prolonged them.
+async def cancel_over(conn: AsyncConnection, at: datetime, order_ids: Sequence[UUID]) -> None:
+    """Cancel what would still order holds that are over, as of these orders or of what prolonged them.
 
-    Else a lift waited behind it, and the participant got the order of a hold that has ended.
+    That is what a person had sent once more, what another endpoint was to bring as well, and what was answered before
+    anybody called with it. Else a lift waited behind it, or the participant got the order of a hold that has ended.
     """
     prolonging = sa.select(_ORDERS.c.id).where(_ORDERS.c.original_id.in_(order_ids))
     about = sa.or_(_DISPATCHES.c.order_id.in_(order_ids), _DISPATCHES.c.order_id.in_(prolonging))
@@ -174,7 +175,6 @@ async def cancel_replays(conn: AsyncConnection, at: datetime, order_ids: Sequenc
             # A lift still holds, and so does the end of a silence.
             _DISPATCHES.c.message_type.in_(_ORDERING),
             _DISPATCHES.c.state == DispatchState.PENDING,
-            _DISPATCHES.c.replayed_at.is_not(None),
         )
         .values(state=DispatchState.CANCELLED, settled_at=at)
         .returning(_DISPATCHES.c.id)

@@ -107,6 +107,23 @@ async def test_a_call_that_fails_after_the_answer_is_not_made_again(world: World
     assert await steps.findings(world) == []
 
 
+async def test_an_answer_that_contradicts_proves_nothing_and_the_lift_is_sent(
+    world: World, rig: Rig, fast_forward: FastForward
+) -> None:
+    order = await placed(world)
+    await rig.round()
+    # Too early: nobody has ordered a lift.
+    await world.answer(order, outcome="lifted")
+    assert len(await queued(world, order)) == 1
+    await fast_forward(seconds=3)
+    await rig.round()
+    assert len(await queued(world, order)) == 1
+    await world.active(worlds.lift(order["request_id"]))
+    rig.speaker.heal(world.endpoints[BANK])
+    await rig.round()
+    assert sent(world, rig)[-1] == LIFT
+
+
 async def test_what_nobody_ever_called_with_goes_out_whatever_is_answered(world: World, rig: Rig) -> None:
     order = await placed(world)
     await world.answer(order, outcome="executed", amount_held=vnd(ASKED))
@@ -127,12 +144,14 @@ async def test_what_is_sent_once_more_is_answered_by_what_comes_after_that(
     desk = of_person("truc-ban", tenant=OPERATOR, sector=Sector.HUB, roles=[Role.COORDINATOR])
     asked = ReplaySelection(which=Replayed.DELIVERED, until=until, order_id=order["id"])
     assert (await replay_dispatches.run(world.hub, desk, asked)).count == 1
-    # The bank lost its data: that it answered before is no reason to leave it alone.
+    # The bank lost its data: that it answered before, or says so late, is no reason to leave it alone.
+    await world.answer(order, outcome="executed", amount_held=vnd(ASKED))
+    assert len(await queued(world, order)) == 1
     rig.speaker.fail(world.endpoints[BANK], UNHEARD)
     await rig.round()
     assert len(await queued(world, order)) == 1
     await fast_forward(minutes=1)
-    await world.answer(order, outcome="executed", amount_held=vnd(ASKED - 1))
+    await world.answer(order, outcome="executed", amount_held=vnd(ASKED))
     assert await queued(world, order) == []
     assert (await of(world, order))["state"] is DispatchState.DELIVERED
 

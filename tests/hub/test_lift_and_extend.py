@@ -91,17 +91,19 @@ async def test_a_lift_of_what_was_delivered_but_not_executed_is_told_to_the_bank
 
 @pytest.mark.parametrize("case_number", ["01/2026/CA", "99/2026/OTHER"])
 async def test_a_lift_never_overtakes_its_freeze(world: World, case_number: str) -> None:
-    hold = await steps.held(world)
-    filed = await world.submit(worlds.lift(hold["request_id"], case_number=case_number))
-    [lift] = await world.orders(filed.id)
-    assert lift["sequence"] > hold["sequence"]
-    first, second = await world.rows(QueueItem)
-    assert first["order_key"] == second["order_key"] is not None
-    # The bank has answered already, but its first message is still on its way: the lift waits behind it.
+    placed = await world.active(worlds.freeze())
+    [hold] = await world.orders(placed.id)
     rig = await Rig(world.hub).start()
     try:
         gate = rig.speaker.hang(world.endpoints["vietcombank"])
         assert await rig.delivery.claim_once() == 1
+        # The bank answers already, but its first message is still on its way: the lift waits behind it.
+        await world.answer(hold, outcome="executed", amount_held=vnd(ASKED))
+        filed = await world.submit(worlds.lift(hold["request_id"], case_number=case_number))
+        [lift] = await world.orders(filed.id)
+        assert lift["sequence"] > hold["sequence"]
+        first, second = await world.rows(QueueItem)
+        assert first["order_key"] == second["order_key"] is not None
         assert await rig.delivery.claim_once() == 0
         gate.set()
         await rig.delivery.settled()
@@ -112,6 +114,19 @@ async def test_a_lift_never_overtakes_its_freeze(world: World, case_number: str)
     finally:
         rig.delivery.cancel()
         await rig.node.stop()
+
+
+async def test_what_was_answered_and_never_sent_is_not_sent_before_its_lift(world: World) -> None:
+    hold = await steps.held(world)
+    await world.submit(worlds.lift(hold["request_id"]))
+    rig = await Rig(world.hub).start()
+    try:
+        while await rig.round():
+            pass
+        sent = [message.type for message in rig.speaker.to(world.endpoints["vietcombank"])]
+        assert sent == ["vn.hoatoc.order.lift"]
+    finally:
+        await rig.stop()
 
 
 async def test_what_concerns_different_targets_or_requests_does_not_wait_for_one_another(world: World) -> None:

@@ -126,3 +126,44 @@ async def test_what_only_carries_an_answered_order_further_is_cancelled(
         continue
     assert FREEZE not in sent(rig, ways[1]) and LIFT in sent(rig, ways[1])
     assert await steps.findings(world) == []
+
+
+async def test_what_was_answered_is_carried_no_further(
+    world: World, ways: list[UUID], rig: Rig, fast_forward: FastForward
+) -> None:
+    order = await placed(world)
+    gate = rig.speaker.hang(ways[0])
+    rig.speaker.fail(ways[0], refused("answer.timeout"))
+    assert await rig.delivery.claim_once() == 1
+    await rig.speaker.reached(ways[0])
+    await world.answer(order, outcome="executed", amount_held=vnd(ASKED))
+    await broken(world, ways[0])
+    await fast_forward(seconds=61)
+    assert await handing_over.hand_over(world.hub) == 0
+    gate.set()
+    await rig.delivery.settled()
+    assert await world.rows(QueueItem) == []
+    # The lift is another message: that one is carried.
+    await world.submit(worlds.lift(order["request_id"]))
+    assert await handing_over.hand_over(world.hub) == 1
+
+
+async def test_what_was_carried_over_before_its_answer_ends_with_the_call_that_brought_it(
+    world: World, ways: list[UUID], rig: Rig
+) -> None:
+    order = await placed(world)
+    gate = rig.speaker.hang(ways[0])
+    assert await rig.delivery.claim_once() == 1
+    await rig.speaker.reached(ways[0])
+    await broken(world, ways[0])
+    assert await handing_over.hand_over(world.hub) == 1
+    rig.speaker.fail(ways[1], refused("http.502"))
+    assert await rig.delivery.claim_once() == 1
+    await rig.delivery.settle_once()
+    # Its copy waits to be tried again; the first call is under way still, and fails.
+    await world.answer(order, outcome="executed", amount_held=vnd(ASKED))
+    rig.speaker.fail(ways[0], refused("answer.timeout"))
+    gate.set()
+    await rig.delivery.settled()
+    assert await world.rows(QueueItem) == []
+    assert {row["state"] for row in await world.rows(Dispatch, message_type=FREEZE)} == {DispatchState.DELIVERED}

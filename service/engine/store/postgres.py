@@ -25,17 +25,19 @@ from service.engine.store.rows import (
 
 
 # A row may go when no earlier row of its order key is left, and none is under way that was committed out of order; a
-# lift, when no call about what it lifts is under way at another endpoint.
+# lift, when no call about what it lifts is under way at another endpoint. That one is looked up by keys, in this order
+# (OFFSET 0; lease_id and not leased), whatever the planner believes of how many are under way.
 def _in_turn(row: str) -> str:
     return f"""({row}.order_key IS NULL OR (
       NOT EXISTS (SELECT 1 FROM dispatch_queue e WHERE e.order_key = {row}.order_key AND e.id < {row}.id)
   AND NOT EXISTS (SELECT 1 FROM dispatch_queue l WHERE l.order_key = {row}.order_key AND l.leased)
-  AND NOT EXISTS (SELECT 1 FROM dispatches m JOIN orders o ON o.id = m.order_id
-                    JOIN orders a ON a.id = coalesce(o.original_id, o.id)
-                                  OR a.original_id = coalesce(o.original_id, o.id)
-                    JOIN dispatches x ON x.order_id = a.id AND x.kind = 'order'
-                    JOIN dispatch_queue c ON c.dispatch_id = x.id AND c.leased AND c.endpoint_id <> {row}.endpoint_id
-                   WHERE m.id = {row}.dispatch_id AND m.message_type = '{LIFT}')))"""  # noqa: S608
+  AND NOT EXISTS (
+      SELECT 1 FROM (SELECT coalesce(o.original_id, o.id) AS root FROM dispatches m JOIN orders o ON o.id = m.order_id
+                      WHERE m.id = {row}.dispatch_id AND m.message_type = '{LIFT}' OFFSET 0) f
+       CROSS JOIN LATERAL (SELECT x.id FROM orders a JOIN dispatches x ON x.order_id = a.id AND x.kind = 'order'
+                            WHERE a.id = f.root OR a.original_id = f.root OFFSET 0) t
+        JOIN dispatch_queue c ON c.dispatch_id = t.id AND c.lease_id IS NOT NULL
+                             AND c.endpoint_id <> {row}.endpoint_id)))"""  # noqa: S608
 
 
 _URGENT_ORDER = "EXISTS (SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order')"
