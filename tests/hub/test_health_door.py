@@ -21,8 +21,9 @@ async def test_it_answers_for_as_long_as_it_is_open(hub: Hub) -> None:
             # It has not begun: nobody has seen it, and nothing ticks.
             ready = await http.get(f"{address}/readyz")
             assert (ready.status_code, ready.json()["faults"]) == (503, ["node.unseen", "worker.no_tick"])
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{address}/healthz")
+        async with httpx.AsyncClient() as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get(f"{address}/healthz")
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
