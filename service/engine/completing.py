@@ -83,7 +83,8 @@ async def settle(
     and nothing else.
     """
     broken = [result for result in results if result.error is not None]
-    has_it = await answered.held_by(conn, [result.claimed for result in broken])
+    # What cannot be sent at all is for a person to look at, whatever was answered.
+    has_it = await answered.held_by(conn, [result.claimed for result in broken if result.retryable])
     waits = {result.claimed.call: _wait(result, log.at) for result in broken} | dict.fromkeys(has_it)
     again = [
         Retry(*result.claimed.call, log.at + wait, result.claimed.urgent)

@@ -193,7 +193,7 @@ async def test_a_node_whose_own_loop_stands_still_leaves(hub: Hub, monkeypatch: 
     real = clock.monotonic
     monkeypatch.setattr(clock, "monotonic", lambda: real() + seconds)
 
-    async def fire_once(_hub: Hub) -> firing.FireResult:
+    async def fire_once(_hub: Hub, _aside: firing.Aside) -> firing.FireResult:
         entered.set()
         await gate.wait()
         return firing.FireResult(1, False, None, 12.0)

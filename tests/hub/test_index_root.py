@@ -59,11 +59,20 @@ async def test_after_a_new_root_requests_about_one_target_are_found_and_holds_me
     assert "hold.overlaps" in await after.facts(before.id)
 
 
+async def on_its_way(world: World) -> None:
+    """Let what waits for the bank be under way."""
+    items = table(QueueItem)
+    leased = {"leased": True, "attempt": 1, "node": "node-a", "lease_id": clock.new_id()}
+    way = sa.update(items).where(items.c.endpoint_id == world.endpoints["vietcombank"]).values(**leased)
+    await world.hub.database.write(lambda conn: conn.execute(way))
+
+
 async def test_a_lift_filed_under_the_new_root_stands_behind_the_freeze_queued_under_the_old_one(world: World) -> None:
     await world.settle_in()
     hold = await steps.held(world)
     queued = await world.rows(QueueItem)
     await reindexing.rotate_root(world.hub, WHO)
+    await on_its_way(world)
     after = World(await opened(world.hub), endpoints=world.endpoints, keys=world.keys)
     await after.submit(worlds.lift(hold["request_id"], case_number="another"))
     # Delivered by a queue that is of before: the bank has answered, its first message is still on its way.
@@ -76,6 +85,7 @@ async def test_a_lift_that_already_waits_stays_behind_its_freeze_and_statuses_ke
     await world.settle_in()
     await steps.status_endpoint(world)
     hold = await steps.held(world)
+    await on_its_way(world)
     await world.submit(worlds.lift(hold["request_id"], case_number="another"))
     before = {row["id"]: row for row in await world.rows(QueueItem)}
     done = await reindexing.rotate_root(world.hub, WHO)

@@ -322,7 +322,7 @@ async def test_a_loop_that_dies_is_started_again(hub: Hub, monkeypatch: pytest.M
     fired = asyncio.Event()
     results = iter([RuntimeError("a defect")])
 
-    async def fire_once(_hub: Hub) -> firing.FireResult:
+    async def fire_once(_hub: Hub, _aside: firing.Aside) -> firing.FireResult:
         for error in results:
             raise error
         fired.set()

@@ -29,8 +29,8 @@ async def test_a_rush_at_the_doors_delays_no_deadline(
     await fast_forward(minutes=30)
     fired, real, speaker = asyncio.Event(), firing.fire_once, Speaker()
 
-    async def watched(of: Hub) -> firing.FireResult:
-        result = await real(of)
+    async def watched(of: Hub, aside: firing.Aside) -> firing.FireResult:
+        result = await real(of, aside)
         if result.fired:
             fired.set()
         return result
