@@ -54,23 +54,32 @@ async def end(conn: AsyncConnection, at: datetime, order_id: UUID, types: Collec
     settles itself (``held_by``). What nobody ever called with goes out, unless the message went to another endpoint as
     well: then it is cancelled, or it would come there after the lift.
     """
-    about = (
-        _DISPATCHES.c.order_id == order_id,
-        _DISPATCHES.c.message_type.in_(types),
-        _DISPATCHES.c.state == DispatchState.PENDING,
-    )
-    ours, carried = (sa.select(_DISPATCHES.c.id).where(*about, *more) for more in ((), (_IS_CARRIED_OVER,)))
     # What a person had sent once more, and nobody did yet, goes: the answer may be of before that.
-    waits = (_QUEUE.c.dispatch_id.in_(ours), ~_QUEUE.c.leased, _QUEUE.c.priority != REPLAY)
-    gone = sa.delete(_QUEUE).where(*waits, sa.or_(_QUEUE.c.attempt > 0, _QUEUE.c.dispatch_id.in_(carried)))
+    waits = (~_QUEUE.c.leased, _QUEUE.c.priority != REPLAY, sa.or_(_QUEUE.c.attempt > 0, _IS_CARRIED_OVER))
+    query = (
+        sa.select(_DISPATCHES.c.id, _QUEUE.c.id.label("queue_id"))
+        .outerjoin(_QUEUE, _QUEUE.c.dispatch_id == _DISPATCHES.c.id)
+        .where(
+            _DISPATCHES.c.order_id == order_id,
+            _DISPATCHES.c.message_type.in_(types),
+            _DISPATCHES.c.state == DispatchState.PENDING,
+            sa.or_(_DISPATCHES.c.channel == Channel.PULL, sa.and_(*waits)),
+        )
+    )
+    found = (await conn.execute(query)).all()
+    if not found:
+        return
+    pulled = [row.id for row in found if row.queue_id is None]
+    # A node may have claimed one meanwhile: that call settles itself.
+    gone = sa.delete(_QUEUE).where(_QUEUE.c.id.in_([row.queue_id for row in found]), ~_QUEUE.c.leased)
     rows = (await conn.execute(gone.returning(_QUEUE.c.dispatch_id, _QUEUE.c.attempt))).all()
     tried, fresh = ([row.dispatch_id for row in rows if bool(row.attempt) is was_tried] for was_tried in (True, False))
-    has_it = sa.or_(_DISPATCHES.c.channel == Channel.PULL, _DISPATCHES.c.id.in_(tried))
+    ended = sa.update(_DISPATCHES).where(_DISPATCHES.c.state == DispatchState.PENDING)
     delivered = {"state": DispatchState.DELIVERED, "delivered_at": at, "settled_at": at}
-    await conn.execute(sa.update(_DISPATCHES).where(*about, has_it).values(**delivered))
+    await conn.execute(ended.where(_DISPATCHES.c.id.in_([*pulled, *tried])).values(**delivered))
     if fresh:
         over = {"state": DispatchState.CANCELLED, "settled_at": at}
-        await conn.execute(sa.update(_DISPATCHES).where(_DISPATCHES.c.id.in_(fresh)).values(**over))
+        await conn.execute(ended.where(_DISPATCHES.c.id.in_(fresh)).values(**over))
 
 
 async def held_by(conn: AsyncConnection, failed: Collection[Claimed]) -> frozenset[Call]:
