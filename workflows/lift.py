@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from workflows.states import UNANSWERED
-from workflows.terms import Action, OrderState, Stage, TargetKind
+from workflows.terms import Action, OrderState, Outcome, Stage, TargetKind
 
 # A number that was blocked by mistake must come back as surely as money that was held by mistake.
 TARGETS = frozenset(TargetKind)
@@ -58,3 +58,11 @@ def reaches(state: OrderState, *, was_delivered: bool) -> bool:
     lapsed unknown to its participant is over.
     """
     return state is OrderState.EXECUTED or (was_delivered and state in (*UNANSWERED, OrderState.LAPSED))
+
+
+def answered_by(outcome: Outcome, action: Action) -> frozenset[Action]:
+    """Return the demands about an order that an answer proves its participant to have.
+
+    The lift of an order that has ended is another message than the order, which only "lifted" is an answer to.
+    """
+    return frozenset({action, Action.LIFT} if outcome is Outcome.LIFTED else {action})

@@ -91,12 +91,12 @@ async def acknowledge(
         if earlier is not None and not await answers.means_something_new(given, earlier.contradicts, earlier.at):
             if not earlier.contradicts:
                 # It was sent once more, to one that had lost it and says the same of it.
-                await answered.end(conn, log.at, order_id, answered.proves(body.outcome, order["action"]))
+                await answered.end(conn, log.at, order, body.outcome)
             return _again(order, earlier)
         await _check(conn, hub, principal, given, raw, signature)
         verdict = await answers.take(given)
         if not verdict.contradicts:
-            await answered.end(conn, log.at, order_id, answered.proves(body.outcome, order["action"]))
+            await answered.end(conn, log.at, order, body.outcome)
         row = _row(hub, principal, given, key, raw, digest, verdict)
         row["signature"] = signature if isinstance(signature, str) else None
         accepted = AcknowledgementAccepted(

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.base import Transport
-from service import clock, db, errors, log
+from service import clock, db, log
 from service.engine import breaker, parcels, sending, store
 from service.engine.completing import Result, call
 from service.engine.hub import Hub
@@ -19,7 +19,7 @@ from service.engine.parcels import Parcel
 from service.engine.sending import Ending
 from service.engine.settlement import Settlement
 from service.engine.store import Claimed, Free
-from service.vault import Erased, Keys, MasterMissing, SealBroken, subjects
+from service.vault import UNREADABLE, Keys, subjects
 from service.vault.sealing import key_of
 
 _log = log.get(__name__)
@@ -209,6 +209,6 @@ class Delivery:
             return None
         try:
             return self._hub.vault.seal(keys[key_id], "attempts", claimed.dispatch_id, text)
-        except (Erased, MasterMissing, SealBroken, errors.Unavailable):
+        except UNREADABLE:
             # Also where the token has gone meanwhile: that the call arrived counts more than what was answered.
             return None

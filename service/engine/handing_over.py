@@ -11,13 +11,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import audit, db, errors, log
+from service import audit, db, log
 from service.audit import Log
 from service.engine import answered, definitions, dossier, outbox, reach
 from service.engine.hub import Hub
 from service.models import Deadline, Dispatch, Endpoint, EndpointState, Order, table_of
 from service.queries import maintenance
-from service.vault import Erased, MasterMissing, SealBroken
+from service.vault import UNREADABLE
 from workflows import channels, read_back, silence
 from workflows.channels import Way
 from workflows.terms import DispatchKind, DispatchState, Fact, PassedOver, Purpose, Stage
@@ -29,7 +29,6 @@ _DEADLINES = table_of(Deadline)
 _ENDPOINTS = table_of(Endpoint)
 _ORDERS = table_of(Order)
 _STATES = table_of(EndpointState)
-_UNREADABLE = (SealBroken, Erased, MasterMissing, errors.Unavailable)
 _log = log.get(__name__)
 
 Row = Mapping[str, Any]
@@ -136,7 +135,7 @@ async def _waiting(conn: AsyncConnection, ways: Mapping[str, Sequence[Way]], now
             _DISPATCHES.c.state == DispatchState.PENDING,
             _DISPATCHES.c.kind == DispatchKind.ORDER,
             _DISPATCHES.c.participant_id.in_(ways),
-            ~answered.was_answered(_DISPATCHES),
+            ~answered.was_answered(),
             sa.or_(
                 sa.and_(sa.or_(_DISPATCHES.c.endpoint_id.in_(_ids(broken)), overdue), _untried(working)),
                 sa.and_(_DISPATCHES.c.endpoint_id.in_(_ids(resting)), _untried(served)),
@@ -210,7 +209,7 @@ async def _carry_over(conn: AsyncConnection, hub: Hub, log: Log, moves: Sequence
         row, found = move.row, about[move.row["request_id"]]
         try:
             message = hub.vault.unseal(found.keys, "dispatches", row["id"], row["tenant"], row["message_sealed"])
-        except _UNREADABLE:
+        except UNREADABLE:
             # It cannot be sent either; what can be is carried over all the same.
             _log.error("handing_over.unreadable", dispatch_id=str(row["id"]))
             continue

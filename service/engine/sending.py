@@ -18,7 +18,7 @@ from service.engine.hub import Hub
 from service.engine.store import Claimed
 from service.security import client_keys
 from service.security.keyring import KeyUnfit
-from service.vault import Erased, Keys, MasterMissing, SealBroken, Vault
+from service.vault import UNREADABLE, Keys, Vault
 from workflows.terms import Channel, DispatchKind
 
 _log = log.get(__name__)
@@ -28,7 +28,7 @@ _LONGEST = 30.0
 _GRACE = 5.0
 _NEVER = datetime.max.replace(tzinfo=UTC)
 # The keys of another installation, most likely: nothing is lost as long as nobody gives up.
-_UNREADABLE = (SealBroken, Erased, MasterMissing, ValueError, KeyError, TypeError)
+_UNREADABLE = (*UNREADABLE, ValueError, KeyError, TypeError)
 
 
 class Speakers(Protocol):

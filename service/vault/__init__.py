@@ -4,7 +4,11 @@ A master key (a file, or a key in a PKCS#11 token) wraps the keys of tenants, wh
 seal fields. The keys of subjects and tenants are rows, read with what they open: nothing opens once a row is destroyed.
 """
 
+from service.errors import Unavailable
 from service.vault.masters import FileMasters, MasterMissing, Masters, SealBroken
 from service.vault.sealing import Erased, KeyRow, Keys, Vault
 
-__all__ = ["Erased", "FileMasters", "KeyRow", "Keys", "MasterMissing", "Masters", "SealBroken", "Vault"]
+# What sealing or opening one field fails with: the last of them where the token has gone.
+UNREADABLE = (SealBroken, Erased, MasterMissing, Unavailable)
+
+__all__ = ["UNREADABLE", "Erased", "FileMasters", "KeyRow", "Keys", "MasterMissing", "Masters", "SealBroken", "Vault"]

@@ -146,6 +146,14 @@ async def rig(hub: Hub) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
+async def world(hub: Hub) -> worlds.World:
+    """A settled network; a file that needs another one makes its own."""
+    made = worlds.World(hub)
+    await made.settle_in()
+    return made
+
+
+@pytest.fixture
 def fast_forward(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> FastForward:
     """``await fast_forward(minutes=15)`` moves the database's clock and this machine's, and nothing waits."""
     moved = timedelta()

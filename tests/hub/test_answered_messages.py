@@ -13,7 +13,7 @@ from world import World
 from adapters.base import DeliveryFailed
 from service import db
 from service.actions import replay_dispatches
-from service.engine.hub import OPERATOR, Hub
+from service.engine.hub import OPERATOR
 from service.models import Attempt, Dispatch, QueueItem, Task
 from service.schemas.replays import ReplaySelection
 from service.security.principals import of_person
@@ -23,14 +23,6 @@ from workflows.terms import DispatchState, OrderState, Role, Sector
 BANK = "vietcombank"
 UNHEARD = DeliveryFailed("answer.timeout")
 FREEZE, LIFT = "vn.hoatoc.order.freeze", "vn.hoatoc.order.lift"
-
-
-@pytest.fixture
-async def world(hub: Hub) -> World:
-    """A settled network."""
-    made = World(hub)
-    await made.settle_in()
-    return made
 
 
 @pytest.fixture

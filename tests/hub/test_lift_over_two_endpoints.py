@@ -1,5 +1,6 @@
 """A lift waits for the calls about what it lifts, also where they go to another endpoint of the same participant."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -15,20 +16,11 @@ from steps import ASKED, vnd
 from world import World
 
 from service.engine import handing_over, store
-from service.engine.hub import Hub
 from service.models import Dispatch, EndpointState, QueueItem
 from workflows.terms import DispatchState
 
 BANK = "vietcombank"
 FREEZE, LIFT = "vn.hoatoc.order.freeze", "vn.hoatoc.order.lift"
-
-
-@pytest.fixture
-async def world(hub: Hub) -> World:
-    """A settled network."""
-    made = World(hub)
-    await made.settle_in()
-    return made
 
 
 @pytest.fixture
@@ -63,13 +55,18 @@ async def placed(world: World) -> dict[str, Any]:
     return order
 
 
+async def under_way(world: World, ways: list[UUID], rig: Rig) -> tuple[dict[str, Any], asyncio.Event]:
+    """A freeze whose call to the first endpoint hangs until the event that is returned with it."""
+    order, gate = await placed(world), rig.speaker.hang(ways[0])
+    assert await rig.delivery.claim_once() == 1
+    await rig.speaker.reached(ways[0])
+    return order, gate
+
+
 async def test_what_is_carried_over_waits_for_the_call_at_the_endpoint_before(
     world: World, ways: list[UUID], rig: Rig
 ) -> None:
-    order = await placed(world)
-    gate = rig.speaker.hang(ways[0])
-    assert await rig.delivery.claim_once() == 1
-    await rig.speaker.reached(ways[0])
+    order, gate = await under_way(world, ways, rig)
     await world.active(worlds.lift(order["request_id"]))
     await broken(world, ways[0])
     assert await handing_over.hand_over(world.hub) == 1
@@ -131,11 +128,8 @@ async def test_what_only_carries_an_answered_order_further_is_cancelled(
 async def test_what_was_answered_is_carried_no_further(
     world: World, ways: list[UUID], rig: Rig, fast_forward: FastForward
 ) -> None:
-    order = await placed(world)
-    gate = rig.speaker.hang(ways[0])
+    order, gate = await under_way(world, ways, rig)
     rig.speaker.fail(ways[0], refused("answer.timeout"))
-    assert await rig.delivery.claim_once() == 1
-    await rig.speaker.reached(ways[0])
     await world.answer(order, outcome="executed", amount_held=vnd(ASKED))
     await broken(world, ways[0])
     await fast_forward(seconds=61)
@@ -151,10 +145,7 @@ async def test_what_was_answered_is_carried_no_further(
 async def test_what_was_carried_over_before_its_answer_ends_with_the_call_that_brought_it(
     world: World, ways: list[UUID], rig: Rig
 ) -> None:
-    order = await placed(world)
-    gate = rig.speaker.hang(ways[0])
-    assert await rig.delivery.claim_once() == 1
-    await rig.speaker.reached(ways[0])
+    order, gate = await under_way(world, ways, rig)
     await broken(world, ways[0])
     assert await handing_over.hand_over(world.hub) == 1
     rig.speaker.fail(ways[1], refused("http.502"))

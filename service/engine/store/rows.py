@@ -26,7 +26,7 @@ _EARLIER = QUEUE.alias("earlier")
 # What no worker takes, however long it waits: its endpoint is out of use, or its breaker open, or it is not its turn.
 IS_SUSPENDED = ~sa.exists().where(_ENDPOINTS.c.id == QUEUE.c.endpoint_id, definitions.is_switched_on())
 IS_RESTING = sa.exists().where(_STATES.c.endpoint_id == QUEUE.c.endpoint_id, _STATES.c.open_until.is_not(None))
-IS_BEHIND_IN_LANE = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
+_IS_BEHIND_IN_LANE = sa.exists().where(_EARLIER.c.order_key == QUEUE.c.order_key, _EARLIER.c.id < QUEUE.c.id)
 LIFT = messages.order_type(Action.LIFT)
 
 
@@ -51,8 +51,7 @@ def _would_overtake() -> sa.ColumnElement[bool]:
 
 
 # Within an endpoint the lane keeps the order; over two of one participant, a lift waits for the calls before it.
-WOULD_OVERTAKE = _would_overtake()
-IS_BEHIND = sa.or_(IS_BEHIND_IN_LANE, WOULD_OVERTAKE)
+IS_BEHIND = sa.or_(_IS_BEHIND_IN_LANE, _would_overtake())
 
 # First attempts lie below this priority, retries and replays from it on: those of urgent messages before all others.
 FIRST_RETRY = 2

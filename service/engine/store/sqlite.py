@@ -12,11 +12,10 @@ from service.engine.store.rows import (
     CLAIMED,
     DISPATCHES,
     FIRST_RETRY,
-    IS_BEHIND_IN_LANE,
+    IS_BEHIND,
     OVER,
     QUEUE,
     UNLEASED,
-    WOULD_OVERTAKE,
     Call,
     Claimed,
     Common,
@@ -31,9 +30,8 @@ _UNDER_WAY = QUEUE.alias("under_way")
 _IN_TURN = sa.or_(
     QUEUE.c.order_key.is_(None),
     sa.and_(
-        ~IS_BEHIND_IN_LANE,
+        ~IS_BEHIND,
         ~sa.exists().where(_UNDER_WAY.c.order_key == QUEUE.c.order_key, _UNDER_WAY.c.leased),
-        ~WOULD_OVERTAKE,
     ),
 )
 _URGENT_ORDER = sa.exists().where(
