@@ -38,7 +38,7 @@ async def run(ground: Ground, scale: float, profiles: Profiles) -> Outcome:
         filed = await bench_load.file_at(half, lines, police, max(CONNECTIONS, int(half * seconds)))
         async with profiles.of(doors[0], "A1"):
             if profiles.on:
-                await bench_load.file_all(few, police, max(CONNECTIONS, int(rate * min(seconds, 5.0))))
+                await bench_load.file_all(few, police, max(CONNECTIONS, int(rate * min(seconds, 15.0))))
     values: dict[str, Any] = {
         "requests/s": rate,
         "p50 ms at half": percentile(filed.took, 0.5) * 1000,

@@ -1,17 +1,17 @@
 """The handbook's figures: tables and charts made of a committed measurement, never typed.
 
 ``python tests/benchmarks/bench_page.py`` writes them anew into both languages' pages; ``--keep build/bench.json`` makes
-that measurement the committed one first.
+that measurement the committed one first: what it did not measure stays, and says when it was measured.
 """
 
 import argparse
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import bench_flame
 import bench_svg
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,8 +37,20 @@ HEADS = {
     "vi": ("số đo", "trung vị", "độ phân tán", "mục tiêu", "kết quả"),
 }
 WORDS = {
-    "en": {"met": "yes", "missed": "**missed** by {by}", "runs": "{runs} runs", "none": ""},
-    "vi": {"met": "đạt", "missed": "**không đạt**, thiếu {by}", "runs": "{runs} lần", "none": ""},
+    "en": {
+        "met": "yes",
+        "missed": "**missed** by {by}",
+        "elsewhere": "Measured at {at}, commit `{commit}`, unlike the rest of this page.",
+        "flame": "Where the time of a node went, in {samples:,} samples: {told}.",
+        "picture": "flame graph",
+    },
+    "vi": {
+        "met": "đạt",
+        "missed": "**không đạt**, thiếu {by}",
+        "elsewhere": "Đo lúc {at}, bản `{commit}`, khác với phần còn lại của trang này.",
+        "flame": "Thời gian của một nút đi vào đâu, qua {samples:,} mẫu: {told}.",
+        "picture": "biểu đồ ngọn lửa",
+    },
 }
 # What 100,000 requests a day with four orders each need in their busiest hour, at ten times the mean.
 _PEAK = 100_000 / 86_400 * 10
@@ -82,8 +94,14 @@ def figures(measured: dict[str, Any], language: str) -> str:
             parts.append(f"| {figure} | {number(told['median'])} | {spread} | {bound} | {verdict} |")
         parts.append("")
         parts += [f"{remark[0].upper()}{remark[1:]}.\n" for remark in entry["remarks"]]
+        if "measured" in entry:
+            parts.append(words["elsewhere"].format(**entry["measured"]) + "\n")
         if bench_svg.has_chart(name, entry):
             parts.append(f"![{title}](../pictures/bench-{name.lower()}.svg)\n")
+        if stacks := measured["flames"].get(name):
+            told = bench_flame.told(stacks, language)
+            parts.append(words["flame"].format(samples=bench_flame.counted(stacks), told=told) + "\n")
+            parts.append(f"![{title}: {words['picture']}](../pictures/flame-{name.lower()}.svg)\n")
     return "\n".join(parts)
 
 
@@ -137,19 +155,37 @@ def rendered(page: str, measured: dict[str, Any], language: str) -> str:
     return _BLOCK.sub(lambda found: f"{found[1]}\n{makers[found[2]](measured, language)}\n{found[3]}", page)
 
 
+def merged(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the new measurement and, of what it did not measure, what was kept, with when that was."""
+    of_then = {"at": kept["measured_at"], "commit": kept["commit"][:12]}
+    benchmarks, flames = dict(new["benchmarks"]), dict(new["flames"])
+    for name, entry in kept["benchmarks"].items():
+        if name not in benchmarks:
+            benchmarks[name] = {"measured": of_then, **entry}
+            if name in kept["flames"]:
+                flames[name] = kept["flames"][name]
+    # In the order of the page, whatever was measured when.
+    ordered = {name: benchmarks[name] for name in kept["benchmarks"] | benchmarks}
+    return {**new, "benchmarks": ordered, "flames": flames}
+
+
 def main(arguments: list[str]) -> int:
     """Write both pages and the charts; with ``--check`` only say whether they are as they would be written."""
     parser = argparse.ArgumentParser(description="write the handbook's figures anew")
     parser.add_argument("--keep", type=Path, help="the measurement to commit, as make bench wrote it")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args(arguments)
-    if given.keep is not None:
-        shutil.copyfile(given.keep, MEASURED)
     measured = json.loads(MEASURED.read_text())
+    if given.keep is not None:
+        measured = merged(measured, json.loads(given.keep.read_text()))
+        MEASURED.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     wanted = {page: rendered(page.read_text(), measured, language) for language, page in PAGES.items()}
     for name, entry in measured["benchmarks"].items():
         if bench_svg.has_chart(name, entry):
             wanted[PICTURES / f"bench-{name.lower()}.svg"] = bench_svg.chart(name, TITLES[name][0], entry)
+    for name, stacks in measured["flames"].items():
+        title = f"{name}: where the time of a node went"
+        wanted[PICTURES / f"flame-{name.lower()}.svg"] = bench_flame.chart(title, stacks)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         print(path.relative_to(ROOT))

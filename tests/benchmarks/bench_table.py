@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import bench_flame
 import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def show(name: str, entry: dict[str, Any]) -> None:
 
 
 def write(path: Path, found: dict[str, Any], how: dict[str, float], *, flames: dict[str, str]) -> None:
-    """Write all that was measured, and on what."""
+    """Write all that was measured, and on what, with the flame graphs folded."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -46,7 +47,7 @@ def write(path: Path, found: dict[str, Any], how: dict[str, float], *, flames: d
             **{name: metadata.version(name) for name in VERSIONS},
         },
         "settings": {"postgresql": "fsync=on, the defaults of its version", "receivers": "the same machine"},
-        "flames": {name: Path(each).name for name, each in flames.items()},
+        "flames": {name: bench_flame.folded(Path(each).read_text()) for name, each in flames.items()},
         "benchmarks": found,
     }
     path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")

@@ -7,9 +7,11 @@ import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import bench_a1
 import bench_figures
+import bench_flame
 import bench_ground
 import bench_load
 import bench_page
@@ -48,7 +50,7 @@ def test_a_missed_goal_is_said_to_be_missed_and_by_how_much() -> None:
     assert rate["goal"] == {"bound": 50, "most": False, "met": False, "missed_by": "10 (20 %)"}
     assert late["goal"]["met"]
     assert joined["remarks"] == ["not measured: never measured"]
-    page = bench_page.figures({"benchmarks": {"A1": {**joined, "seconds": 1}}}, "en")
+    page = bench_page.figures({"benchmarks": {"A1": {**joined, "seconds": 1}}, "flames": {}}, "en")
     assert "| rate | 40 | 15 | ≥ 50 | **missed** by 10 (20 %) |" in page
 
 
@@ -73,6 +75,82 @@ def test_a_chart_shows_each_figure_and_its_goal() -> None:
     assert bars[1] == pytest.approx(4 * bars[0], rel=0.01)
     (goal,) = drawn.iter(f"{space}line")
     assert float(goal.attrib["x1"]) == pytest.approx(230 + bars[1] / 2, rel=0.01)
+
+
+def drawn(*frames: tuple[str, int, int, int]) -> str:
+    """Write frames, each with its row, where it begins and how wide it is, as py-spy draws them."""
+    return "".join(
+        f'<g><title>{escape(name)} ({wide:,} samples, {wide / 10:.2f}%)</title><rect x="0.0000%" y="{36 + 16 * row}"'
+        f' width="1.0000%" height="15" fill="rgb(227,0,7)" fg:x="{at}" fg:w="{wide}"/></g>'
+        for name, row, at, wide in frames
+    )
+
+
+GRAPH = drawn(
+    ("all", 0, 0, 1000),
+    ("<module> (service/cli/__main__.py:5)", 1, 0, 1000),
+    ("Runner.run (asyncio/runners.py:118)", 2, 0, 1000),
+    ("Starlette.__call__ (starlette/applications.py:96)", 3, 0, 800),
+    ("SecurityHeaders.__call__ (service/web/guards.py:58)", 4, 0, 800),
+    ("request_response.<locals>.app (fastapi/routing.py:175)", 5, 0, 700),
+    ("submit (service/actions/submit_request.py:70)", 6, 0, 300),
+    ("dumps (json/__init__.py:231)", 7, 0, 40),
+    ("execute (sqlalchemy/engine/base.py:1494)", 7, 40, 160),
+    ("fetch (asyncpg/prepared_stmt.py:177)", 8, 40, 60),
+    ("submit (service/actions/submit_request.py:71)", 6, 300, 150),
+    ("sign (service/security/signatures.py:114)", 7, 300, 150),
+    ("lone (greenlet/one.py:1)", 7, 450, 3),
+)
+
+
+def test_a_flame_graph_is_folded_into_functions_of_ours_and_packages_of_others() -> None:
+    submit = "fastapi;service/actions/submit_request.submit"
+    assert bench_flame.folded(GRAPH) == [
+        " 200",
+        "fastapi 350",
+        f"{submit} 140",
+        f"{submit};service/security/signatures.sign 150",
+        f"{submit};sqlalchemy 100",
+        f"{submit};sqlalchemy;asyncpg 60",
+    ]
+    with pytest.raises(ValueError, match="no flame graph"):
+        bench_flame.folded("<svg/>")
+
+
+def test_the_shares_of_a_flame_graph_are_those_of_its_innermost_boxes() -> None:
+    stacks = bench_flame.folded(GRAPH)
+    shares = {"database": 16, "doors": 35, "crypto": 15, "house": 14, "loop": 20, "other": 0}
+    assert bench_flame.shares(stacks) == pytest.approx(shares)
+    assert bench_flame.counted(stacks) == 1000
+    assert bench_flame.told(stacks, "en").startswith("HTTP, input 35 %, loop, sockets, TLS 20 %")
+
+
+def test_a_box_of_a_flame_graph_is_as_wide_as_its_share_and_below_what_called_it() -> None:
+    picture = ElementTree.fromstring(bench_flame.chart("a <title>", bench_flame.folded(GRAPH)))
+    space = "{http://www.w3.org/2000/svg}"
+    boxes = {box[0].text: box.attrib for box in picture.iter(f"{space}rect") if len(box)}
+    outer, inner = boxes["fastapi: 80.0 %"], boxes["service/actions/submit_request.submit: 45.0 %"]
+    assert float(inner["width"]) == pytest.approx(float(outer["width"]) * 45 / 80)
+    assert float(inner["y"]) == float(outer["y"]) + 19
+    assert float(inner["x"]) + float(inner["width"]) <= float(outer["x"]) + float(outer["width"])
+
+
+def test_what_was_not_measured_anew_stays_and_says_when_it_was() -> None:
+    kept = json.loads(bench_page.MEASURED.read_text()) | {"measured_at": "then", "commit": "c" * 40}
+    kept["benchmarks"] = {name: {**kept["benchmarks"][name]} for name in ("A1", "A2")}
+    kept["flames"] = {"A1": ["fastapi 1"], "A2": ["asyncpg 1"]}
+    new = kept | {"measured_at": "now", "commit": "d" * 40, "benchmarks": {"A1": {"new": True}}}
+    new["flames"] = {"A1": ["fastapi 2"]}
+    both = bench_page.merged(kept, new)
+    assert list(both["benchmarks"]) == ["A1", "A2"]
+    assert (both["measured_at"], both["benchmarks"]["A1"]) == ("now", {"new": True})
+    assert both["benchmarks"]["A2"]["measured"] == {"at": "then", "commit": "c" * 12}
+    assert both["flames"] == {"A1": ["fastapi 2"], "A2": ["asyncpg 1"]}
+    again = bench_page.merged(both, new | {"measured_at": "later"})
+    assert again["benchmarks"]["A2"]["measured"]["at"] == "then"
+    assert "Measured at then, commit `cccccccccccc`" in bench_page.figures(
+        {**both, "benchmarks": {"A2": both["benchmarks"]["A2"]}}, "en"
+    )
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
