@@ -12,6 +12,7 @@ from adapters.base import Transport
 from service import clock, db, log
 from service.engine import breaker, parcels, sending, store
 from service.engine.completing import Result, call
+from service.engine.floors import LaneFloors
 from service.engine.hub import Hub
 from service.engine.lanes import REFRESH_EVERY, Lanes
 from service.engine.node import Node
@@ -50,6 +51,7 @@ class Delivery:
         self._queue = store.of(hub.database.dialect)
         self._breakers = breaker.Breakers()
         self._lanes = Lanes(hub.database, hub.settings.in_flight, refresh_every)
+        self._floors = LaneFloors(self._queue, refresh_every)
         self._under_way: dict[tuple[UUID, int, int], asyncio.Task[None]] = {}
         self._results = Settlement(hub, node, self._lanes, self._breakers, self._settled)
         self._unsettled = 0
@@ -58,6 +60,7 @@ class Delivery:
         # The last claim broke: rows may be leased to this node that it does not know of.
         self._uncertain = False
         node.when_fenced.append(self.cancel)
+        node.when_freed.append(self._floors.forget)
 
     async def claim_forever(self) -> None:
         """Claim at each commit of this node, and at least four times a second for those of the others."""
@@ -87,10 +90,13 @@ class Delivery:
             if was_uncertain:
                 keep = [queue_id for held, queue_id, _ in self._under_way if held == lease]
                 await self._queue.release(conn, lease, keep=keep, begun=self._results.given_up)
+                self._floors.forget()
             pausing = await self._breakers.probes(conn, room.tripped, self._node.live - {lease})
             probes = {endpoint: Free(1, 1, urgent_only=is_pausing) for endpoint, is_pausing in pausing.items()}
+            free = probes | room.free
+            floors = await self._floors.of(conn, self._lanes.endpoints)
             claimed = await self._queue.claim(
-                conn, probes | room.free, cap=room.cap, node=self._node.name, lease=lease, within=LEASE
+                conn, free, cap=room.cap, node=self._node.name, lease=lease, within=LEASE, floors=floors
             )
             probed = {row.endpoint_id for row in claimed} & probes.keys()
             await self._breakers.hold(conn, probed, lease)

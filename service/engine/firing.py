@@ -14,6 +14,7 @@ from service import among, clock, db, log, outages
 from service.audit import Log
 from service.engine import dossier, ending, escalating, ladders, timers
 from service.engine.dossier import Dossier, Row
+from service.engine.floors import Floor
 from service.engine.hub import Hub
 from service.models import Deadline, table_of
 from workflows.terms import DeadlineState, Fact, Stage, SubjectKind
@@ -31,10 +32,11 @@ SET_ASIDE = 30.0
 
 
 class Aside:
-    """The chains of which a deadline could not fire: left alone for a while, so that what is due behind them fires."""
+    """What a node leaves aside: chains of which a deadline could not fire, for a while, and all below its floor."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self.floor = Floor()
 
     def chains(self) -> Collection[str]:
         """Return those that are left alone now."""
@@ -69,7 +71,9 @@ async def fire_once(hub: Hub, aside: Aside | None = None) -> FireResult:
     """
     aside = aside or Aside()
     try:
-        return await hub.writer.run(functools.partial(_fire, hub=hub, without=aside.chains()), reach=db.HUB)
+        return await hub.writer.run(
+            functools.partial(_fire, hub=hub, without=aside.chains(), floor=aside.floor), reach=db.HUB
+        )
     except Exception as error:
         if outages.is_outage(error):
             raise
@@ -91,20 +95,27 @@ async def fire_once(hub: Hub, aside: Aside | None = None) -> FireResult:
 
 
 async def _fire(
-    conn: AsyncConnection, hub: Hub, only: Collection[str] | None = None, without: Collection[str] = ()
+    conn: AsyncConnection,
+    hub: Hub,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    floor: Floor | None = None,
 ) -> FireResult:
     now = await db.now(conn)
+    since = floor.at(now) if floor else None
+    least: datetime | None = None
     fired: list[Row] = []
     is_full = True
     for past in range(_PAST):
-        candidates = await _candidates(conn, now, only, past * BATCH, without=without)
+        candidates = await _candidates(conn, now, only, past * BATCH, without=without, since=since)
+        least = candidates[0].due_at if candidates and not past else least
         is_full = len(candidates) == BATCH
         facts = await Log.open(conn, now, {row.chain for row in candidates}, wait=False)
         held = [row.id for row in candidates if facts.holds(row.chain)]
         if held and past:
             # What was looked past may have been let go meanwhile: of a chain nothing fires before what is due earlier.
             chains = {row.chain for row in candidates if facts.holds(row.chain)}
-            held = [row.id for row in await _candidates(conn, now, chains, until=candidates[-1])]
+            held = [row.id for row in await _candidates(conn, now, chains, until=candidates[-1], since=since)]
         if held:
             facts.at = await db.now(conn)
             fired = await _flip(conn, hub, facts.at, held)
@@ -114,7 +125,10 @@ async def _fire(
             break
     # Cleared chains may hold more; locked ones are free in a moment.
     late = max(((facts.at - row["due_at"]).total_seconds() for row in fired), default=0.0)
-    return FireResult(len(fired), is_full, 0.0 if is_full else await _next_in(conn, now, without), late)
+    following = None if is_full else await _next(conn, without, since)
+    if floor:
+        floor.looked(least or following, now)
+    return FireResult(len(fired), is_full, 0.0 if is_full else _until(following, now), late)
 
 
 async def _candidates(
@@ -124,10 +138,11 @@ async def _candidates(
     past: int = 0,
     until: sa.Row[Any] | None = None,
     without: Collection[str] = (),
+    since: datetime | None = None,
 ) -> Sequence[Any]:
     """Return a batch of what is due at ``now``, of the chains ``only``, behind so many, no later than ``until``.
 
-    Of the chains ``without`` there is nothing among it.
+    Of the chains ``without`` there is nothing among it, nor of what was due before ``since``.
     """
     # By the instant that the facts will carry: not a moment early.
     query = (
@@ -141,6 +156,8 @@ async def _candidates(
         query = query.where(among.of(conn, _DEADLINES.c.chain, only))
     if without:
         query = query.where(sa.not_(among.of(conn, _DEADLINES.c.chain, without)))
+    if since is not None:
+        query = query.where(_DEADLINES.c.due_at >= since)
     if until is not None:
         # Else a burst is walked through to its end, for the few chains that are asked for.
         place = sa.tuple_(_DEADLINES.c.due_at, _DEADLINES.c.id)
@@ -237,9 +254,15 @@ def _missed(hub: Hub, facts: Log, row: Row) -> None:
     )
 
 
-async def _next_in(conn: AsyncConnection, now: datetime, without: Collection[str]) -> float | None:
+async def _next(conn: AsyncConnection, without: Collection[str], since: datetime | None) -> datetime | None:
     query = sa.select(sa.func.min(_DEADLINES.c.due_at)).where(_DEADLINES.c.state == DeadlineState.PENDING)
     if without:
         query = query.where(sa.not_(among.of(conn, _DEADLINES.c.chain, without)))
-    due_at = (await conn.execute(query)).scalar_one()
+    if since is not None:
+        query = query.where(_DEADLINES.c.due_at >= since)
+    due_at: datetime | None = (await conn.execute(query)).scalar_one()
+    return due_at
+
+
+def _until(due_at: datetime | None, now: datetime) -> float | None:
     return None if due_at is None else max(0.0, (due_at - now).total_seconds())

@@ -73,6 +73,11 @@ class Lanes:
         # Anew each time: what was opened of an endpoint is never older than its row.
         self._doors = {row.id: Door(row, keys) for row in rows}
 
+    @property
+    def endpoints(self) -> Collection[UUID]:
+        """The endpoints that are sent to, as they were last read."""
+        return self._doors.keys()
+
     def door(self, endpoint_id: UUID) -> Door | None:
         """Return an endpoint as it was last read."""
         return self._doors.get(endpoint_id)

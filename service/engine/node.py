@@ -68,6 +68,7 @@ class Node:
         self.is_quarantined = False
         self.is_uprooted = False
         self.when_fenced: list[Callable[[], None]] = []
+        self.when_freed: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         """Take the lock of an embedded database, be seen, and free what a former self still holds.
@@ -117,6 +118,8 @@ class Node:
         if freed:
             metrics.REAPED.inc(freed)
             _log.warning("leases.reaped", node=self.name, count=freed)
+            for told in self.when_freed:
+                told()
             self._hub.writer.wake.set()
         return freed
 

@@ -36,7 +36,6 @@ _ORDERS = table_of(Order)
 _PARTICIPANTS = table_of(Participant)
 _REQUESTS = table_of(ActionRequest)
 
-_NO_COMPILER = sa.text("SET LOCAL jit = off")
 # How long an order stays on the board after its result.
 DONE_FOR = timedelta(hours=24)
 # Where an order without a running deadline stands: behind all others.
@@ -55,9 +54,6 @@ async def load(
     groups: Collection[Group] = tuple(Group),
 ) -> Board:
     """Return the board as the caller may see it: how many orders each group has, and ``limit`` lines of ``groups``."""
-    if conn.dialect.name == "postgresql":
-        # Compiling the statement takes it longer than running it.
-        await conn.execute(_NO_COMPILER)
     totals = (await conn.execute(_counted(principal, wanted, now))).one()
     found = (await conn.execute(_begun(principal, wanted, now, limit, groups))).all()
     # By their ids, in a statement of its own: in one with the groups, planners walk through all orders for it.

@@ -140,6 +140,7 @@ class Process:
             self.node = Node(self.hub)
         adapters = Adapters(Webhook(settings.address, lambda: clock.utc_now().timestamp()))
         self.delivery = Delivery(self.hub, self.node, adapters, self.simulation.network)
+        self._aside = firing.Aside()
         self.spawn(self._live())
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -253,7 +254,7 @@ class Process:
         if waiting and chance.random() < 0.5:
             await handing_over.hand_over(self.hub)
         if deadlines is not None and deadlines <= now:
-            while (result := await firing.fire_once(self.hub)).more and result.fired:
+            while (result := await firing.fire_once(self.hub, self._aside)).more and result.fired:
                 continue
         if self.is_leaving:
             return

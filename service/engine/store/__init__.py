@@ -1,7 +1,7 @@
 """The dispatch queue's statements, one twin a database; the only SQL of the engine that depends on which one it is."""
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -22,9 +22,24 @@ class QueueStore(Protocol):
     """
 
     async def claim(
-        self, conn: AsyncConnection, free: Mapping[UUID, Free], *, cap: int, node: str, lease: UUID, within: timedelta
+        self,
+        conn: AsyncConnection,
+        free: Mapping[UUID, Free],
+        *,
+        cap: int,
+        node: str,
+        lease: UUID,
+        within: timedelta,
+        floors: Mapping[UUID, datetime] | None = None,
     ) -> list[Claimed]:
-        """Lease what is due, at most ``cap`` rows and at most what ``free`` allows per endpoint, for ``within``."""
+        """Lease what is due, at most ``cap`` rows and at most what ``free`` allows per endpoint, for ``within``.
+
+        What became due before an endpoint's floor is not looked at.
+        """
+        ...
+
+    async def least(self, conn: AsyncConnection, endpoints: Collection[UUID]) -> dict[UUID, datetime]:
+        """Return the earliest instant from which anything may go to each endpoint for which something waits."""
         ...
 
     async def complete(self, conn: AsyncConnection, calls: Collection[Call], lease: UUID) -> set[Call]:

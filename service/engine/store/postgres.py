@@ -1,7 +1,7 @@
 """The queue on PostgreSQL: claiming for all endpoints is one statement, and no node waits for another."""
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -12,10 +12,12 @@ from service.engine.store.rows import (
     CLAIMED,
     FIRST_RETRY,
     LIFT,
+    NORMAL,
     NORMAL_RETRY,
     OVER,
     QUEUE,
     REPLAY,
+    URGENT,
     Call,
     Claimed,
     Common,
@@ -40,29 +42,41 @@ def _in_turn(row: str) -> str:
                              AND c.endpoint_id <> {row}.endpoint_id)))"""  # noqa: S608
 
 
+# No COALESCE and no array in what bounds a scan: below row security the planner takes neither for an index condition.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _is_due(row: str) -> str:
+    return f"{row}.run_at >= f.floor AND {row}.run_at <= hub_now()"
+
+
 _URGENT_ORDER = "EXISTS (SELECT 1 FROM dispatches u WHERE u.id = d.dispatch_id AND u.urgent AND u.kind = 'order')"
 
 
-def _arm(name: str, among: str, urgent: str, limit: str) -> str:
+def _arm(name: str, priority: int, urgent: str, limit: str) -> str:
     return f"""
     CROSS JOIN LATERAL (SELECT array_agg(a.id) AS ids FROM (
           SELECT d.id FROM dispatch_queue d
-           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND {among} AND d.run_at <= hub_now()
-             AND (NOT f.urgent OR {urgent}) AND {_in_turn("d")}
-           ORDER BY d.priority, d.run_at, d.id
+           WHERE d.endpoint_id = f.endpoint_id AND NOT d.leased AND d.priority = {priority}
+             AND {_is_due("d")} AND (NOT f.urgent OR {urgent}) AND {_in_turn("d")}
+           ORDER BY d.run_at, d.id
            LIMIT {limit}
            FOR UPDATE OF d SKIP LOCKED) a) AS {name}"""  # noqa: S608 - no value of anybody's
 
 
-def _taken(name: str) -> str:
-    return f" - coalesce(cardinality({name}.ids), 0)"
+def _taken(*names: str) -> str:
+    return "".join(f" - coalesce(cardinality({name}.ids), 0)" for name in names)
 
 
-_FIRSTS = f"""f.slots - CASE WHEN f.reserves AND EXISTS (
-                 SELECT 1 FROM dispatch_queue w WHERE w.endpoint_id = f.endpoint_id AND NOT w.leased
-                    AND w.priority >= {FIRST_RETRY} AND w.run_at <= hub_now() AND {_in_turn("w")}) THEN 1 ELSE 0 END"""  # noqa: S608
-_LATER = f"least(f.retries, f.slots{_taken('firsts')})"
-# Arms, first attempts and then retries: in one arm each claim would walk the far-off rows of those before.
+_RESERVED = f"""
+    CROSS JOIN LATERAL (SELECT f.slots - CASE WHEN f.reserves AND EXISTS (
+          SELECT 1 FROM dispatch_queue w
+           WHERE w.endpoint_id = f.endpoint_id AND NOT w.leased
+             AND w.priority >= {FIRST_RETRY} AND {_is_due("w")} AND {_in_turn("w")}
+        ) THEN 1 ELSE 0 END AS firsts OFFSET 0) AS given"""  # noqa: S608
+_LATER = f"least(f.retries, f.slots{_taken('orders', 'others')})"
+# Arms, one a priority, first attempts and then retries: in one arm each claim would walk the far-off rows of those
+# before, and the floor would bound none of it.
 _CLAIM = f"""
 UPDATE dispatch_queue q
    SET leased = true, attempt = q.attempt + 1, lease_id = :lease, node = :node, lease_until = hub_now() + :within
@@ -71,12 +85,15 @@ UPDATE dispatch_queue q
    AND q.id = ANY(ARRAY(
    SELECT r.id
      FROM unnest(CAST(:endpoints AS uuid[]), CAST(:slots AS int[]), CAST(:retries AS int[]),
-                 CAST(:reserves AS bool[]), CAST(:urgent AS bool[])) AS f(endpoint_id, slots, retries, reserves, urgent)
-    {_arm("firsts", f"d.priority < {FIRST_RETRY}", "d.priority = 0", _FIRSTS)}
-    {_arm("urgents", f"d.priority = {FIRST_RETRY}", _URGENT_ORDER, _LATER)}
-    {_arm("normals", f"d.priority = {NORMAL_RETRY}", _URGENT_ORDER, _LATER + _taken("urgents"))}
-    {_arm("replays", f"d.priority = {REPLAY}", _URGENT_ORDER, _LATER + _taken("urgents") + _taken("normals"))}
-    CROSS JOIN LATERAL unnest(firsts.ids || urgents.ids || normals.ids || replays.ids) AS r(id)
+                 CAST(:reserves AS bool[]), CAST(:urgent AS bool[]), CAST(:floors AS timestamptz[]))
+          AS f(endpoint_id, slots, retries, reserves, urgent, floor)
+    {_RESERVED}
+    {_arm("orders", URGENT, "true", "given.firsts")}
+    {_arm("others", NORMAL, "false", "given.firsts" + _taken("orders"))}
+    {_arm("urgents", FIRST_RETRY, _URGENT_ORDER, _LATER)}
+    {_arm("normals", NORMAL_RETRY, _URGENT_ORDER, _LATER + _taken("urgents"))}
+    {_arm("replays", REPLAY, _URGENT_ORDER, _LATER + _taken("urgents", "normals"))}
+    CROSS JOIN LATERAL unnest(orders.ids || others.ids || urgents.ids || normals.ids || replays.ids) AS r(id)
     LIMIT :cap))
 RETURNING {", ".join(f"{'q' if column.table is QUEUE else 'p'}.{column.name}" for column in CLAIMED)}
 """  # noqa: S608 - the names are our own columns'
@@ -106,7 +123,15 @@ class Queue(Common):
     """The queue's statements on PostgreSQL."""
 
     async def claim(
-        self, conn: AsyncConnection, free: Mapping[UUID, Free], *, cap: int, node: str, lease: UUID, within: timedelta
+        self,
+        conn: AsyncConnection,
+        free: Mapping[UUID, Free],
+        *,
+        cap: int,
+        node: str,
+        lease: UUID,
+        within: timedelta,
+        floors: Mapping[UUID, datetime] | None = None,
     ) -> list[Claimed]:
         """Lease what is due, in one round trip; the endpoints named first in ``free`` are served first.
 
@@ -121,6 +146,7 @@ class Queue(Common):
             "retries": [lane.retries for lane in free.values()],
             "reserves": [lane.reserves for lane in free.values()],
             "urgent": [lane.urgent_only for lane in free.values()],
+            "floors": [(floors or {}).get(endpoint, _BEGINNING) for endpoint in free],
             "cap": cap,
             "node": node,
             "lease": lease,

@@ -53,6 +53,8 @@ def _would_overtake() -> sa.ColumnElement[bool]:
 # Within an endpoint the lane keeps the order; over two of one participant, a lift waits for the calls before it.
 IS_BEHIND = sa.or_(_IS_BEHIND_IN_LANE, _would_overtake())
 
+URGENT = 0
+NORMAL = 1
 # First attempts lie below this priority, retries and replays from it on: those of urgent messages before all others.
 FIRST_RETRY = 2
 NORMAL_RETRY = 3
@@ -244,6 +246,18 @@ class Common:
             .with_for_update(skip_locked=True, of=QUEUE)
         )
         return await _hand_back(conn, QUEUE.c.id.in_(orphaned))
+
+    async def least(self, conn: AsyncConnection, endpoints: Collection[UUID]) -> dict[UUID, datetime]:
+        """Return the earliest instant from which anything may go to each endpoint for which something waits.
+
+        A look a priority: each ends at the first row that is there.
+        """
+        waiting = (QUEUE.c.endpoint_id == _ENDPOINTS.c.id, ~QUEUE.c.leased)
+        first = sa.select(sa.func.min(QUEUE.c.run_at)).correlate(_ENDPOINTS)
+        each = [first.where(*waiting, QUEUE.c.priority == priority).scalar_subquery() for priority in range(OVER)]
+        looks = sa.select(_ENDPOINTS.c.id, *each).where(among.of(conn, _ENDPOINTS.c.id, endpoints))
+        rows = [(row[0], [at for at in row[1:] if at is not None]) for row in (await conn.execute(looks)).all()]
+        return {endpoint: min(found) for endpoint, found in rows if found}
 
     async def stats(self, conn: AsyncConnection) -> Stats:
         """Count what is ready, leased and overdue."""

@@ -16,6 +16,7 @@ from service.engine.store.rows import (
     OVER,
     QUEUE,
     UNLEASED,
+    URGENT,
     Call,
     Claimed,
     Common,
@@ -43,7 +44,15 @@ class Queue(Common):
     """The queue's statements on SQLite."""
 
     async def claim(
-        self, conn: AsyncConnection, free: Mapping[UUID, Free], *, cap: int, node: str, lease: UUID, within: timedelta
+        self,
+        conn: AsyncConnection,
+        free: Mapping[UUID, Free],
+        *,
+        cap: int,
+        node: str,
+        lease: UUID,
+        within: timedelta,
+        floors: Mapping[UUID, datetime] | None = None,
     ) -> list[Claimed]:
         """Lease what is due; the endpoints named first in ``free`` are served first."""
         if not free or cap <= 0:
@@ -53,7 +62,7 @@ class Queue(Common):
         ids: list[int] = []
         for endpoint, lane in free.items():
             if endpoint in waiting and len(ids) < cap:
-                ids += (await self._lane(conn, endpoint, lane, now))[: cap - len(ids)]
+                ids += (await self._lane(conn, endpoint, lane, now, (floors or {}).get(endpoint)))[: cap - len(ids)]
         if not ids:
             return []
         values = {"leased": True, "lease_id": lease, "node": node, "lease_until": now + within}
@@ -82,16 +91,20 @@ class Queue(Common):
         due = sa.select(QUEUE.c.endpoint_id).distinct().where(~QUEUE.c.leased, QUEUE.c.run_at <= now)
         return set((await conn.execute(due)).scalars())
 
-    async def _lane(self, conn: AsyncConnection, endpoint: UUID, lane: Free, now: datetime) -> list[int]:
+    async def _lane(
+        self, conn: AsyncConnection, endpoint: UUID, lane: Free, now: datetime, floor: datetime | None
+    ) -> list[int]:
         due = (
             sa.select(QUEUE.c.id)
             .where(QUEUE.c.endpoint_id == endpoint, ~QUEUE.c.leased, QUEUE.c.run_at <= now, _IN_TURN)
             .order_by(QUEUE.c.priority, QUEUE.c.run_at, QUEUE.c.id)
         )
+        if floor is not None:
+            due = due.where(QUEUE.c.run_at >= floor)
         later = due.where(QUEUE.c.priority >= FIRST_RETRY)
         firsts = due.where(QUEUE.c.priority < FIRST_RETRY)
         if lane.urgent_only:
-            later, firsts = later.where(_URGENT_ORDER), firsts.where(QUEUE.c.priority == 0)
+            later, firsts = later.where(_URGENT_ORDER), firsts.where(QUEUE.c.priority == URGENT)
         retries = list((await conn.execute(later.limit(min(lane.retries, lane.slots)))).scalars())
         reserved = 1 if lane.reserves and retries else 0
         ids = list((await conn.execute(firsts.limit(lane.slots - reserved))).scalars())
