@@ -49,7 +49,7 @@ _SESSION = {
     "timezone": "UTC",
     "client_min_messages": "warning",
     "standard_conforming_strings": "on",
-    # Compiling takes each of the hub's short statements longer than running does; how long, estimates decide that age.
+    # Compiling takes each of the hub's short statements longer than running does; whether it does, estimates decide.
     "jit": "off",
 }
 # The driver keeps a hundred, which are fewer than a node's loops and doors have together: the next one is made anew.

@@ -41,8 +41,12 @@ class Aside:
     def chains(self) -> Collection[str]:
         """Return those that are left alone now."""
         at = clock.monotonic()
-        self._until = {chain: until for chain, until in self._until.items() if at < until}
-        return self._until.keys()
+        kept = {chain: until for chain, until in self._until.items() if at < until}
+        if len(kept) < len(self._until):
+            # What is due of a chain that comes back lies below the floor, and fires before what is due later of it.
+            self.floor.forget()
+        self._until = kept
+        return kept.keys()
 
     def put(self, chain: str) -> None:
         """Leave one alone from now on."""

@@ -67,6 +67,10 @@ class Floor:
             self._at = found
         self._at = max(self._at, found)
 
+    def forget(self) -> None:
+        """Look from the beginning next time."""
+        self._turns.now()
+
 
 class LaneFloors:
     """The floors of the lanes of one node."""

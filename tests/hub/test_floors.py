@@ -79,6 +79,19 @@ def test_a_look_from_the_beginning_costs_a_twentieth_and_comes_within_ten_second
         assert floor.at(NOW) is None
 
 
+def test_a_chain_that_comes_back_is_looked_for_from_the_beginning(seconds: list[float]) -> None:
+    aside = firing.Aside()
+    aside.put("request:1")
+    seconds[0] += firing.SET_ASIDE - EVERY / 2
+    assert list(aside.chains()) == ["request:1"]
+    assert aside.floor.at(NOW) is None
+    aside.floor.looked(None, NOW)
+    assert aside.floor.at(NOW) is not None
+    seconds[0] += EVERY / 2
+    assert not aside.chains()
+    assert aside.floor.at(NOW) is None
+
+
 async def test_the_least_that_waits_is_found_among_all_priorities(hub: Hub, build: Builder) -> None:
     endpoint, queue = await bank(build), store.of(hub.database.dialect)
     other = await build.endpoint("bank-a")
