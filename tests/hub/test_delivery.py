@@ -406,12 +406,23 @@ async def test_a_letter_goes_to_the_address_that_was_sealed(build: Builder, rig:
 async def test_the_claim_loop_wakes_at_a_commit(build: Builder, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "POLL", 3600.0)
     placed = await build.placed("bank-a")
+    # Before the loop, which may read a row between its being written and its being put in force, and would not send.
+    endpoint = await build.endpoint(await build.participant("bank-b"))
+    claim, idle = rig.delivery.claim_once, asyncio.Event()
+
+    async def watched() -> int:
+        if not (claimed := await claim()):
+            idle.set()
+        return claimed
+
+    monkeypatch.setattr(rig.delivery, "claim_once", watched)
     loop = asyncio.create_task(rig.delivery.claim_forever())
     try:
         async with asyncio.timeout(60):
             await rig.speaker.reached(placed.endpoint_id)
-            later = await build.placed("bank-b")
-            await rig.speaker.reached(later.endpoint_id)
+            await idle.wait()
+            await build.placed("bank-b", endpoint)
+            await rig.speaker.reached(endpoint)
     finally:
         loop.cancel()
     await rig.delivery.settled()
