@@ -17,8 +17,10 @@ from service import clock
 _TRY_AGAIN = frozenset({"40001", "40P01", "25P03", "57P01", "57P02", "57P03"})
 # Beyond those: no room on the disk or for a connection, and a server that has become, or still is, a standby.
 _DOWN = _TRY_AGAIN | {"25006", "53100", "53200", "53300"}
+# What the driver says of a connection that the server has ended, or said that it ends and has not closed yet.
+_ENDED = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 # What an outage can arrive as: the driver's own classes where a connection is ended while it is being set up.
-MAY_BE = (DBAPIError, PoolTimeout, InvalidRequestError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+MAY_BE = (DBAPIError, PoolTimeout, InvalidRequestError, OSError, asyncpg.PostgresError, *_ENDED)
 _RESTED = 1.0  # seconds
 # What the pool says when a connection that it made anew was ended as well, before it could be given out.
 _EACH_WAS_CLOSED = "This connection is closed"
@@ -71,8 +73,8 @@ def attend(engine: sa.Engine) -> None:
             notice_a_dead_peer(driver._transport.get_extra_info("socket"))
             with contextlib.suppress(asyncpg.PostgresError):
                 connection.run_async(lambda driver: driver.execute(_LOOKS_FOR_US))
-        except asyncpg.InterfaceError as gone:
-            # Ended by a server that went down this very moment: nobody here makes an outage of what the driver says.
+        except _ENDED as gone:
+            # By a server that went down this very moment: nobody here makes an outage of what the driver says.
             raise ConnectionResetError("the server ended the connection as it was made") from gone
 
     ask_after_a_rest(engine)
@@ -136,7 +138,7 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return _is_down(error.sqlstate)
     if not isinstance(error, DBAPIError):
-        return isinstance(error, PoolTimeout | asyncpg.InterfaceError)
+        return isinstance(error, (PoolTimeout, *_ENDED))
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return True
     return _is_down(_code(error))

@@ -5,10 +5,9 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db, log
+from service import db, log, outages
 from service.db import Database
 
 _log = log.get(__name__)
@@ -76,11 +75,10 @@ class Doorbell:
     async def listen_forever(self, database: Database) -> None:
         """Ring for what other processes commit (PostgreSQL); where that breaks, begin anew a second later."""
         while True:
-            with contextlib.suppress(OSError):
-                try:
-                    await database.listen(CHANNEL, self.ring)
-                except DBAPIError:
-                    _log.warning("doorbell.silent")
+            try:
+                await database.listen(CHANNEL, self.ring)
+            except outages.MAY_BE as error:
+                _log.warning("doorbell.silent", exc_info=error)
             await asyncio.sleep(_LISTEN_AGAIN)
 
 

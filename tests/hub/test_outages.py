@@ -1,5 +1,6 @@
 """An outage of the database is told from a fault of ours: it is waited out and answered 503, the other is a 500."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -12,10 +13,11 @@ from fastapi import FastAPI
 from rigs import Rig
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import db, outages, standby
+from service import db, outages, reaching, standby
 from service.db import Database
-from service.engine import firing
+from service.engine import doorbell, firing
 from service.engine.hub import Hub
 from service.metrics import REGISTRY
 from service.models import Attempt, Order
@@ -48,6 +50,7 @@ OUTAGES = {
     "its name is not known": socket.gaierror(-3, "Temporary failure in name resolution"),
     "it ends what is being set up": asyncpg.ConnectionDoesNotExistError("connection was closed"),
     "it has ended what is being set up": asyncpg.InterfaceError("connection is closed"),
+    "it says that it ends what is being set up": asyncpg.InternalClientError("cannot switch to state 15"),
     "each connection is ended at once": InvalidRequestError("This connection is closed"),
     "no standby has it": standby.NotReplicated(),
 }
@@ -134,6 +137,107 @@ async def test_a_connection_that_is_ended_as_it_is_made_is_an_outage(
         monkeypatch.undo()
         await fresh.close()
     assert outages.is_outage(told.value)
+
+
+def say_the_end(driver: Any) -> None:
+    """Let a connection receive what a server that is shut down says on it; that it closes it is yet to come."""
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+    driver._protocol.data_received(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+    assert not driver.is_closed()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("rested", [False, True])
+async def test_what_rests_while_the_server_says_that_it_ends_it_is_an_outage_or_made_anew(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, rested: bool
+) -> None:
+    fresh = Database(hub.settings.url, pool=1)
+    try:
+        async with fresh.read(db.NOBODY) as conn:
+            driver = (await conn.get_raw_connection()).driver_connection
+        say_the_end(driver)
+        if rested:
+            monkeypatch.setattr(outages, "_RESTED", -1.0)
+        else:
+            async with fresh.read(db.NOBODY) as conn:
+                with pytest.raises(DBAPIError) as told:
+                    await conn.execute(sa.text("SELECT 1"))
+            assert outages.is_outage(told.value) and outages.may_repeat(told.value)
+        async with fresh.read(db.NOBODY) as conn:
+            assert (await conn.execute(sa.text("SELECT 1"))).scalar_one() == 1
+            assert (await conn.get_raw_connection()).driver_connection is not driver
+    finally:
+        await fresh.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("when", ["before a statement", "before the commit", "as it is made"])
+async def test_what_is_written_while_the_server_says_that_it_ends_it_runs_again_or_is_an_outage(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    fresh, units = Database(hub.settings.url, pool=1), []
+
+    async def unit(conn: AsyncConnection) -> int:
+        units.append(conn)
+        value: int = (await conn.execute(sa.text("SELECT 1"))).scalar_one()
+        if len(units) == 1:
+            say_the_end((await conn.get_raw_connection()).driver_connection)
+            if when == "before a statement":
+                await conn.execute(sa.text("SELECT 2"))
+        return value
+
+    if when == "as it is made":
+        execute = reaching.Driver.execute
+
+        async def ended(driver: reaching.Driver, query: str, *more: Any, **named: Any) -> str:
+            if query == outages._LOOKS_FOR_US:
+                say_the_end(driver)
+            return await execute(driver, query, *more, **named)
+
+        monkeypatch.setattr(reaching.Driver, "execute", ended)
+    try:
+        if when == "before a statement":
+            # Nothing had taken effect: whoever asked hears of nothing.
+            assert await fresh.write(unit, db.NOBODY) == 1 and len(units) == 2
+        else:
+            with pytest.raises(Exception) as told:
+                await fresh.write(unit, db.NOBODY)
+            assert outages.is_outage(told.value)
+            assert len(units) == (when == "before the commit")
+    finally:
+        monkeypatch.undo()
+        await fresh.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["said", "done", "done each time"])
+async def test_who_listens_begins_anew_whenever_the_server_ends_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("service.engine.doorbell._LISTEN_AGAIN", 0.0)
+    listen, tries, listens = asyncpg.Connection.add_listener, iter(range(9)), asyncio.Event()
+
+    async def ended(driver: Any, *given: Any) -> None:
+        if next(tries) < 2:
+            say_the_end(driver) if how == "said" else driver.terminate()
+        await listen(driver, *given)
+        listens.set()
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", ended)
+    if how == "done each time":
+        closed = iter([False, True, True, True] * 2)
+        real = asyncpg.Connection.is_closed
+        monkeypatch.setattr(asyncpg.Connection, "is_closed", lambda driver: next(closed, None) or real(driver))
+    task = asyncio.create_task(hub.writer.doorbell.listen_forever(hub.database))
+    try:
+        async with asyncio.timeout(60):
+            await listens.wait()
+            with hub.writer.doorbell.waiting("bank-a") as bell:
+                await hub.database.write(lambda conn: db.notify(conn, doorbell.CHANNEL, "bank-a"), db.NOBODY)
+                await bell._rung.wait()
+    finally:
+        task.cancel()
+    assert not task.done()
 
 
 @pytest.mark.parametrize("what", OUTAGES)
