@@ -79,17 +79,21 @@ class LaneFloors:
         self._queue = queue
         self._turns = Turns(every)
         self._floors: dict[UUID, datetime] = {}
+        self._forgotten = 0
 
     async def of(self, conn: AsyncConnection, endpoints: Collection[UUID]) -> Mapping[UUID, datetime]:
         """Return the floors of endpoints, of those that have one, looking from the beginning where it is time to."""
         if self._turns.begins():
-            now = await db.now(conn)
+            forgotten, now = self._forgotten, await db.now(conn)
             least = await self._queue.least(conn, endpoints)
-            self._floors = {each: min(least.get(each, now), now) - MARGIN for each in endpoints}
-            self._turns.ended()
+            # What was handed back while this looked, it may not have seen.
+            if forgotten == self._forgotten:
+                self._floors = {each: min(least.get(each, now), now) - MARGIN for each in endpoints}
+                self._turns.ended()
         return self._floors
 
     def forget(self) -> None:
         """Look from the beginning next time: rows were handed back that may lie below."""
         self._turns.now()
         self._floors = {}
+        self._forgotten += 1

@@ -1,6 +1,7 @@
 """Floors: what was looked past is not walked at each look, and what lies below all the same is found in time."""
 
 import math
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -144,6 +145,26 @@ async def test_a_lane_has_its_floor_until_it_is_time_to_look_again(
     lanes.forget()
     await hub.database.write(lambda conn: conn.execute(sa.delete(QueueItem)))
     assert await ago() < MARGIN + MINUTE / 2
+
+
+async def test_a_look_during_which_rows_were_handed_back_raises_no_floor(
+    hub: Hub, build: Builder, seconds: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, queue = await bank(build), store.of(hub.database.dialect)
+    lanes, looks, least = LaneFloors(queue), [], queue.least
+
+    async def handed_back_meanwhile(conn: AsyncConnection, endpoints: Collection[UUID]) -> dict[UUID, datetime]:
+        found = await least(conn, endpoints)
+        looks.append(found)
+        if len(looks) == 1:
+            lanes.forget()
+        return found
+
+    monkeypatch.setattr(queue, "least", handed_back_meanwhile)
+    async with hub.database.read() as conn:
+        assert not await lanes.of(conn, [endpoint])
+        assert endpoint in await lanes.of(conn, [endpoint])
+    assert len(looks) == 2
 
 
 @on_postgresql
