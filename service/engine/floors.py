@@ -79,15 +79,14 @@ class LaneFloors:
         self._queue = queue
         self._turns = Turns(every)
         self._floors: dict[UUID, datetime] = {}
-        self._forgotten = 0
 
     async def of(self, conn: AsyncConnection, endpoints: Collection[UUID]) -> Mapping[UUID, datetime]:
         """Return the floors of endpoints, of those that have one, looking from the beginning where it is time to."""
         if self._turns.begins():
-            forgotten, now = self._forgotten, await db.now(conn)
+            before, now = self._floors, await db.now(conn)
             least = await self._queue.least(conn, endpoints)
-            # What was handed back while this looked, it may not have seen.
-            if forgotten == self._forgotten:
+            # Else they were forgotten while this looked, which may not have seen what was handed back.
+            if self._floors is before:
                 self._floors = {each: min(least.get(each, now), now) - MARGIN for each in endpoints}
                 self._turns.ended()
         return self._floors
@@ -96,4 +95,3 @@ class LaneFloors:
         """Look from the beginning next time: rows were handed back that may lie below."""
         self._turns.now()
         self._floors = {}
-        self._forgotten += 1
